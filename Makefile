@@ -1,0 +1,69 @@
+# make demo · make test · make check · make bench: each sets up what it needs, from a bare clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STUBS := 1.29.0.post1
+BENCH ?= spine
+export TAGWATCH_DATA ?= $(abspath ../shared/data)
+
+.PHONY: demo test test-long check bench setup system format clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       simulated tags, a real broker and gateway, alerts here and on a page"
+	@echo "make test       the whole suite          make test-long   the long fault and soak forms"
+	@echo "make check      format, lint, types      make bench       measure; writes bench.json"
+
+setup: $(VENV)/.installed typings/esp32/.installed gateway/web/static/vendor/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "· setting up Python packages (once; a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+typings/esp32/.installed: Makefile $(VENV)/.installed
+	@echo "· setting up the esp32 type stubs"
+	@rm -rf typings/esp32
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target typings/esp32 micropython-esp32-stubs==$(STUBS)
+	@touch $@
+
+gateway/web/static/vendor/.installed: gateway/web/package.json gateway/web/vendor.mjs
+	@echo "· setting up the page's styles and scripts"
+	@cd gateway/web && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error && node vendor.mjs
+	@touch $@
+
+# Debian's packages that tests start for real. As root they are installed; else the line to type is printed.
+system:
+	@missing=""; command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || missing="$$missing mosquitto"; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then echo "· installing$$missing"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends$$missing >/dev/null; \
+	  else echo "missing:$$missing. Please run: sudo apt-get install -y --no-install-recommends$$missing" >&2; exit 1; fi; fi
+
+demo: setup
+	@$(BIN)/tagwatch demo $(ARGS)
+
+test: setup system
+	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-long: setup system
+	@$(BIN)/python -m pytest -m "long or not long" --timeout 7200 $(ARGS)
+
+check: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/mypy --config-file .mypy-firmware.ini firmware
+	@$(BIN)/python -m pytest -q tests/test_imports_point_one_way.py
+
+format: setup
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: setup
+	@$(BIN)/python -m tests.bench.$(BENCH)
+
+clean:
+	rm -rf $(VENV) typings build dist .mypy_cache .pytest_cache .ruff_cache gateway/web/node_modules gateway/web/static/vendor

@@ -1,0 +1,19 @@
+"""Where the real data lies, and what every test may count on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data (``TAGWATCH_DATA``, default ``../shared/data``)."""
+    folder = Path(os.environ.get("TAGWATCH_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set TAGWATCH_DATA to its folder")
+    return folder
