@@ -76,15 +76,9 @@ STATUS_WIRE = np.dtype(
     ]
 )
 TAMPER_WIRE = np.dtype([("dt", "<u2"), ("code", "u1"), ("detail", "<u2"), ("flags", "u1")])
-BOOT_WIRE = np.dtype(
-    [("dt", "<u2"), ("cause", "u1"), ("version", "<u2"), ("boots", "<u2"), ("flags", "u1")]
-)
-GAP_WIRE = np.dtype(
-    [("dt", "<u2"), ("first", "<u4"), ("count", "<u4"), ("reason", "u1"), ("flags", "u1")]
-)
-TIME_WIRE = np.dtype(
-    [("dt", "<u2"), ("uptime", "<u4"), ("step", "<i4"), ("source", "u1"), ("flags", "u1")]
-)
+BOOT_WIRE = np.dtype([("dt", "<u2"), ("cause", "u1"), ("version", "<u2"), ("boots", "<u2"), ("flags", "u1")])
+GAP_WIRE = np.dtype([("dt", "<u2"), ("first", "<u4"), ("count", "<u4"), ("reason", "u1"), ("flags", "u1")])
+TIME_WIRE = np.dtype([("dt", "<u2"), ("uptime", "<u4"), ("step", "<i4"), ("source", "u1"), ("flags", "u1")])
 
 WIRE: dict[int, np.dtype[np.void]] = {
     Kind.POSITION: POSITION_WIRE,
@@ -138,9 +132,7 @@ class Positions:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
 
-def positions_from_wire(
-    records: npt.NDArray[np.void], base_time_s: int, epoch: int, first: int
-) -> Positions:
+def positions_from_wire(records: npt.NDArray[np.void], base_time_s: int, epoch: int, first: int) -> Positions:
     """Decode one block of position records (``POSITION_WIRE``) into columns.
 
     ``base_time_s`` is the block's base time, ``first`` the sequence number of its first record.

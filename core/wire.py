@@ -1,0 +1,203 @@
+"""Payloads of protocol version 1, between CBOR and arrays (``docs/envelope.cddl``, ``docs/protocol.md``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cbor2
+import numpy as np
+import numpy.typing as npt
+
+from core.readings import TIME_QUALITY_MASK, WIRE, TimeQuality
+
+VERSION = 1
+MAX_SEQUENCE = 2**32 - 1
+MAX_BLOCKS = 256
+_MAX_BASE_TIME_S = 2**40  # far beyond any clock, small enough for exact milliseconds in 64 bits
+_DT_UNITS_PER_S = 10
+
+
+class WireError(ValueError):
+    """A payload that this version can not read; the text says where and why.
+
+    ``numbers`` are the sequence numbers ``(epoch, first, count)`` that could be told all the same: they are committed
+    as *unread*, or the tag would send them for ever (rule 2 of the gateway).
+    """
+
+    def __init__(self, reason: str, numbers: tuple[tuple[int, int, int], ...] = ()) -> None:
+        super().__init__(reason)
+        self.numbers = numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Readings of one kind with consecutive numbers from ``first``.
+
+    ``records`` has shape ``(count,)`` and the kind's dtype of ``core.readings.WIRE``, or is None for a kind that this
+    version does not know. ``base_time_s`` is UTC, or seconds since boot where ``dated`` is False.
+    """
+
+    kind: int
+    first: int
+    count: int
+    base_time_s: int
+    records: npt.NDArray[np.void] | None
+    raw: bytes
+    dated: bool
+
+    @property
+    def last(self) -> int:
+        """The sequence number of the last reading."""
+        return self.first + self.count - 1
+
+    def t_ms(self) -> npt.NDArray[np.int64]:
+        """Time of each reading, milliseconds; shape ``(count,)``. Only for kinds that are known."""
+        assert self.records is not None
+        return self.base_time_s * 1000 + self.records["dt"].astype(np.int64) * (1000 // _DT_UNITS_PER_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """What a tag said: its journal's epoch, the lowest number it still holds, and readings."""
+
+    epoch: int
+    base: int
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """What a gateway said: the generation of its store, and a commit ``(epoch, upto)``."""
+
+    generation: int
+    commit: tuple[int, int] | None
+
+
+def decode_up(payload: bytes) -> Up:
+    """Read the payload of an ``up`` message.
+
+    Raises WireError where it is not of version 1, or where a block's records do not fit its kind.
+    """
+    document = _document(payload)
+    epoch = _integer(document.get(2), "epoch", 1, MAX_SEQUENCE)
+    raw_blocks = document.get(4)
+    if not isinstance(raw_blocks, list) or len(raw_blocks) > MAX_BLOCKS:
+        raise WireError(f"blocks (key 4) is not a list of at most {MAX_BLOCKS}")
+    unexpected = set(document) - {1, 2, 3, 4}
+    blocks: list[Block] = []
+    numbers: list[tuple[int, int, int]] = []
+    problem = f"keys {sorted(unexpected)} are not of version 1" if unexpected else ""
+    for index, raw in enumerate(raw_blocks):
+        try:
+            block = _block(raw, f"block {index}")
+            if blocks and block.first <= blocks[-1].last:
+                raise WireError(f"block {index} does not follow the one before it")
+            blocks.append(block)
+            numbers.append((epoch, block.first, block.count))
+        except WireError as error:
+            problem = problem or str(error)
+            numbers += [(epoch, first, count) for _, first, count in error.numbers]
+    if problem:
+        raise WireError(problem, tuple(numbers))
+    if 3 in document:
+        base = _integer(document[3], "base", 1, MAX_SEQUENCE + 1)
+    elif blocks:
+        base = blocks[0].first
+    else:
+        raise WireError("neither base (key 3) nor blocks")
+    if blocks and base > blocks[0].first:
+        problem = f"base {base} is beyond number {blocks[0].first}, which the message carries"
+        raise WireError(problem, tuple(numbers))
+    return Up(epoch, base, tuple(blocks))
+
+
+def encode_up(up: Up) -> bytes:
+    """The payload of an ``up`` message in its one canonical form."""
+    document: dict[int, Any] = {1: VERSION, 2: up.epoch}
+    if not up.blocks or up.base != up.blocks[0].first:
+        document[3] = up.base
+    document[4] = [
+        [block.kind, block.first, block.base_time_s, block.raw]
+        + ([] if block.kind in WIRE else [len(block.raw) // block.count])
+        for block in up.blocks
+    ]
+    return cbor2.dumps(document, canonical=True)
+
+
+def make_block(kind: int, first: int, base_time_s: int, records: npt.NDArray[np.void]) -> Block:
+    """A block of known ``kind`` from ``records`` of that kind's dtype, shape ``(count,)``."""
+    raw = records.astype(WIRE[kind]).tobytes()
+    return _block([kind, first, base_time_s, raw], f"block of kind {kind}")
+
+
+def decode_down(payload: bytes) -> Down:
+    """Read the payload of a ``down`` message; keys that are not known are passed over. Raises WireError."""
+    document = _document(payload)
+    generation = _integer(document.get(2), "generation", 0, MAX_SEQUENCE)
+    commit = document.get(3)
+    if commit is None:
+        return Down(generation, None)
+    if not isinstance(commit, list) or len(commit) != 2:
+        raise WireError("commit (key 3) is not [epoch, upto]")
+    return Down(
+        generation,
+        (_integer(commit[0], "epoch", 1, MAX_SEQUENCE), _integer(commit[1], "upto", 0, MAX_SEQUENCE)),
+    )
+
+
+def encode_down(down: Down) -> bytes:
+    """The payload of a ``down`` message in its one canonical form."""
+    document: dict[int, Any] = {1: VERSION, 2: down.generation}
+    if down.commit is not None:
+        document[3] = list(down.commit)
+    return cbor2.dumps(document, canonical=True)
+
+
+def _document(payload: bytes) -> dict[int, Any]:
+    try:
+        document = cbor2.loads(payload)
+        # decoding is lenient, so the one canonical form is checked by making it again
+        canonical = cbor2.dumps(document, canonical=True) == payload
+    except Exception as error:  # noqa: BLE001 - a decoder fed by anyone may raise anything, and must stop nothing
+        raise WireError(f"not CBOR: {type(error).__name__}") from None
+    if not isinstance(document, dict) or not all(type(key) is int for key in document):
+        raise WireError("not a map with integer keys")
+    if not canonical:
+        raise WireError("not in deterministic encoding, or bytes after its end")
+    if document.get(1) != VERSION:
+        raise WireError(f"version {document.get(1)!r}, this gateway reads {VERSION}")
+    return document
+
+
+def _block(raw: object, name: str) -> Block:
+    if not isinstance(raw, list) or len(raw) not in (4, 5):
+        raise WireError(f"{name} is not [kind, first, base time, records, ? width]")
+    kind = _integer(raw[0], f"kind of {name}", 0, 255)
+    first = _integer(raw[1], f"first number of {name}", 1, MAX_SEQUENCE)
+    base_time_s = _integer(raw[2], f"base time of {name}", 0, _MAX_BASE_TIME_S)
+    data = raw[3]
+    if not isinstance(data, bytes) or not data:
+        raise WireError(f"records of {name} are not bytes, or none")
+    layout = WIRE.get(kind)
+    if layout is None and len(raw) == 4:
+        raise WireError(f"{name} is of kind {kind}, which is not known here, and has no width")
+    width = layout.itemsize if layout is not None else _integer(raw[4], f"width of {name}", 3, 255)
+    if layout is not None and len(raw) == 5:
+        raise WireError(f"{name} of kind {kind} has a width, but its layout is fixed")
+    count, rest = divmod(len(data), width)
+    if rest or first + count - 1 > MAX_SEQUENCE:
+        raise WireError(f"{name} of kind {kind}: {len(data)} bytes are not whole records of {width}")
+    if layout is None:
+        return Block(kind, first, count, base_time_s, None, data, dated=True)
+    records = np.frombuffer(data, layout)
+    unset = (records["flags"] & TIME_QUALITY_MASK) == TimeQuality.UNSET
+    if unset.any() != unset.all():
+        raise WireError(f"{name} mixes dated records with records of unset time", ((0, first, count),))
+    return Block(kind, first, count, base_time_s, records, data, dated=not bool(unset[0]))
+
+
+def _integer(value: object, name: str, low: int, high: int) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise WireError(f"{name} is {value!r:.40}, not a whole number from {low} to {high}")
+    return value
