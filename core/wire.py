@@ -128,7 +128,7 @@ def encode_up(up: Up) -> bytes:
 def make_block(kind: int, first: int, base_time_s: int, records: npt.NDArray[np.void]) -> Block:
     """A block of known ``kind`` from ``records`` of that kind's dtype, shape ``(count,)``."""
     raw = records.astype(WIRE[kind]).tobytes()
-    return _block([kind, first, base_time_s, raw], f"block of kind {kind}")
+    return _block([int(kind), first, base_time_s, raw], f"block of kind {kind}")
 
 
 def decode_down(payload: bytes) -> Down:

@@ -1,0 +1,141 @@
+"""``envelope.cddl`` and ``asyncapi.yaml`` say what the code does, checked by a CDDL validator that is not ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cbor2
+import numpy as np
+import pycddl
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import wire
+from core.readings import WIRE
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def schema(rule: str) -> Any:
+    return pycddl.Schema(f"root = {rule}\n" + (DOCS / "envelope.cddl").read_text("utf-8"))
+
+
+UP, DOWN = schema("up"), schema("down")
+numbers = st.integers(1, 2**32 - 1)
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> tuple[wire.Block, ...]:
+    made: list[wire.Block] = []
+    first = draw(st.integers(1, 1000))
+    for _ in range(draw(st.integers(0, 4))):
+        kind = draw(st.sampled_from(sorted(WIRE)))
+        count = draw(st.integers(1, 12))
+        records = np.zeros(count, WIRE[kind])
+        records["flags"] = draw(st.integers(0, 3))
+        records["dt"] = draw(st.integers(0, 65535))
+        made.append(wire.make_block(kind, first, draw(st.integers(0, 2**33)), records))
+        first += count + draw(st.integers(0, 3))
+    return tuple(made)
+
+
+@given(numbers, blocks(), st.integers(0, 5))
+def test_every_up_that_is_written_is_of_the_cddl_and_reads_back_the_same(
+    epoch: int, made: tuple[wire.Block, ...], held: int
+) -> None:
+    base = max(1, made[0].first - held) if made else 1 + held
+    payload = wire.encode_up(wire.Up(epoch, base, made))
+    UP.validate_cbor(payload)
+    again = wire.decode_up(payload)
+    assert (again.epoch, again.base) == (epoch, base)
+    assert [(b.kind, b.first, b.count, b.base_time_s, b.raw) for b in again.blocks] == [
+        (b.kind, b.first, b.count, b.base_time_s, b.raw) for b in made
+    ]
+
+
+@given(st.integers(0, 2**32 - 1), st.none() | st.tuples(numbers, st.integers(0, 2**32 - 1)))
+def test_every_down_that_is_written_is_of_the_cddl_and_reads_back_the_same(
+    generation: int, commit: tuple[int, int] | None
+) -> None:
+    payload = wire.encode_down(wire.Down(generation, commit))
+    DOWN.validate_cbor(payload)
+    assert wire.decode_down(payload) == wire.Down(generation, commit)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {1: 2, 2: 5, 4: []},
+        {1: 1, 2: 0, 3: 1, 4: []},
+        {1: 1, 2: 5},
+        {1: 1, 2: 5, 4: [[1, 0, 1, b"x" * 17]]},
+        {1: 1, 2: 5, 4: [[1, 1, 1, "text"]]},
+        {1: 1, 2: 5, 4: [[9, 1, 1, b"xyz"]]},
+        {1: 1, 2: 5, 4: [], 9: 1},
+    ],
+)
+def test_what_the_cddl_refuses_the_gateway_refuses_too(document: dict[int, object]) -> None:
+    payload = cbor2.dumps(document, canonical=True)
+    with pytest.raises(pycddl.ValidationError):
+        UP.validate_cbor(payload)
+    with pytest.raises(wire.WireError):
+        wire.decode_up(payload)
+
+
+@given(st.binary(max_size=400))
+def test_noise_is_a_wire_error_and_nothing_else(noise: bytes) -> None:
+    with pytest.raises(wire.WireError):
+        wire.decode_up(noise)
+
+
+@given(blocks().filter(bool), st.data())
+def test_a_payload_cut_or_changed_anywhere_reads_as_something_valid_or_is_refused(
+    made: tuple[wire.Block, ...], data: st.DataObject
+) -> None:
+    payload = bytearray(wire.encode_up(wire.Up(7, made[0].first, made)))
+    at = data.draw(st.integers(0, len(payload) - 1))
+    payload[at] ^= data.draw(st.integers(1, 255))
+    try:
+        up = wire.decode_up(bytes(payload))
+    except wire.WireError:
+        return
+    assert wire.encode_up(up) == bytes(payload)
+
+
+@given(blocks().filter(bool))
+def test_numbers_of_blocks_that_were_understood_are_told_with_the_error(made: tuple[wire.Block, ...]) -> None:
+    last = made[-1].last + 1
+    document = cbor2.loads(wire.encode_up(wire.Up(7, made[0].first, made)))
+    document[4].append([200, last, 0, b"abcdef"])  # a kind of the future, without the width it must have
+    with pytest.raises(wire.WireError) as caught:
+        wire.decode_up(cbor2.dumps(document, canonical=True))
+    assert caught.value.numbers == tuple((7, block.first, block.count) for block in made)
+
+
+def test_the_asyncapi_document_names_the_topics_and_qualities_of_the_protocol() -> None:
+    document = yaml.safe_load((DOCS / "asyncapi.yaml").read_text("utf-8"))
+    assert document["asyncapi"].startswith("3.")
+    addresses = {name: channel["address"] for name, channel in document["channels"].items()}
+    assert addresses == {name: f"em/v1/{{partition}}/{{device}}/{name}" for name in ("up", "down", "state")}
+    qualities = {
+        operation["channel"]["$ref"].rsplit("/", 1)[1]: operation["bindings"]["mqtt"]["qos"]
+        for operation in document["operations"].values()
+    }
+    assert qualities == {"up": 1, "down": 0, "state": 0}
+
+    def references(node: object) -> list[str]:
+        if isinstance(node, dict):
+            own = [node["$ref"]] if "$ref" in node else []
+            return own + [ref for value in node.values() for ref in references(value)]
+        return [ref for value in node for ref in references(value)] if isinstance(node, list) else []
+
+    for reference in references(document):
+        if reference.startswith("#/"):
+            node: Any = document
+            for step in reference[2:].split("/"):
+                node = node[step]
+        else:
+            assert (DOCS / reference).is_file()
