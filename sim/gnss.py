@@ -27,7 +27,7 @@ class GnssReceiver:
         self._keep = math.exp(-interval_ms / 1000 / _MEMORY_S)
 
     def sentences(self, from_ms: int, to_ms: int) -> Iterator[tuple[int, bytes]]:
-        """``(instant_ms, bytes)`` of each fix after ``from_ms`` up to and including ``to_ms``. To be called in order."""
+        """``(instant_ms, bytes)`` of each fix after ``from_ms`` up to ``to_ms`` inclusive; call it in order."""
         first = (from_ms // self._interval_ms + 1) * self._interval_ms
         for t_ms in range(first, to_ms + 1, self._interval_ms):
             place, sky = self._itinerary.where(t_ms)

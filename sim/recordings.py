@@ -19,6 +19,7 @@ from sim.sentences import fix
 DAY_MS = 86_400_000
 _BYTES_PER_MS = 3.84  # 38,400 baud, 10 bits a byte: quick enough for the wordiest receiver of the logs
 _BURST_GAP_MS = 50
+_JITTER_MS = 10_000  # a step back by less is a receiver whose sentences disagree; by more, one that was set
 _TIMED = re.compile(rb"\$[A-Z]{2}(?:GGA|RMC|GNS|ZDA|GLL),")
 _CLOCK = re.compile(rb"\d{6}(?:\.\d*)?")
 _HEADER_DATE = re.compile(rb"^#\s*Date\s*[:=]\s*(\d{4})-(\d{2})-(\d{2})", re.IGNORECASE | re.MULTILINE)
@@ -123,10 +124,13 @@ class _Pace:
         """Account for ``line``, which tells the time of day ``clock_ms``; returns where it began, in ms."""
         if clock_ms is not None and clock_ms != self._clock_ms:
             if self._clock_ms is not None:
-                # over midnight and back again, a step is the shorter way round; a receiver's steps back take no time
+                # over midnight and back again, a step is the shorter way round
                 step = (clock_ms - self._clock_ms + DAY_MS // 2) % DAY_MS - DAY_MS // 2
                 self._offset = max(self._offset, self._epoch_at + step)
-            self._clock_ms, self._epoch_at = clock_ms, self._offset
+                if -_JITTER_MS <= step < 0:
+                    clock_ms = self._clock_ms  # sentences out of order; they go on from the latest
+            if clock_ms != self._clock_ms:
+                self._clock_ms, self._epoch_at = clock_ms, self._offset
         began = int(self._offset)
         self._offset += len(line) / _BYTES_PER_MS
         return began
