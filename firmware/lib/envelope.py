@@ -1,0 +1,80 @@
+"""The signed envelope of every message, both ways: COSE_Mac0 (RFC 9052 §6.2), HMAC 256/256, the topic bound in.
+
+One algorithm and one form only; nothing is negotiated. See docs/protocol.md "Envelope".
+"""
+
+import hashlib
+
+import cbor
+
+PROTECTED = b"\xa1\x01\x05"  # {1: 5}: HMAC 256/256
+MAX_BYTES = 4096  # what a receiver reads at all
+TAG_BYTES = 1024  # what a tag makes at most
+_BLOCK = 64  # bytes, of SHA-256
+_KID = 4
+
+
+class Forged(ValueError):  # noqa: N818 - a fact about a message, not a fault of the program
+    """An envelope that is not what its device's key, its topic and the protocol make it."""
+
+
+def overhead(kid: bytes) -> int:
+    """Bytes that :func:`seal` adds around a payload of 256 bytes to 64 KiB."""
+    return 2 + 4 + 3 + len(kid) + 3 + 34
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    # RFC 2104; MicroPython has no hmac module
+    if len(key) > _BLOCK:
+        key = hashlib.sha256(key).digest()
+    key = key + bytes(_BLOCK - len(key))
+    inner = hashlib.sha256(bytes([octet ^ 0x36 for octet in key]))
+    inner.update(message)
+    outer = hashlib.sha256(bytes([octet ^ 0x5C for octet in key]))
+    outer.update(inner.digest())
+    digest: bytes = outer.digest()
+    return digest
+
+
+def mac(key: bytes, protected: bytes, external: bytes, payload: bytes) -> bytes:
+    """The 32-byte HMAC-SHA-256 of RFC 9052's MAC_structure, context "MAC0"."""
+    return _hmac(key, cbor.encode(["MAC0", protected, external, payload]))
+
+
+def _same(a: bytes, b: bytes) -> bool:
+    # in constant time: how far a forged tag matches must not show
+    if len(a) != len(b):
+        return False
+    difference = 0
+    for i in range(len(a)):
+        difference |= a[i] ^ b[i]
+    return difference == 0
+
+
+def seal(key: bytes, kid: bytes, topic: bytes, payload: bytes) -> bytes:
+    """``payload`` in an envelope of the device ``kid``, good on ``topic`` alone."""
+    tag = mac(key, PROTECTED, topic, payload)
+    return cbor.encode(cbor.Mac0([PROTECTED, {_KID: kid}, payload, tag]))
+
+
+def open(key: bytes, kid: bytes, topic: bytes, data: bytes) -> bytes:  # noqa: A001 - seal and open are the pair
+    """The payload of the envelope ``data`` that came on ``topic``; raises :class:`Forged` with the reason."""
+    if len(data) > MAX_BYTES:
+        raise Forged("an envelope of %d bytes; at most %d" % (len(data), MAX_BYTES))
+    try:
+        message = cbor.decode(data)
+    except ValueError as problem:
+        raise Forged("malformed: %s" % problem) from None
+    parts = message.value if isinstance(message, cbor.Mac0) else None
+    if not isinstance(parts, list) or len(parts) != 4:
+        raise Forged("not a COSE_Mac0")
+    protected, unprotected, payload, tag = parts
+    if protected != PROTECTED:
+        raise Forged("not HMAC 256/256")
+    if unprotected != {_KID: kid}:
+        raise Forged("not this device's key id")
+    if not isinstance(payload, bytes) or not isinstance(tag, bytes):
+        raise Forged("payload or tag is not a byte string")
+    if not _same(tag, mac(key, PROTECTED, topic, payload)):
+        raise Forged("wrong MAC")
+    return payload

@@ -1,0 +1,183 @@
+"""Reading kinds, their layouts, and packing held readings into an ``up`` payload. See docs/protocol.md "Upwards".
+
+A reading is ``(number, kind, t_ds, body)``: its sequence number, its kind, its instant in tenths of a second (UTC
+since 1970, or since boot where the time quality in the body's flags is unset), and its record after ``dt``. All
+values are integers; one that the field can not hold is raised as ValueError or saturates where the layout says so.
+"""
+
+import struct
+
+import cbor
+
+VERSION = 1
+POSITION, RF_CONTACT, ALCOHOL, STATUS, TAMPER, BOOT, GAP, TIME = range(1, 9)
+
+# time quality, bits 0-1 of every kind's flags, the last byte of every body
+UNSET, KEPT, TIME_OF_DAY, GNSS = range(4)
+QUALITY_MASK = 3
+
+THREE_D = 1 << 2
+NOT_SATELLITE = 1 << 3
+NO_CHECKSUM = 1 << 4
+PRECISION_GST = 1 << 5
+DATE_SUSPECT = 1 << 6
+
+TAMPER_LINK, TAMPER_STRAP, TAMPER_CASE = 1, 2, 3
+GAP_FULL, GAP_UNREADABLE = 1, 2
+SOURCE_GNSS, SOURCE_GATEWAY = 1, 2
+UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_TEMPERATURE = 255, 65535, -128
+
+_GAP_LAYOUT = "<IIBB"
+_WIDTHS = {POSITION: 17, STATUS: 9, TAMPER: 6, BOOT: 8, GAP: 12, TIME: 12}
+_MAX_DT = 65535  # tenths of a second
+_BLOCK_OVERHEAD = (
+    20  # list 1, kind 2, first 5, base time 5, byte string head 3, width 2; and the list of blocks 2
+)
+
+try:
+    from typing import TYPE_CHECKING
+except ImportError:
+    TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    Reading = tuple[int, int, int, bytes]  # number, kind, t_ds, body
+
+
+def _within(name: str, value: int, low: int, high: int) -> int:
+    # struct wraps silently on boards; a wrong position must not arise that way
+    if not low <= value <= high:
+        raise ValueError("%s %d is outside %d to %d" % (name, value, low, high))
+    return value
+
+
+def position(
+    lat_e7: int,
+    lon_e7: int,
+    precision_dm: int,
+    speed: int,
+    course: int,
+    satellites: int,
+    hdop: int,
+    flags: int,
+) -> bytes:
+    """A position: 1e-7 degrees, 95 % radius in dm, km/h, units of 1.5 degrees, count, tenths; 65535 and 255 unknown.
+
+    A precision, speed, satellites or hdop too large for its field takes the largest value that is known, except
+    hdop, whose 255 means "unknown or more".
+    """
+    return struct.pack(
+        "<iiHBBBBB",
+        _within("latitude", lat_e7, -900000000, 900000000),
+        _within("longitude", lon_e7, -1800000000, 1800000000),
+        precision_dm if precision_dm == UNKNOWN_U16 else min(precision_dm, 65534),
+        speed if speed == UNKNOWN_U8 else min(speed, 254),
+        course if course == UNKNOWN_U8 else _within("course", course, 0, 240) % 240,
+        satellites if satellites == UNKNOWN_U8 else min(satellites, 254),
+        min(hdop, 255),
+        flags,
+    )
+
+
+def status(battery_mv: int, temperature_c: int, charger: int, rejected: int, flags: int) -> bytes:
+    """Equipment status; ``rejected`` counts sentences since boot and saturates at 65535."""
+    temperature_c = max(-128, min(127, temperature_c))
+    return struct.pack("<HbBHB", min(battery_mv, 65535), temperature_c, charger, min(rejected, 65535), flags)
+
+
+def tamper(code: int, detail: int, flags: int) -> bytes:
+    """Tamper; ``detail`` saturates at 65535."""
+    return struct.pack("<BHB", code, min(detail, 65535), flags)
+
+
+def boot(cause: int, version: int, boots: int, flags: int) -> bytes:
+    """Boot: reset cause, firmware version (major x 256 + minor), boots so far (saturates at 65535)."""
+    return struct.pack("<BHHB", cause, version, min(boots, 65535), flags)
+
+
+def gap(first: int, count: int, reason: int, flags: int) -> bytes:
+    """A gap: ``count`` readings from number ``first`` on were dropped."""
+    return struct.pack(_GAP_LAYOUT, first, count, reason, flags)
+
+
+def gap_range(body: bytes) -> tuple[int, int]:
+    """``(first, count)`` of a gap's body."""
+    first, count, _reason, _flags = struct.unpack(_GAP_LAYOUT, body)
+    return first, count
+
+
+def time_quality(uptime_s: int, step_s: int, source: int, flags: int) -> bytes:
+    """The clock was set: seconds since boot, new minus old in seconds (saturates at 31 bits), and by what."""
+    step_s = max(-0x7FFFFFFF, min(0x7FFFFFFF, step_s))
+    return struct.pack("<IiBB", uptime_s, step_s, source, flags)
+
+
+def hello(epoch: int, base: int) -> bytes:
+    """The ``up`` payload with no blocks: tells the base and asks for the commit."""
+    return cbor.encode({1: VERSION, 2: epoch, 3: base, 4: []})
+
+
+class _Block:
+    """Readings of one kind with consecutive numbers, all dated or all unset, within 6553.5 s."""
+
+    def __init__(self, reading: "Reading") -> None:
+        self.first, self.kind, self.low, body = reading
+        self.high = self.low
+        self.next = self.first
+        self.width = len(body) + 2
+        self.unset = body[-1] & QUALITY_MASK == UNSET
+        self.readings: list["Reading"] = []
+
+    def take(self, reading: "Reading") -> bool:
+        number, kind, t_ds, body = reading
+        low, high = min(self.low, t_ds), max(self.high, t_ds)
+        if (
+            number != self.next
+            or kind != self.kind
+            or len(body) + 2 != self.width
+            or (body[-1] & QUALITY_MASK == UNSET) != self.unset
+            or high - low // 10 * 10 > _MAX_DT
+        ):
+            return False
+        self.low, self.high = low, high
+        self.next += 1
+        self.readings.append(reading)
+        return True
+
+    def packed(self) -> list[object]:
+        base_s = self.low // 10
+        packed = bytearray()
+        for _number, _kind, t_ds, body in self.readings:
+            packed += struct.pack("<H", t_ds - base_s * 10)
+            packed += body
+        block: list[object] = [self.kind, self.first, base_s, bytes(packed)]
+        if self.kind not in _WIDTHS:
+            block.append(self.width)
+        return block
+
+
+def up(epoch: int, base: int, readings: list["Reading"], limit: int) -> tuple[bytes, int]:
+    """The ``up`` payload of as many leading ``readings`` as fit into ``limit`` bytes, and how many those are.
+
+    ``readings`` are in ascending order of their numbers; at least one must fit.
+    """
+    blocks: list[_Block] = []
+    room = limit - 16  # map, version, epoch, base
+    taken = 0
+    for reading in readings:
+        size = len(reading[3]) + 2
+        if size > room:
+            break
+        if not blocks or not blocks[-1].take(reading):
+            size += _BLOCK_OVERHEAD
+            if size > room:
+                break
+            blocks.append(_Block(reading))
+            blocks[-1].take(reading)
+        room -= size
+        taken += 1
+    if not taken:
+        raise ValueError("no reading fits into %d bytes" % limit)
+    message: dict[int, object] = {1: VERSION, 2: epoch, 4: [block.packed() for block in blocks]}
+    if base != blocks[0].first:
+        message[3] = base
+    return cbor.encode(message), taken
