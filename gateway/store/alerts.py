@@ -1,0 +1,175 @@
+"""Alerts with all their revisions. What the page and the command line show comes from here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
+
+from gateway.store.tables import activation, alert, alert_revision, order_version
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEntry:
+    """An alert as it is to be written; ``document`` is its JSON text, and differs whenever the alert does."""
+
+    id: str
+    device: str
+    activation: str | None
+    rule: str
+    state: str
+    severity: str
+    start_ms: int
+    document: str
+
+
+def put(connection: Connection, entries: Sequence[AlertEntry], at_ms: int) -> list[int]:
+    """Write alerts that are new or differ from what stands, each as a further revision.
+
+    ``at_ms`` is gateway time. Returns the numbers of those that were written.
+    """
+    written: list[int] = []
+    for entry in entries:
+        known = connection.execute(
+            select(alert.c.number, alert.c.revision, alert.c.document).where(alert.c.id == entry.id)
+        ).one_or_none()
+        if known is not None and known.document == entry.document:
+            continue
+        values = {name: getattr(entry, name) for name in AlertEntry.__slots__} | {"changed_at_ms": at_ms}
+        if known is None:
+            revision = 1
+            result = connection.execute(insert(alert).values(**values, revision=revision, raised_at_ms=at_ms))
+            key = result.inserted_primary_key
+            assert key is not None
+            number = int(key[0])
+        else:
+            number, revision = known.number, known.revision + 1
+            connection.execute(
+                update(alert).where(alert.c.number == number).values(**values, revision=revision)
+            )
+        connection.execute(
+            insert(alert_revision).values(
+                alert=number, revision=revision, at_ms=at_ms, document=entry.document
+            )
+        )
+        written.append(number)
+    return written
+
+
+def listing(
+    connection: Connection,
+    *,
+    state: str | None = None,
+    device: str | None = None,
+    before: int | None = None,
+    limit: int = 200,
+) -> list[dict[str, Any]]:
+    """Alerts as people see them, newest number first: their JSON with number, revision, device and wearer.
+
+    ``state`` and ``device`` select; ``before`` and ``limit`` page by number.
+    """
+    query = _select().order_by(alert.c.number.desc()).limit(limit)
+    conditions: list[ColumnElement[bool]] = []
+    if state is not None:
+        conditions.append(alert.c.state == state)
+    if device is not None:
+        conditions.append(alert.c.device == device)
+    if before is not None:
+        conditions.append(alert.c.number < before)
+    return [_shown(row._mapping) for row in connection.execute(query.where(*conditions))]
+
+
+def one(connection: Connection, number: int) -> dict[str, Any] | None:
+    """The alert called ``number``, or None."""
+    row = connection.execute(_select().where(alert.c.number == number)).one_or_none()
+    return None if row is None else _shown(row._mapping)
+
+
+def revisions(connection: Connection, number: int) -> list[dict[str, Any]]:
+    """Every revision of an alert, first to last: its JSON with ``revision`` and ``at_ms`` (gateway time)."""
+    rows = connection.execute(
+        select(alert_revision).where(alert_revision.c.alert == number).order_by(alert_revision.c.revision)
+    )
+    return [json.loads(row.document) | {"revision": row.revision, "at_ms": row.at_ms} for row in rows]
+
+
+def notices_after(connection: Connection, notice: int, limit: int = 500) -> list[dict[str, Any]]:
+    """Alerts that changed after notice ``notice``, each in its present form with ``notice`` beside it, ascending.
+
+    An alert that changed several times stands once, at its last change.
+    """
+    last = (
+        select(func.max(alert_revision.c.number).label("notice"), alert_revision.c.alert)
+        .where(alert_revision.c.number > notice)
+        .group_by(alert_revision.c.alert)
+        .subquery()
+    )
+    query = (
+        _select()
+        .add_columns(last.c.notice)
+        .join(last, last.c.alert == alert.c.number)
+        .order_by(last.c.notice)
+        .limit(limit)
+    )
+    return [_shown(row._mapping) | {"notice": row.notice} for row in connection.execute(query)]
+
+
+def last_notice(connection: Connection) -> int:
+    """The number of the newest revision of any alert; 0 where there is none."""
+    return connection.execute(select(func.max(alert_revision.c.number))).scalar() or 0
+
+
+def count_by_state(connection: Connection) -> dict[str, int]:
+    """How many alerts are in each state."""
+    rows = connection.execute(select(alert.c.state, func.count()).group_by(alert.c.state))
+    return dict(rows.tuples().all())
+
+
+def standing(connection: Connection, rules_excepted: Sequence[str]) -> dict[str, AlertEntry]:
+    """Alerts by id that are not withdrawn and not of ``rules_excepted``."""
+    names = [alert.c[name] for name in AlertEntry.__slots__]
+    query = select(*names).where(alert.c.state != "withdrawn", alert.c.rule.not_in(rules_excepted))
+    return {row.id: AlertEntry(*row) for row in connection.execute(query)}
+
+
+def document(connection: Connection, alert_id: str) -> dict[str, Any] | None:
+    """The JSON of the alert with that id, or None."""
+    text = connection.execute(select(alert.c.document).where(alert.c.id == alert_id)).scalar()
+    return None if text is None else json.loads(text)
+
+
+def last_changed_ms(connection: Connection) -> int:
+    """Gateway time of the newest revision; 0 where there is none."""
+    return connection.execute(select(func.max(alert.c.changed_at_ms))).scalar() or 0
+
+
+def _select() -> Select[Any]:
+    newest = (
+        select(order_version.c.order_id, func.max(order_version.c.version).label("version"))
+        .group_by(order_version.c.order_id)
+        .subquery()
+    )
+    return (
+        select(alert, order_version.c.wearer_id, order_version.c.wearer_name)
+        .select_from(alert)
+        .outerjoin(activation, activation.c.id == alert.c.activation)
+        .outerjoin(newest, newest.c.order_id == activation.c.order_id)
+        .outerjoin(
+            order_version,
+            and_(order_version.c.order_id == newest.c.order_id, order_version.c.version == newest.c.version),
+        )
+    )
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    wearer = None if row["wearer_id"] is None else {"id": row["wearer_id"], "name": row["wearer_name"]}
+    shown: dict[str, Any] = json.loads(row["document"])
+    return shown | {
+        "number": row["number"],
+        "revision": row["revision"],
+        "device": row["device"],
+        "wearer": wearer,
+    }

@@ -1,0 +1,69 @@
+"""Devices: who may speak, and under which key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, insert, select, update
+
+from gateway.store import state
+from gateway.store.tables import device
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device that was added. ``key`` is its 256-bit MAC key and never shown."""
+
+    id: str
+    key: bytes = field(repr=False)
+    certificate: bytes = field(repr=False)
+    added_at_ms: int
+    revoked_at_ms: int | None
+
+
+def add(connection: Connection, entry: Device) -> None:
+    """Write a new device."""
+    connection.execute(
+        insert(device).values(
+            id=entry.id,
+            key=entry.key,
+            certificate=entry.certificate,
+            added_at_ms=entry.added_at_ms,
+            revoked_at_ms=entry.revoked_at_ms,
+        )
+    )
+    state.note_change(connection)
+
+
+def revoke(connection: Connection, device_id: str, at_ms: int) -> bool:
+    """From now on nothing of this device is believed; False where it is not known or was revoked before."""
+    changed = connection.execute(
+        update(device)
+        .where(device.c.id == device_id, device.c.revoked_at_ms.is_(None))
+        .values(revoked_at_ms=at_ms)
+    )
+    if changed.rowcount:
+        state.note_change(connection)
+    return bool(changed.rowcount)
+
+
+def one(connection: Connection, device_id: str) -> Device | None:
+    """The device ``device_id``, or None."""
+    row = connection.execute(select(device).where(device.c.id == device_id)).one_or_none()
+    return None if row is None else Device(*row)
+
+
+def every(connection: Connection) -> list[Device]:
+    """All devices by id."""
+    return [Device(*row) for row in connection.execute(select(device).order_by(device.c.id))]
+
+
+def keys(connection: Connection) -> dict[str, bytes]:
+    """The MAC key of every device that is not revoked."""
+    rows = connection.execute(select(device.c.id, device.c.key).where(device.c.revoked_at_ms.is_(None)))
+    return dict(rows.tuples().all())
+
+
+def revoked(connection: Connection) -> set[str]:
+    """The ids of the revoked devices."""
+    return set(connection.execute(select(device.c.id).where(device.c.revoked_at_ms.is_not(None))).scalars())

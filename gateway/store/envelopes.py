@@ -1,0 +1,159 @@
+"""Signed envelopes, what is known of each device's numbers, gaps and conflicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select
+
+from core.envelope import MAX_ENVELOPE_BYTES
+from gateway.store.dialect import upsert
+from gateway.store.tables import conflict, envelope, gap, sequence_range
+
+WIDE = MAX_ENVELOPE_BYTES // 3
+"""Consecutive readings that one envelope can hold at most (no record is below 3 bytes).
+
+An envelope whose numbers span more (an urgent reading beside old ones) is marked *wide*, so that a look for a number
+needs to search only that far back.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeRow:
+    """An envelope with fresh readings. Times of its dated readings in tag time, None where it has none."""
+
+    device: str
+    epoch: int
+    first_seq: int
+    last_seq: int
+    first_t_ms: int | None
+    last_t_ms: int | None
+    received_ms: int
+    data: bytes
+
+
+class Range(NamedTuple):
+    """Numbers ``first`` to ``last`` and how they are known (``gateway.sequences.How``)."""
+
+    first: int
+    last: int
+    how: int
+
+
+class Stored(NamedTuple):
+    """A stored envelope as it is read back."""
+
+    device: str
+    received_ms: int
+    data: bytes
+
+
+def add(connection: Connection, rows: Sequence[EnvelopeRow]) -> None:
+    """Write envelopes, in the order in which they were heard."""
+    if rows:
+        connection.execute(insert(envelope), [_values(row) for row in rows])
+
+
+def holding(connection: Connection, device: str, epoch: int, first: int, last: int) -> Iterator[bytes]:
+    """The envelopes that may hold any of the numbers ``first`` to ``last``, in the order of their hearing."""
+    near = and_(envelope.c.wide.is_(False), envelope.c.first_seq >= first - WIDE)
+    query = (
+        select(envelope.c.data)
+        .where(
+            envelope.c.device == device,
+            envelope.c.epoch == epoch,
+            or_(near, envelope.c.wide.is_(True)),
+            envelope.c.first_seq <= last,
+            envelope.c.last_seq >= first,
+        )
+        .order_by(envelope.c.id)
+    )
+    yield from connection.execute(query).scalars()
+
+
+def of_device(
+    connection: Connection, device: str, from_ms: int | None = None, to_ms: int | None = None
+) -> Iterator[Stored]:
+    """The envelopes of a device that may hold readings of a span of tag time, in the order of their hearing.
+
+    ``from_ms`` and ``to_ms`` are inclusive, milliseconds; None is open.
+    """
+    query = select(envelope.c.device, envelope.c.received_ms, envelope.c.data).where(
+        envelope.c.device == device
+    )
+    if from_ms is not None:
+        query = query.where(envelope.c.last_t_ms >= from_ms)
+    if to_ms is not None:
+        query = query.where(envelope.c.first_t_ms <= to_ms)
+    for row in connection.execution_options(yield_per=2000).execute(query.order_by(envelope.c.id)):
+        yield Stored(*row)
+
+
+def count(connection: Connection) -> int:
+    """How many envelopes are stored."""
+    return connection.execute(select(func.count()).select_from(envelope)).scalar_one()
+
+
+def ranges(connection: Connection, device: str) -> dict[int, list[Range]]:
+    """What is known of the numbers of a device: for each epoch its ranges, ascending."""
+    query = (
+        select(sequence_range.c.epoch, sequence_range.c.first, sequence_range.c.last, sequence_range.c.how)
+        .where(sequence_range.c.device == device)
+        .order_by(sequence_range.c.epoch, sequence_range.c.first)
+    )
+    known: dict[int, list[Range]] = {}
+    for epoch, first, last, how in connection.execute(query):
+        known.setdefault(epoch, []).append(Range(first, last, how))
+    return known
+
+
+def change_ranges(
+    connection: Connection,
+    gone: Iterable[tuple[str, int, int]],
+    written: Iterable[tuple[str, int, Range]],
+) -> None:
+    """Write what has changed in the ranges: ``gone`` are (device, epoch, first), ``written`` replace what stands."""
+    keys = [{"d": device, "e": epoch, "f": first} for device, epoch, first in gone]
+    if keys:
+        statement = delete(sequence_range).where(
+            sequence_range.c.device == bindparam("d"),
+            sequence_range.c.epoch == bindparam("e"),
+            sequence_range.c.first == bindparam("f"),
+        )
+        connection.execute(statement, keys)
+    rows = [
+        {"device": device, "epoch": epoch, "first": part.first, "last": part.last, "how": part.how}
+        for device, epoch, part in written
+    ]
+    upsert(connection, sequence_range, rows, ["device", "epoch", "first"], replace=["last", "how"])
+
+
+def add_gaps(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write gap records: ``device``, ``epoch``, ``seq``, ``first``, ``count``, ``reason``; known ones stay."""
+    upsert(connection, gap, rows, ["device", "epoch", "seq"])
+
+
+def add_conflicts(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep envelopes that disagree with the evidence; the same disagreement is kept once."""
+    upsert(connection, conflict, rows, ["device", "epoch", "first_seq", "sha256"])
+
+
+def conflicts(connection: Connection, device: str | None = None) -> list[dict[str, Any]]:
+    """The envelopes that disagree with the evidence, in the order of their hearing."""
+    query = select(conflict).order_by(conflict.c.id)
+    if device is not None:
+        query = query.where(conflict.c.device == device)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def gaps(connection: Connection, device: str) -> list[dict[str, Any]]:
+    """The gap records of a device."""
+    query = select(gap).where(gap.c.device == device).order_by(gap.c.epoch, gap.c.seq)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _values(row: EnvelopeRow) -> dict[str, Any]:
+    values: dict[str, Any] = {name: getattr(row, name) for name in EnvelopeRow.__slots__}
+    return values | {"wide": row.last_seq - row.first_seq >= WIDE}

@@ -1,0 +1,94 @@
+"""Orders with all their versions, and activations: which device was on whom, from when to when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from gateway.store import state
+from gateway.store.tables import activation, order_version
+
+
+@dataclass(frozen=True, slots=True)
+class OrderVersion:
+    """One version of an order; ``document`` is the JSON text as given."""
+
+    order_id: str
+    version: int
+    effective_ms: int
+    known_at_ms: int
+    wearer_id: str
+    wearer_name: str
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationRow:
+    """One device on one wearer, from fitting to removal (tag time)."""
+
+    id: str
+    device: str
+    order_id: str
+    fitted_ms: int
+    removed_ms: int | None
+
+
+def add_version(connection: Connection, entry: OrderVersion) -> None:
+    """Write a new version of an order."""
+    connection.execute(
+        insert(order_version).values({name: getattr(entry, name) for name in OrderVersion.__slots__})
+    )
+    state.note_change(connection)
+
+
+def versions(connection: Connection, order_id: str) -> list[OrderVersion]:
+    """All versions of an order, oldest first."""
+    rows = connection.execute(
+        select(order_version).where(order_version.c.order_id == order_id).order_by(order_version.c.version)
+    )
+    return [OrderVersion(*row) for row in rows]
+
+
+def newest(connection: Connection) -> dict[str, OrderVersion]:
+    """The newest version of every order."""
+    last = (
+        select(order_version.c.order_id, func.max(order_version.c.version).label("version"))
+        .group_by(order_version.c.order_id)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(order_version).join(
+            last,
+            (order_version.c.order_id == last.c.order_id) & (order_version.c.version == last.c.version),
+        )
+    )
+    return {row.order_id: OrderVersion(*row) for row in rows}
+
+
+def add_activation(connection: Connection, entry: ActivationRow) -> None:
+    """Write a new activation."""
+    connection.execute(
+        insert(activation).values({name: getattr(entry, name) for name in ActivationRow.__slots__})
+    )
+    state.note_change(connection)
+
+
+def end_activation(connection: Connection, activation_id: str, removed_ms: int) -> bool:
+    """The device was taken off; False where the activation is not known or has ended."""
+    changed = connection.execute(
+        update(activation)
+        .where(activation.c.id == activation_id, activation.c.removed_ms.is_(None))
+        .values(removed_ms=removed_ms)
+    )
+    if changed.rowcount:
+        state.note_change(connection)
+    return bool(changed.rowcount)
+
+
+def activations(connection: Connection, device: str | None = None) -> list[ActivationRow]:
+    """All activations, or those of one device, by device and fitting."""
+    query = select(activation).order_by(activation.c.device, activation.c.fitted_ms)
+    if device is not None:
+        query = query.where(activation.c.device == device)
+    return [ActivationRow(*row) for row in connection.execute(query)]

@@ -1,0 +1,177 @@
+"""The tables. Instants are UTC milliseconds; ``received_ms`` and ``*_at_ms`` are gateway time, ``*_t_ms`` tag time.
+
+What was made when stands in ``migrations/``; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# SQLite counts up by itself only for a column that is called INTEGER.
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True, doc="generation, changes, judged_ms"),
+    Column("value", BigInteger, nullable=False),
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+device = Table(
+    "device",
+    metadata,
+    Column("id", Text, primary_key=True, doc="[a-z0-9]{4,16}"),
+    Column("key", LargeBinary, nullable=False, doc="256-bit MAC key"),
+    Column("certificate", LargeBinary, nullable=False, doc="DER"),
+    Column("added_at_ms", BigInteger, nullable=False),
+    Column("revoked_at_ms", BigInteger),
+)
+
+order_version = Table(
+    "order_version",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("effective_ms", BigInteger, nullable=False, doc="from when it holds"),
+    Column("known_at_ms", BigInteger, nullable=False, doc="when the gateway learnt of it"),
+    Column("wearer_id", Text, nullable=False),
+    Column("wearer_name", Text, nullable=False),
+    Column("document", Text, nullable=False, doc="the typed order, JSON as given"),
+)
+
+activation = Table(
+    "activation",
+    metadata,
+    Column("id", Text, primary_key=True, doc="{device}-{n}, n-th wearing of that device"),
+    Column("device", Text, ForeignKey("device.id"), nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("fitted_ms", BigInteger, nullable=False, doc="tag time"),
+    Column("removed_ms", BigInteger, doc="tag time"),
+    Index("activation_by_device", "device", "fitted_ms"),
+)
+
+envelope = Table(
+    "envelope",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("device", Text, ForeignKey("device.id"), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("wide", Boolean, nullable=False, doc="its numbers span more than a run of readings can"),
+    Column("first_t_ms", BigInteger, doc="tag time of its earliest dated reading"),
+    Column("last_t_ms", BigInteger),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False, doc="the signed envelope as received"),
+    Index("envelope_by_number", "device", "epoch", "wide", "first_seq"),
+    Index("envelope_by_time", "device", "last_t_ms"),
+)
+
+sequence_range = Table(
+    "sequence_range",
+    metadata,
+    Column("device", Text, ForeignKey("device.id"), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("first", BigInteger, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    Column("how", Integer, nullable=False, doc="1 stored, 2 gap, 3 unread, 4 forgotten"),
+)
+
+gap = Table(
+    "gap",
+    metadata,
+    Column("device", Text, ForeignKey("device.id"), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, doc="number of the gap record itself"),
+    Column("first", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("reason", Integer, nullable=False, doc="1 journal full, 2 unreadable"),
+)
+
+conflict = Table(
+    "conflict",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("device", Text, ForeignKey("device.id"), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False, doc="of data"),
+    Column("data", LargeBinary, nullable=False, doc="the envelope that disagrees with the evidence"),
+    UniqueConstraint("device", "epoch", "first_seq", "sha256", name="conflict_once"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("received_ms", BigInteger, nullable=False, doc="first time"),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("authentic", Boolean, nullable=False, doc="the MAC was right"),
+    Column(
+        "unread", Boolean, nullable=False, doc="some of its numbers were committed as unread: never pruned"
+    ),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False, doc="its beginning"),
+    Column("times", BigInteger, nullable=False, doc="how often the same bytes came"),
+    UniqueConstraint("reason", "topic", "sha256", name="quarantine_once"),
+    Index("quarantine_by_reason", "reason", "unread", "id"),
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("number", _SERIAL, primary_key=True, doc="what people call it"),
+    Column("id", Text, nullable=False, unique=True, doc="hash of what it is about"),
+    Column("revision", Integer, nullable=False),
+    Column("device", Text, ForeignKey("device.id"), nullable=False),
+    Column("activation", Text, doc="none for equipment that nobody wears"),
+    Column("rule", Text, nullable=False),
+    Column("state", Text, nullable=False, doc="open, ended, withdrawn"),
+    Column("severity", Text, nullable=False),
+    Column("start_ms", BigInteger, nullable=False, doc="tag time"),
+    Column("raised_at_ms", BigInteger, nullable=False),
+    Column("changed_at_ms", BigInteger, nullable=False),
+    Column("document", Text, nullable=False, doc="the alert, JSON"),
+    Index("alert_by_device", "device"),
+    sqlite_autoincrement=True,
+)
+
+alert_revision = Table(
+    "alert_revision",
+    metadata,
+    Column("number", _SERIAL, primary_key=True, doc="counts every change of every alert: the page's notices"),
+    Column("alert", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    ForeignKeyConstraint(["alert"], ["alert.number"]),
+    UniqueConstraint("alert", "revision", name="alert_revision_once"),
+    sqlite_autoincrement=True,
+)
