@@ -1,18 +1,10 @@
 """NMEA 0183 bytes into fixes: integers only, bounded memory, and no bytes that make it raise.
 
-Here: where sentences begin and end, their checksums, and which of them belong together. What they say is `epoch`'s.
+Here: where sentences begin and end, their checksums, and which of them belong together. What they say is in `fix`.
 """
 
-from epoch import Epoch, Fix
+from fix import Epoch, Fix
 from nmea_fields import MalformedError, time_of_day
-
-try:
-    from typing import TYPE_CHECKING
-except ImportError:  # MicroPython
-    TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    from typing import List, Optional
 
 # NMEA 0183 allows 82 characters; receivers of several systems write up to about 130. What is longer is no sentence.
 LONGEST = 255
@@ -36,11 +28,11 @@ class Receiver:
         self._epoch = Epoch(None)
         self._closed = True
         self._time = b""
-        self._ms: "Optional[int]" = None
+        self._ms: int | None = None
 
-    def feed(self, data: bytes) -> "List[Fix]":
+    def feed(self, data: bytes) -> list[Fix]:
         """Take the next bytes, cut anywhere; return the fixes of the epochs that they complete."""
-        fixes: "List[Fix]" = []
+        fixes: list[Fix] = []
         buffer = self._rest + data
         if b"\r" in buffer:
             buffer = buffer.replace(b"\r", b"\n")
@@ -59,9 +51,9 @@ class Receiver:
         self._rest = rest
         return fixes
 
-    def flush(self) -> "List[Fix]":
+    def flush(self) -> list[Fix]:
         """The line has fallen silent: complete the epoch under way; return its fix, if it has one."""
-        fixes: "List[Fix]" = []
+        fixes: list[Fix] = []
         rest = self._rest
         star = rest.find(b"*")
         if star >= 0 and len(rest) >= star + 3:
@@ -70,14 +62,14 @@ class Receiver:
         self._complete(fixes)
         return fixes
 
-    def _line(self, line: bytes, ended: bool, fixes: "List[Fix]") -> None:
+    def _line(self, line: bytes, ended: bool, fixes: list[Fix]) -> None:
         """Bytes without a line end among them; `ended` when one follows them."""
         parts = line.split(b"$")
         last = len(parts) - 1
         for i in range(1, last + 1):
             self._sentence(parts[i], ended and i == last, fixes)
 
-    def _sentence(self, text: bytes, ended: bool, fixes: "List[Fix]") -> None:
+    def _sentence(self, text: bytes, ended: bool, fixes: list[Fix]) -> None:
         """What stands between a `$` and the next one, or the line's end."""
         star = text.find(b"*")
         bare = star < 0
@@ -105,7 +97,7 @@ class Receiver:
         else:
             self.rejected += 1
 
-    def _take(self, body: bytes, bare: bool, fixes: "List[Fix]") -> None:
+    def _take(self, body: bytes, bare: bool, fixes: list[Fix]) -> None:
         """A sentence as it was sent, from its address on."""
         address = body[:5]
         if body[5:6] != b"," or (address[0] == 0x50 and address[1] != 0x51):
@@ -121,7 +113,7 @@ class Receiver:
                 self._begin(None)
             self._epoch.add(kind, body.split(b","), bare)
 
-    def _turn(self, address: bytes, time: bytes, fixes: "List[Fix]") -> bool:
+    def _turn(self, address: bytes, time: bytes, fixes: list[Fix]) -> bool:
         """Begin the next epoch if this sentence belongs to it; False if it comes too late for its own."""
         if time != self._time:
             self._time = time
@@ -141,12 +133,12 @@ class Receiver:
         epoch.seen.append(address)
         return True
 
-    def _begin(self, ms: "Optional[int]") -> Epoch:
+    def _begin(self, ms: int | None) -> Epoch:
         self._closed = False
         self._epoch = Epoch(ms)
         return self._epoch
 
-    def _complete(self, fixes: "List[Fix]") -> None:
+    def _complete(self, fixes: list[Fix]) -> None:
         if not self._closed:
             self._closed = True
             fix = self._epoch.fix()

@@ -1,13 +1,5 @@
 """The fields of NMEA sentences as integers. Boards have single-precision floats, which can not hold a position."""
 
-try:
-    from typing import TYPE_CHECKING
-except ImportError:  # MicroPython
-    TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    from typing import Optional, Tuple
-
 DAYS = b"\x1f\x1d\x1f\x1e\x1f\x1e\x1f\x1f\x1e\x1f\x1e\x1f"
 
 
@@ -15,7 +7,7 @@ class MalformedError(ValueError):
     """A sentence with a good checksum whose position or status can not be what it should be."""
 
 
-def decimal(field: bytes, places: int) -> "Optional[int]":
+def decimal(field: bytes, places: int) -> int | None:
     """`field` ("12.34") in units of 10 ** -places, half rounded up; None unless it is digits with at most one point."""
     whole, _, fraction = field.partition(b".")
     if not (whole + fraction).isdigit() or len(field) > 18:
@@ -30,7 +22,7 @@ def decimal(field: bytes, places: int) -> "Optional[int]":
     return value
 
 
-def time_of_day(field: bytes) -> "Optional[int]":
+def time_of_day(field: bytes) -> int | None:
     """`hhmmss[.sss]` in milliseconds since midnight, finer digits dropped; None where it is not a time of day.
 
     Second 60 is a leap second.
@@ -45,7 +37,7 @@ def time_of_day(field: bytes) -> "Optional[int]":
     return ((hour * 60 + minute) * 60 + second) * 1000 + int((fraction + b"000")[:3])
 
 
-def calendar_date(year: int, month: int, day: int) -> "Optional[Tuple[int, int, int]]":
+def calendar_date(year: int, month: int, day: int) -> tuple[int, int, int] | None:
     """The date, or None where there is no such day."""
     if not 1 <= month <= 12 or not 1 <= day <= DAYS[month - 1]:
         return None
@@ -54,7 +46,7 @@ def calendar_date(year: int, month: int, day: int) -> "Optional[Tuple[int, int, 
     return year, month, day
 
 
-def short_date(field: bytes) -> "Optional[Tuple[int, int, int]]":
+def short_date(field: bytes) -> tuple[int, int, int] | None:
     """`ddmmyy`; years 80 to 99 are of the last century, as GPS time begins in 1980. None where it is not a date."""
     if len(field) != 6 or not field.isdigit():
         return None

@@ -7,14 +7,6 @@ last counts: always a position that the receiver really gave, and from the same 
 
 from nmea_fields import MalformedError, calendar_date, coordinate, decimal, root, short_date
 
-try:
-    from typing import TYPE_CHECKING
-except ImportError:  # MicroPython
-    TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    from typing import List, Optional, Tuple
-
 # Bits of a position's flags, docs/protocol.md
 THREE_D = 1 << 2
 NOT_SATELLITE = 1 << 3
@@ -54,19 +46,19 @@ class Fix:
         self.satellites = UNKNOWN_U8
         self.hdop = UNKNOWN_U8
         self.flags = 0
-        self.date: "Optional[Tuple[int, int, int]]" = None
-        self.time_ds: "Optional[int]" = None
+        self.date: tuple[int, int, int] | None = None
+        self.time_ds: int | None = None
 
 
 class Epoch:
     """Gathers the sentences of one instant. `ms` is its time of day, None while no sentence has told it."""
 
-    def __init__(self, ms: "Optional[int]") -> None:
+    def __init__(self, ms: int | None) -> None:
         self.ms = ms
-        self.seen: "List[bytes]" = []  # addresses of the timed sentences so far
+        self.seen: list[bytes] = []  # addresses of the timed sentences so far
         self._no_fix = False
         self._flags = 0
-        self._place: "Tuple[bytes, ...]" = ()
+        self._place: tuple[bytes, ...] = ()
         self._lat_e7 = 0
         self._lon_e7 = 0
         self._decimals = 0
@@ -75,14 +67,14 @@ class Epoch:
         self._altitude = False
         self._speed = b""  # knots
         self._course = b""
-        self._vtg: "List[bytes]" = []
-        self._gsa: "List[bytes]" = []
+        self._vtg: list[bytes] = []
+        self._gsa: list[bytes] = []
         self._gsa_mode = 0
         self._gst_dm = 0
-        self._date: "Optional[Tuple[int, int, int]]" = None
+        self._date: tuple[int, int, int] | None = None
         self._dates_differ = False
 
-    def add(self, kind: bytes, f: "List[bytes]", bare: bool) -> None:
+    def add(self, kind: bytes, f: list[bytes], bare: bool) -> None:
         """Take a sentence: its three letters, its fields, whether it came without checksum. Raises MalformedError."""
         if bare:
             self._flags |= NO_CHECKSUM
@@ -105,7 +97,7 @@ class Epoch:
 
     # -------------------------------------------------------------------------------------------- sentences
 
-    def _rmc(self, f: "List[bytes]") -> None:
+    def _rmc(self, f: list[bytes]) -> None:
         if len(f) < 10:
             raise MalformedError
         self._dated(short_date(f[9]))
@@ -116,7 +108,7 @@ class Epoch:
         self._speed = f[7]
         self._course = f[8]
 
-    def _gga(self, f: "List[bytes]") -> None:
+    def _gga(self, f: list[bytes]) -> None:
         if len(f) < 9:
             raise MalformedError
         quality = f[6]
@@ -130,7 +122,7 @@ class Epoch:
             self._flags |= NOT_SATELLITE
         self._quality(f)
 
-    def _gns(self, f: "List[bytes]") -> None:
+    def _gns(self, f: list[bytes]) -> None:
         if len(f) < 9:
             raise MalformedError
         modes = f[6].replace(b"N", b"")
@@ -145,7 +137,7 @@ class Epoch:
             self._flags |= NOT_SATELLITE
         self._quality(f)
 
-    def _gll(self, f: "List[bytes]") -> None:
+    def _gll(self, f: list[bytes]) -> None:
         if len(f) < 7:
             raise MalformedError
         if (f[6] != b"A" and f[6] != b"D") or not self._mode(f[7] if len(f) > 7 else b""):
@@ -153,18 +145,18 @@ class Epoch:
             return
         self._at(f[1], f[2], f[3], f[4])
 
-    def _zda(self, f: "List[bytes]") -> None:
+    def _zda(self, f: list[bytes]) -> None:
         if len(f) > 4 and len(f[4]) == 4 and f[2].isdigit() and f[3].isdigit() and f[4].isdigit():
             self._dated(calendar_date(int(f[4]), int(f[3]), int(f[2])))
 
-    def _gst(self, f: "List[bytes]") -> None:
+    def _gst(self, f: list[bytes]) -> None:
         if len(f) < 8:
             raise MalformedError
         north_mm, east_mm = decimal(f[6], 3), decimal(f[7], 3)
         if north_mm is not None and east_mm is not None:
             self._gst_dm = (root(4 * (north_mm * north_mm + east_mm * east_mm)) + 50) // 100
 
-    def _take_gsa(self, f: "List[bytes]") -> None:
+    def _take_gsa(self, f: list[bytes]) -> None:
         # One for each constellation, and the constellation that gives nothing may say so: the best of them counts.
         if len(f) > 2 and f[2] in (b"1", b"2", b"3"):
             self._gsa_mode = max(self._gsa_mode, int(f[2]))
@@ -193,7 +185,7 @@ class Epoch:
         self._lon_e7 = lon_e7
         self._decimals = min(len(lat.partition(b".")[2]), len(lon.partition(b".")[2]))
 
-    def _quality(self, f: "List[bytes]") -> None:
+    def _quality(self, f: list[bytes]) -> None:
         """Fields 7 to 9 of GGA and GNS: satellites, HDOP, altitude."""
         if f[7].isdigit():
             self._satellites = max(self._satellites, int(f[7]))
@@ -201,14 +193,14 @@ class Epoch:
         if len(f) > 9 and f[9]:
             self._altitude = True
 
-    def _dated(self, date: "Optional[Tuple[int, int, int]]") -> None:
+    def _dated(self, date: tuple[int, int, int] | None) -> None:
         if date is not None:
             self._dates_differ = self._dates_differ or (self._date is not None and self._date != date)
             self._date = date
 
     # -------------------------------------------------------------------------------------------------- fix
 
-    def fix(self) -> "Optional[Fix]":
+    def fix(self) -> Fix | None:
         """The fix of all sentences taken, or None if any of them denies it."""
         if not self._place or self._no_fix or self._gsa_mode == 1:
             return None
