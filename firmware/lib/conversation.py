@@ -1,0 +1,203 @@
+"""What the tag says to the gateway and what it believes of the answers; no input or output, no clock.
+
+This is docs/protocol.md "The tag", rules 2 to 4. ``now_ms`` is any count of milliseconds that does not wrap.
+"""
+
+import binascii
+
+import cbor
+import envelope
+import records
+
+try:
+    from typing import TYPE_CHECKING
+except ImportError:
+    TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from journal import Journal
+    from records import Reading
+
+MOST_UNANSWERED = 4  # messages
+RESEND_MS = 30000
+MOST_RESEND_MS = 300000
+_MOST_READINGS = 64  # read from flash for one message; 52 positions fill it
+
+# what came of a message from above
+FORGED, NOT_UNDERSTOOD, NO_COMMIT, FOREIGN_EPOCH, BEYOND_SENT, KNOWN, COMMITTED = (
+    "down_forged",
+    "down_not_understood",
+    "down_without_commit",
+    "commit_foreign_epoch",
+    "commit_beyond_sent",
+    "commits_known",
+    "commits",
+)
+
+
+def topic(device: str, leaf: str) -> str:
+    """The topic ``leaf`` (up, down, state) of a device."""
+    return "em/v1/%02d/%s/%s" % (binascii.crc32(device.encode()) % 64, device, leaf)
+
+
+class _Sent:
+    """A message that waits for its commit: the numbers it spans, when it was last sent, how long it may wait."""
+
+    def __init__(self, first: int, last: int, now_ms: int) -> None:
+        self.first = first
+        self.last = last
+        self.at_ms = now_ms
+        self.wait_ms = RESEND_MS
+
+    def due_ms(self) -> int:
+        return self.at_ms + self.wait_ms
+
+
+class Conversation:
+    """One tag's side of the protocol over one journal, from boot to boot."""
+
+    def __init__(self, journal: "Journal", device: str, key: bytes) -> None:
+        self.journal = journal
+        self.up = topic(device, "up")
+        self.down = topic(device, "down")
+        self.highest_sent = 0  # since boot
+        self._kid = device.encode()
+        self._key = key
+        self._limit = envelope.TAG_BYTES - envelope.overhead(self._kid)
+        self._sent: list[_Sent] = []
+        self._next = 1  # the lowest number not yet sent on this connection
+        self._ahead = 0  # the highest urgent number sent before its turn
+        self._released = 0  # the highest number that may be sent
+        self._asked_ms: int | None = None  # since when a first answer is due
+        self._silent = True  # no answer within the time-out: nobody is waited for
+
+    def hello(self, now_ms: int) -> bytes:
+        """The first message of a connection. All that is held is to be sent from here on, lowest first."""
+        self._sent = []
+        self._next = self.journal.base
+        self._ahead = 0
+        self._asked_ms = now_ms
+        self._silent = False
+        return self._seal(records.hello(self.journal.epoch, self.journal.base))
+
+    def lost(self) -> None:
+        """The connection is gone: nothing is waited for."""
+        self._sent = []
+        self._asked_ms = None
+        self._silent = True
+
+    def release(self) -> None:
+        """Everything made up to now may be sent."""
+        self._released = self.journal.flushed
+
+    def message(self, now_ms: int) -> bytes | None:
+        """The envelope to publish now, or None: again what had no answer in time, else what is next."""
+        self._give_up_waiting(now_ms)
+        for sent in self._sent[:]:
+            if now_ms >= sent.due_ms():
+                again = self._again(sent, now_ms)
+                if again is not None:
+                    return again
+        if self._next > self._released or len(self._sent) >= MOST_UNANSWERED:
+            return None
+        readings = self._held(self._next, self._released)
+        if not readings:  # all of them dropped
+            self._next = self._released + 1
+            return None
+        payload, n = self._pack(readings)
+        first, last = readings[0][0], readings[n - 1][0]
+        for number in self.journal.urgent:
+            if max(last, self._ahead) < number <= self._released:
+                self._ahead = number
+                urgent = self._held(number, number)
+                if urgent:
+                    return self._send(number, number, self._pack(urgent)[0], now_ms)
+        self._next = last + 1
+        return self._send(first, last, payload, now_ms)
+
+    def hear(self, data: bytes) -> str:
+        """Obey what came on the ``down`` topic, as far as it may be believed; what came of it, a counter's name.
+
+        Raises OSError when flash refuses the cursor: nothing is forgotten then, and the commit will come again.
+        """
+        try:
+            payload = envelope.open(self._key, self._kid, self.down.encode(), data)
+        except envelope.Forged:
+            return FORGED
+        try:
+            message = cbor.decode(payload)
+        except ValueError:
+            return NOT_UNDERSTOOD
+        if not isinstance(message, dict) or message.get(1) != records.VERSION:
+            return NOT_UNDERSTOOD
+        if 3 not in message:
+            return NO_COMMIT
+        commit = message[3]
+        if not isinstance(commit, list) or len(commit) != 2 or not all(type(part) is int for part in commit):
+            return NOT_UNDERSTOOD
+        return self._obey(commit[0], commit[1])
+
+    def waiting(self) -> bool:
+        """Whether an answer is due, and is still expected soon (see :data:`RESEND_MS`)."""
+        return not self._silent and (self._asked_ms is not None or len(self._sent) > 0)
+
+    def due_ms(self, now_ms: int) -> int | None:
+        """Milliseconds until :meth:`message` is to be asked although nothing happens; None for never."""
+        times = [sent.due_ms() for sent in self._sent]
+        if self.waiting():
+            times.append(self._waiting_since() + RESEND_MS)
+        return max(0, min(times) - now_ms) if times else None
+
+    def _obey(self, epoch: int, upto: int) -> str:
+        if epoch != self.journal.epoch:
+            return FOREIGN_EPOCH
+        self._asked_ms = None
+        self._silent = False
+        if upto < self.journal.base:
+            return KNOWN
+        if upto > self.highest_sent:
+            return BEYOND_SENT
+        self.journal.commit(upto)
+        self._sent = [sent for sent in self._sent if sent.last > upto]
+        for sent in self._sent:
+            sent.wait_ms = RESEND_MS
+        self._next = max(self._next, self.journal.base)
+        return COMMITTED
+
+    def _again(self, sent: _Sent, now_ms: int) -> bytes | None:
+        readings = self._held(sent.first, sent.last)
+        if not readings:  # dropped since; the gap records speak for them
+            self._sent.remove(sent)
+            return None
+        payload, n = self._pack(readings)
+        if n < len(readings):
+            self._next = min(self._next, readings[n][0])
+            sent.last = readings[n - 1][0]
+        sent.at_ms = now_ms
+        sent.wait_ms = min(sent.wait_ms * 2, MOST_RESEND_MS)
+        return self._seal(payload)
+
+    def _send(self, first: int, last: int, payload: bytes, now_ms: int) -> bytes:
+        self._sent.append(_Sent(first, last, now_ms))
+        self.highest_sent = max(self.highest_sent, last)
+        return self._seal(payload)
+
+    def _waiting_since(self) -> int:
+        times = [sent.at_ms for sent in self._sent]
+        if self._asked_ms is not None:
+            times.append(self._asked_ms)
+        return min(times)
+
+    def _give_up_waiting(self, now_ms: int) -> None:
+        if self.waiting() and now_ms - self._waiting_since() >= RESEND_MS:
+            self._silent = True
+            self._asked_ms = None
+
+    def _held(self, first: int, last: int) -> "list[Reading]":
+        return [reading for reading in self.journal.read(first, _MOST_READINGS) if reading[0] <= last]
+
+    def _pack(self, readings: "list[Reading]") -> tuple[bytes, int]:
+        return records.up(self.journal.epoch, self.journal.base, readings, self._limit)
+
+    def _seal(self, payload: bytes) -> bytes:
+        return envelope.seal(self._key, self._kid, self.up.encode(), payload)

@@ -1,0 +1,189 @@
+"""Journal segments: files of about 4 KB that hold records in the order of their numbers, one lane each.
+
+A segment is named by its lane's letter and its first number in hexadecimal. It begins with a magic number and the
+journal epoch; each record carries a CRC that starts from the epoch, so that nothing of another journal is ever read
+as this one's. Reading stops at the first record that is not whole.
+"""
+
+import binascii
+import struct
+from array import array
+
+try:
+    from typing import TYPE_CHECKING
+except ImportError:
+    TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from folder import Folder
+    from records import Reading
+
+SEGMENT_BYTES = 4096  # an erase block of common flash
+_MAGIC = b"TWj1"
+_HEADER = 8
+_HEAD = "<BBIBI"  # body length, kind, number, instant: high 8 bits, low 32
+_HEAD_BYTES = 11
+_SMALLEST = _HEAD_BYTES + 1 + 4  # a record with a body of one byte
+
+
+def pack_record(epoch: int, reading: "Reading") -> bytes:
+    """One record as it stands in a segment."""
+    number, kind, t_ds, body = reading
+    head = struct.pack(_HEAD, len(body), kind, number, t_ds >> 32, t_ds & 0xFFFFFFFF)
+    return head + body + struct.pack("<I", binascii.crc32(head + body, epoch))
+
+
+def _whole_records(epoch: int, data: bytes, from_number: int) -> "Iterator[tuple[int, Reading]]":
+    """(end offset, reading) of each whole record; those below ``from_number`` are skipped unread."""
+    at = _HEADER
+    if data[:4] != _MAGIC or len(data) < at or struct.unpack("<I", data[4:at])[0] != epoch:
+        return
+    while at + _SMALLEST <= len(data):
+        size, kind, number, high, low = struct.unpack(_HEAD, data[at : at + _HEAD_BYTES])
+        end = at + _HEAD_BYTES + size + 4
+        if not size or end > len(data):
+            return
+        if binascii.crc32(data[at : end - 4], epoch) != struct.unpack("<I", data[end - 4 : end])[0]:
+            return
+        if number >= from_number:
+            yield end, (number, kind, high << 32 | low, data[at + _HEAD_BYTES : end - 4])
+        at = end
+
+
+def epoch_of(folder: "Folder", names: list[str]) -> int:
+    """The journal epoch that the newest readable segment of ``names`` tells; 0 if none does."""
+    for name in sorted(names, key=lambda name: name[1:], reverse=True):
+        data = folder.read(name)[:_HEADER]
+        if len(data) == _HEADER and data[:4] == _MAGIC:
+            epoch: int = struct.unpack("<I", data[4:])[0]
+            if epoch:
+                return epoch
+    return 0
+
+
+def is_segment(name: str) -> bool:
+    """Whether a file of this name is a segment of either lane."""
+    if len(name) != 9 or name[0] not in "pr":
+        return False
+    try:
+        int(name[1:], 16)
+    except ValueError:
+        return False
+    return True
+
+
+class Lane:
+    """The segments of one lane, oldest first."""
+
+    def __init__(self, letter: str, folder: "Folder") -> None:
+        self.beyond = 0  # the highest number that may stand in damaged parts
+        self.damaged = False  # a segment was found to end before what was written to it
+        self._letter = letter
+        self._folder = folder
+        self._epoch = 0
+        self._firsts = array("I")
+        self._lasts = array("I")  # the last readable number; first - 1 in a segment where none is
+        self._size = SEGMENT_BYTES  # of the newest segment; full: the next write opens another
+
+    def __len__(self) -> int:
+        return len(self._firsts)
+
+    def scan(self, epoch: int, names: list[str]) -> None:
+        """Take up the segments found at boot."""
+        self._epoch = epoch
+        for name in sorted(names):
+            if name[0] != self._letter:
+                continue
+            first = int(name[1:], 16)
+            data = self._load(name)
+            end, last = _HEADER, first - 1
+            for end, reading in _whole_records(epoch, data, 0):  # noqa: B007 - used after the loop
+                last = reading[0]
+            hidden = max(0, len(data) - end) // _SMALLEST
+            if last < first and not hidden:
+                self._folder.remove(name)
+                continue
+            self.beyond = max(self.beyond, last + hidden)
+            self._firsts.append(first)
+            self._lasts.append(last)
+            # what follows damage would never be read again: append to clean segments only
+            self._size = end if end == len(data) else SEGMENT_BYTES
+
+    def highest(self) -> int:
+        """The highest number that this lane holds or may have held; 0 for none."""
+        return max(self.beyond, self._lasts[-1] if len(self) else 0)
+
+    def lowest(self) -> int:
+        """The first number of the oldest segment; 0 for none."""
+        return self._firsts[0] if len(self) else 0
+
+    def has_room(self, n: int) -> bool:
+        """Whether ``n`` bytes go into the newest segment."""
+        return self._size + n <= SEGMENT_BYTES
+
+    def write(self, first: int, last: int, data: bytes) -> None:
+        """Put the packed records ``first`` … ``last`` on flash; after an OSError it may be tried again."""
+        if self.has_room(len(data)):
+            size, self._size = (
+                self._size,
+                SEGMENT_BYTES,
+            )  # a failed append may tear the segment: then no more into it
+            self._folder.append(self._name(len(self) - 1), data)
+            self._size = size + len(data)
+            self._lasts[-1] = last
+            return
+        header = _MAGIC + struct.pack("<I", self._epoch)
+        self._folder.replace("%s%08x" % (self._letter, first), header + data)
+        self._firsts.append(first)
+        self._lasts.append(last)
+        self._size = len(header) + len(data)
+
+    def readings(self, from_number: int) -> "Iterator[Reading]":
+        """Readings from a number on, ascending; each once, even where a failed write left it in two segments."""
+        for i in range(len(self)):
+            if self._lasts[i] < max(from_number, self._firsts[i]):
+                continue
+            last = 0
+            for _end, reading in _whole_records(self._epoch, self._load(self._name(i)), from_number):
+                last = reading[0]
+                if last >= from_number:
+                    from_number = last + 1
+                    yield reading
+            if last < self._lasts[i]:
+                self._found_damage(i, max(last, self._firsts[i] - 1))
+
+    def oldest(self) -> "Iterator[Reading]":
+        """The readings of the oldest segment."""
+        for _end, reading in _whole_records(self._epoch, self._load(self._name(0)), 0):
+            yield reading
+
+    def forget_oldest(self) -> None:
+        """Unlink the oldest segment."""
+        self._folder.remove(self._name(0))
+        self._firsts = self._firsts[1:]
+        self._lasts = self._lasts[1:]
+        if not len(self):
+            self._size = SEGMENT_BYTES
+
+    def forget(self, upto: int, batch_bytes: int) -> None:
+        """Unlink the segments that end at or below ``upto``; the newest stays while it has room for another batch."""
+        while len(self) and self._lasts[0] <= upto and (len(self) > 1 or not self.has_room(batch_bytes)):
+            self.forget_oldest()
+
+    def _found_damage(self, i: int, last: int) -> None:
+        self.damaged = True
+        self.beyond = max(self.beyond, self._lasts[i])
+        self._lasts[i] = last
+        if i == len(self) - 1:
+            self._size = SEGMENT_BYTES
+
+    def _load(self, name: str) -> bytes:
+        try:
+            return self._folder.read(name)
+        except OSError:
+            return bytes(SEGMENT_BYTES)  # it is there and can not be read: as if all of it were damaged
+
+    def _name(self, i: int) -> str:
+        return "%s%08x" % (self._letter, self._firsts[i])
