@@ -1,0 +1,165 @@
+"""What the web needs to know, and from whom: the narrow face of the store that pages and interface are written against.
+
+Nothing here knows SQL; `gateway.web.stored` answers these questions from the real store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal, Protocol
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+# SQLite's integers end at 2**63 - 1; JavaScript reads whole numbers exactly up to here.
+LARGEST_NUMBER = 2**53 - 1
+
+AlertState = Literal["open", "ended", "withdrawn"]
+
+
+def _aware(instant: datetime) -> datetime:
+    """Refuse a time without a zone: it could be an hour off and nobody would see it."""
+    if instant.tzinfo is None:
+        raise ValueError("the time has no zone; the store writes UTC with a Z")
+    return instant
+
+
+Instant = Annotated[datetime, AfterValidator(_aware)]
+
+
+class Wearer(BaseModel):
+    """The device wearer an alert is about. ``name`` is None where the order does not tell it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str | None = None
+
+
+class AlertRecord(BaseModel):
+    """One alert as its newest revision says it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(description="What the alert is about, hashed: the same event has the same id for ever.")
+    number: int = Field(description="The small number people call the alert by.")
+    revision: int = Field(
+        description="How often this alert has been said: 1 when raised, one more at every change."
+    )
+    revision_number: int = Field(
+        description="Where its newest revision stands in the one count of all alerts' revisions; see after_revision."
+    )
+    activation: str | None = Field(
+        description="The device on this wearer, from fitting to removal; null for equipment that nobody wears."
+    )
+    device: str = Field(description="The device.")
+    wearer: Wearer | None = Field(description="The device wearer, or null if the store does not know them.")
+    condition: str | None = Field(description="The monitoring condition's id within the order.")
+    rule: str
+    state: AlertState
+    severity: str
+    start: Instant = Field(description="Tag time, UTC.")
+    end: Instant | None = Field(description="Tag time, UTC; null while it lasts, or if no end is known.")
+    order_version: str | int | None = Field(
+        description="The version of the order that the alert was judged by."
+    )
+    rule_set: str | int | None = Field(
+        description="The version of the rule set that the alert was judged by."
+    )
+    sentence: str = Field(description="What happened, in one sentence.")
+    figures: Mapping[str, float | int | str | bool | None] = Field(default_factory=dict)
+    readings: Sequence[tuple[int, int]] = Field(
+        default_factory=list, description="The readings it rests on: [journal epoch, sequence number]."
+    )
+
+
+class Revision(BaseModel):
+    """What one alert said from this revision on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int = Field(
+        description="Counts every revision of every alert; a higher one is later, holes are possible."
+    )
+    at: Instant | None = Field(description="When the gateway recorded it (gateway time), or null if unknown.")
+    alert: AlertRecord
+
+
+@dataclass(frozen=True)
+class AlertPage:
+    """Some alerts, and whether there are more of those that were asked for."""
+
+    alerts: Sequence[AlertRecord]
+    more: bool
+
+
+class Status(BaseModel):
+    """How the gateway is. What the store does not tell is null: unknown, never guessed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    store: bool = Field(description="Whether the store could be read just now.")
+    generation: int | None = Field(default=None, description="Raised whenever a backup is restored.")
+    latest_revision: int | None = None
+    last_committed: Instant | None = Field(
+        default=None, description="Gateway time at which a reading was last committed to disk."
+    )
+    ingest_alive: bool | None = Field(
+        default=None, description="Whether ingest gave a sign of life in the last seconds."
+    )
+    ingest_seen: Instant | None = Field(default=None, description="Ingest's last sign of life (wall clock).")
+    quarantined: int | None = Field(
+        default=None, description="Messages put aside because they were not right."
+    )
+    open_alerts: int | None = None
+    counters: Mapping[str, int] = Field(default_factory=dict)
+
+
+class StoreUnreadableError(Exception):
+    """The store could not be read; the message says what the store said."""
+
+
+class AlertBook(Protocol):
+    """Read access to alerts. Every method is one short read, safe to call from several threads.
+
+    Every method but ``status`` raises `StoreUnreadableError` when the store is missing, locked for too long or damaged.
+    """
+
+    def page(self, states: Sequence[AlertState], limit: int) -> AlertPage:
+        """The newest ``limit`` alerts in one of ``states``, newest number first."""
+        ...
+
+    def changed(
+        self, after: int, limit: int, state: AlertState | None = None, device: str | None = None
+    ) -> AlertPage:
+        """Alerts whose newest revision is above ``after``, in the order in which they last changed."""
+        ...
+
+    def alert(self, alert_id: str) -> AlertRecord | None:
+        """The alert of that id, or None."""
+        ...
+
+    def numbered(self, number: int) -> AlertRecord | None:
+        """The alert that people call ``number`` (at most `LARGEST_NUMBER`), or None."""
+        ...
+
+    def revisions(self, alert_id: str) -> Sequence[Revision]:
+        """Every revision of an alert, first one first; empty if there is no such alert."""
+        ...
+
+    def since(self, number: int, limit: int) -> Sequence[Revision]:
+        """The first ``limit`` revisions above ``number``, of all alerts, ascending."""
+        ...
+
+    def open_count(self) -> int:
+        """How many alerts are open."""
+        ...
+
+    def latest_revision(self) -> int:
+        """The highest revision number there is, 0 if there is none."""
+        ...
+
+    def status(self) -> Status:
+        """How the gateway is; never raises, says ``store=False`` instead."""
+        ...

@@ -1,0 +1,90 @@
+"""The words and times that people read. The machine's words stay in the interface; these are for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+LOCAL = ZoneInfo("Europe/London")
+
+UNKNOWN = "Unknown"
+
+STATES = {"open": "Open", "ended": "Ended", "withdrawn": "Withdrawn"}
+
+# The rules of core and gateway; the words are those of the Probation Service.
+RULES = {
+    "sequence_conflict": "Readings contradict the evidence",
+    "forgotten_readings": "Readings missing",
+    "link_tamper": "Tamper: false messages to the device",
+}
+
+UNITS = {"m": "metres", "s": "seconds", "min": "minutes", "h": "hours", "kmh": "km/h", "deg": "degrees"}
+
+STATE_MEANINGS = {
+    "open": "It still lasts, as far as is known.",
+    "ended": "What was detected is over.",
+    "withdrawn": "Later readings showed that it did not happen. Do not rely on it.",
+}
+
+
+def plain(word: str) -> str:
+    """A machine's word (``exclusion_zone``) as people write it: ``Exclusion zone``."""
+    spaced = " ".join(word.replace("_", " ").replace("-", " ").split())
+    return spaced[:1].upper() + spaced[1:] if spaced else UNKNOWN
+
+
+def rule_words(rule: str) -> str:
+    """What a rule detects, in a practitioner's words; a rule this page does not know yet keeps its own name."""
+    return RULES.get(rule, plain(rule))
+
+
+def figure_words(name: str) -> str:
+    """A figure's name with its unit written out: ``nearest_m`` is ``Nearest (metres)``."""
+    stem, _, unit = name.rpartition("_")
+    return f"{plain(stem)} ({UNITS[unit]})" if stem and unit in UNITS else plain(name)
+
+
+def day_short(instant: datetime) -> str:
+    """``21 Nov 2025``, in local time."""
+    local = instant.astimezone(LOCAL)
+    return f"{local.day} {local:%b %Y}"
+
+
+def clock_time(instant: datetime) -> str:
+    """``01:30:05 GMT``: local time with its zone, because an hour happens twice each October.
+
+    In 24 hours, as the sentences of alerts and the timetables of orders have it.
+    """
+    return f"{instant.astimezone(LOCAL):%H:%M:%S %Z}"
+
+
+def day(instant: datetime) -> str:
+    """``21 November 2025``, in local time."""
+    local = instant.astimezone(LOCAL)
+    return f"{local.day} {local:%B %Y}"
+
+
+def utc(instant: datetime) -> str:
+    """``2025-11-21 22:04:05 UTC``."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def iso(instant: datetime) -> str:
+    """``2025-11-21T22:04:05Z``, for machines."""
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def reading_ranges(readings: Sequence[tuple[int, int]]) -> list[tuple[int, list[str]]]:
+    """Readings by journal epoch, runs of sequence numbers put together: ``[(epoch, ["1 to 4", "9"])]``."""
+    by_epoch: dict[int, list[int]] = {}
+    for epoch, sequence in readings:
+        by_epoch.setdefault(epoch, []).append(sequence)
+    return [(epoch, _runs(sorted(set(numbers)))) for epoch, numbers in by_epoch.items()]
+
+
+def _runs(numbers: list[int]) -> list[str]:
+    breaks = [index for index, (one, other) in enumerate(pairwise(numbers), 1) if other != one + 1]
+    runs = [numbers[start:end] for start, end in pairwise([0, *breaks, len(numbers)])]
+    return [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
