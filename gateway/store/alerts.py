@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
 
+from core.alerts import Alert
 from gateway.store.tables import activation, alert, alert_revision, order_version
 
 
@@ -24,6 +25,21 @@ class AlertEntry:
     severity: str
     start_ms: int
     document: str
+
+
+def entry(found: Alert, device: str) -> AlertEntry:
+    """An alert about ``device`` as it is to be written."""
+    document = found.to_json() | {"activation": found.activation or None}
+    return AlertEntry(
+        id=found.id,
+        device=device,
+        activation=found.activation or None,
+        rule=found.rule,
+        state=found.state,
+        severity=found.severity,
+        start_ms=found.start_ms,
+        document=json.dumps(document, separators=(",", ":"), ensure_ascii=False),
+    )
 
 
 def put(connection: Connection, entries: Sequence[AlertEntry], at_ms: int) -> list[int]:
@@ -135,10 +151,11 @@ def standing(connection: Connection, rules_excepted: Sequence[str]) -> dict[str,
     return {row.id: AlertEntry(*row) for row in connection.execute(query)}
 
 
-def document(connection: Connection, alert_id: str) -> dict[str, Any] | None:
-    """The JSON of the alert with that id, or None."""
-    text = connection.execute(select(alert.c.document).where(alert.c.id == alert_id)).scalar()
-    return None if text is None else json.loads(text)
+def one_by_id(connection: Connection, alert_id: str) -> AlertEntry | None:
+    """The alert with that identity as it was last written, or None."""
+    names = [alert.c[name] for name in AlertEntry.__slots__]
+    row = connection.execute(select(*names).where(alert.c.id == alert_id)).one_or_none()
+    return None if row is None else AlertEntry(*row)
 
 
 def last_changed_ms(connection: Connection) -> int:

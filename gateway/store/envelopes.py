@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select
 
 from core.envelope import MAX_ENVELOPE_BYTES
+from gateway.sequences import Range, Span
 from gateway.store.dialect import upsert
 from gateway.store.tables import conflict, envelope, gap, sequence_range
 
@@ -22,7 +24,10 @@ needs to search only that far back.
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeRow:
-    """An envelope with fresh readings. Times of its dated readings in tag time, None where it has none."""
+    """An envelope with fresh readings. Times of its dated readings in tag time, None where it has none.
+
+    ``fresh`` are those of its numbers that were not stored before; None means all.
+    """
 
     device: str
     epoch: int
@@ -32,22 +37,15 @@ class EnvelopeRow:
     last_t_ms: int | None
     received_ms: int
     data: bytes
-
-
-class Range(NamedTuple):
-    """Numbers ``first`` to ``last`` and how they are known (``gateway.sequences.How``)."""
-
-    first: int
-    last: int
-    how: int
+    fresh: tuple[Span, ...] | None = None
 
 
 class Stored(NamedTuple):
-    """A stored envelope as it is read back."""
+    """A stored envelope as it is read back: its bytes, and which of its numbers count (None: all)."""
 
-    device: str
-    received_ms: int
     data: bytes
+    fresh: tuple[Span, ...] | None
+    received_ms: int
 
 
 def add(connection: Connection, rows: Sequence[EnvelopeRow]) -> None:
@@ -56,11 +54,11 @@ def add(connection: Connection, rows: Sequence[EnvelopeRow]) -> None:
         connection.execute(insert(envelope), [_values(row) for row in rows])
 
 
-def holding(connection: Connection, device: str, epoch: int, first: int, last: int) -> Iterator[bytes]:
+def holding(connection: Connection, device: str, epoch: int, first: int, last: int) -> Iterator[Stored]:
     """The envelopes that may hold any of the numbers ``first`` to ``last``, in the order of their hearing."""
     near = and_(envelope.c.wide.is_(False), envelope.c.first_seq >= first - WIDE)
     query = (
-        select(envelope.c.data)
+        select(envelope.c.data, envelope.c.fresh, envelope.c.received_ms)
         .where(
             envelope.c.device == device,
             envelope.c.epoch == epoch,
@@ -70,7 +68,8 @@ def holding(connection: Connection, device: str, epoch: int, first: int, last: i
         )
         .order_by(envelope.c.id)
     )
-    yield from connection.execute(query).scalars()
+    for data, fresh, received_ms in connection.execute(query):
+        yield Stored(data, _spans(fresh), received_ms)
 
 
 def of_device(
@@ -80,15 +79,16 @@ def of_device(
 
     ``from_ms`` and ``to_ms`` are inclusive, milliseconds; None is open.
     """
-    query = select(envelope.c.device, envelope.c.received_ms, envelope.c.data).where(
+    query = select(envelope.c.data, envelope.c.fresh, envelope.c.received_ms).where(
         envelope.c.device == device
     )
     if from_ms is not None:
         query = query.where(envelope.c.last_t_ms >= from_ms)
     if to_ms is not None:
         query = query.where(envelope.c.first_t_ms <= to_ms)
-    for row in connection.execution_options(yield_per=2000).execute(query.order_by(envelope.c.id)):
-        yield Stored(*row)
+    rows = connection.execute(query.order_by(envelope.c.id), execution_options={"yield_per": 2000})
+    for data, fresh, received_ms in rows:
+        yield Stored(data, _spans(fresh), received_ms)
 
 
 def count(connection: Connection) -> int:
@@ -156,4 +156,10 @@ def gaps(connection: Connection, device: str) -> list[dict[str, Any]]:
 
 def _values(row: EnvelopeRow) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(row, name) for name in EnvelopeRow.__slots__}
-    return values | {"wide": row.last_seq - row.first_seq >= WIDE}
+    values["wide"] = row.last_seq - row.first_seq >= WIDE
+    values["fresh"] = None if row.fresh is None else json.dumps(row.fresh, separators=(",", ":"))
+    return values
+
+
+def _spans(fresh: str | None) -> tuple[Span, ...] | None:
+    return None if fresh is None else tuple(Span(first, last) for first, last in json.loads(fresh))

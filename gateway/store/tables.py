@@ -84,6 +84,7 @@ envelope = Table(
     Column("first_t_ms", BigInteger, doc="tag time of its earliest dated reading"),
     Column("last_t_ms", BigInteger),
     Column("received_ms", BigInteger, nullable=False),
+    Column("fresh", Text, doc="JSON [[first, last], ...]: which of its numbers count; none: all of them"),
     Column("data", LargeBinary, nullable=False, doc="the signed envelope as received"),
     Index("envelope_by_number", "device", "epoch", "wide", "first_seq"),
     Index("envelope_by_time", "device", "last_t_ms"),
@@ -173,5 +174,16 @@ alert_revision = Table(
     Column("document", Text, nullable=False),
     ForeignKeyConstraint(["alert"], ["alert.number"]),
     UniqueConstraint("alert", "revision", name="alert_revision_once"),
+    sqlite_autoincrement=True,
+)
+
+look = Table(
+    "look",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("viewer", Text, nullable=False, doc="who looked"),
+    Column("view", Text, nullable=False, doc="the page or call"),
+    Column("about", Text, nullable=False, doc="JSON: the alerts and activations that were shown"),
     sqlite_autoincrement=True,
 )

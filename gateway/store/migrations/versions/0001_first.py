@@ -118,6 +118,7 @@ def upgrade() -> None:
         sa.Column("first_t_ms", sa.BigInteger(), nullable=True),
         sa.Column("last_t_ms", sa.BigInteger(), nullable=True),
         sa.Column("received_ms", sa.BigInteger(), nullable=False),
+        sa.Column("fresh", sa.Text(), nullable=True),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["device"], ["device.id"]),
         sa.PrimaryKeyConstraint("id"),
@@ -155,6 +156,16 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["alert"], ["alert.number"]),
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("alert", "revision", name="alert_revision_once"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "look",
+        sa.Column("id", SERIAL, nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("viewer", sa.Text(), nullable=False),
+        sa.Column("view", sa.Text(), nullable=False),
+        sa.Column("about", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
 

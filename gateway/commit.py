@@ -1,0 +1,128 @@
+"""Group commit: a group of messages becomes one transaction, on disk before anyone is answered (rule 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+from sqlalchemy import Connection
+
+from gateway import evidence, incidents, verify
+from gateway.group import Committed, Group, Received
+from gateway.sequences import Known, Range, hear
+from gateway.store import Store, devices, envelopes, quarantine, state
+
+
+class Committer:
+    """Turns groups of messages into transactions. One per store; used by one thread.
+
+    What is known of a device's numbers is read from the store when the device is first heard.
+    """
+
+    def __init__(self, store: Store, *, quarantine_rows: int, quarantine_bytes: int) -> None:
+        self._store = store
+        self._quarantine_rows = quarantine_rows
+        self._quarantine_bytes = quarantine_bytes
+        self._known: dict[str, dict[int, Known]] = {}
+        self._keys: Mapping[str, bytes] = {}
+        self._revoked: set[str] = set()
+        self._changes = -1
+        self.generation = 1
+
+    def key(self, device: str) -> bytes | None:
+        """The MAC key of a device that is believed."""
+        return self._keys.get(device)
+
+    def commit(self, messages: Sequence[Received]) -> Committed:
+        """Decide upon ``messages`` in their order and write all of it in one transaction.
+
+        When this returns, all of it is on disk. When it raises (``sqlalchemy.exc.DBAPIError``: disk full, store
+        locked …) nothing of it is, nothing may be acknowledged, and the same messages can be given again.
+        """
+        group = Group()
+        try:
+            with self._store.write() as connection:
+                self._refresh(connection)
+                for message in messages:
+                    group.count(message)
+                    self._take(connection, group, message)
+                self._write(connection, group)
+        except BaseException:
+            # nothing was written: what these devices are known for is read from the store again
+            for device, _ in group.before:
+                self._known.pop(device, None)
+            raise
+        return group.committed
+
+    def refuse(self, message: Received, detail: str) -> Committed:
+        """Put a message aside that this program itself stumbled over, so that the others can go on."""
+        group = Group()
+        group.count(message)
+        group.put_aside(message, verify.Refused("internal_error", detail), self._quarantine_bytes)
+        with self._store.write() as connection:
+            self._write(connection, group)
+        return group.committed
+
+    def _refresh(self, connection: Connection) -> None:
+        changes = state.changes(connection)
+        if changes != self._changes:
+            self._keys = devices.keys(connection)
+            self._revoked = devices.revoked(connection)
+            self.generation = state.generation(connection)
+            self._changes = changes
+
+    def _take(self, connection: Connection, group: Group, message: Received) -> None:
+        found = verify.read(message.topic, message.data, self._keys, self._revoked)
+        if isinstance(found, verify.Refused):
+            group.put_aside(message, found, self._quarantine_bytes)
+            return
+        if found.heard is None:
+            assert found.unread is not None
+            group.put_aside(message, found.unread, self._quarantine_bytes, authentic=True)
+            return
+        device, epoch = found.device, found.heard.epoch
+        known = self._known_of(connection, device).setdefault(epoch, Known())
+        group.before.setdefault((device, epoch), list(known.ranges))
+
+        def stored_content(first: int, last: int) -> Mapping[int, object]:
+            stored = envelopes.holding(connection, device, epoch, first, last)
+            return evidence.contents(chain(stored, group.unwritten(device, epoch)), first, last)
+
+        decision = hear(known, found.heard, stored_content)
+        group.committed.commits[device, epoch] = decision.commit
+        if found.unread is not None:
+            group.put_aside(
+                message, found.unread, self._quarantine_bytes, authentic=True, unread=bool(decision.unread)
+            )
+        if found.up is not None:
+            group.account(message, device, found.up, decision)
+
+    def _known_of(self, connection: Connection, device: str) -> dict[int, Known]:
+        known = self._known.get(device)
+        if known is None:
+            ranges = envelopes.ranges(connection, device)
+            known = self._known[device] = {epoch: Known(parts) for epoch, parts in ranges.items()}
+        return known
+
+    def _write(self, connection: Connection, group: Group) -> None:
+        envelopes.add(connection, group.envelopes)
+        envelopes.add_gaps(connection, group.gaps)
+        envelopes.add_conflicts(connection, group.conflicts)
+        self._write_ranges(connection, group)
+        if group.quarantine:
+            quarantine.add(connection, group.quarantine, self._quarantine_rows)
+        group.committed.alerts = len(incidents.record(connection, group.incidents, group.at_ms))
+        state.count(connection, group.committed.counts)
+
+    def _write_ranges(self, connection: Connection, group: Group) -> None:
+        gone: list[tuple[str, int, int]] = []
+        written: list[tuple[str, int, Range]] = []
+        for (device, epoch), before in group.before.items():
+            after = self._known[device][epoch].ranges
+            if before == after:
+                continue
+            firsts = {part.first for part in after}
+            gone += [(device, epoch, part.first) for part in before if part.first not in firsts]
+            old = set(before)
+            written += [(device, epoch, part) for part in after if part not in old]
+        envelopes.change_ranges(connection, gone, written)

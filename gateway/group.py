@@ -1,0 +1,211 @@
+"""What one group of messages is going to write: envelopes, gaps, conflicts, quarantine, incidents, counts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from core import wire
+from core.readings import Kind, Positions
+from gateway import evidence, incidents, verify
+from gateway.sequences import Decision, Range, Span
+from gateway.store.envelopes import EnvelopeRow, Stored
+from gateway.store.quarantine import QuarantineRow
+
+TAMPER_LINK = 1
+"""Tamper code of ``docs/protocol.md``: a forged message came down to the tag."""
+
+_TOPIC_CHARACTERS = 256  # a topic may have 65,535, and a stranger chooses them
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message as it came. ``ticket`` is for the link, which acknowledges it; ``received_ms`` is gateway time."""
+
+    topic: str
+    data: bytes
+    received_ms: int
+    ticket: object = None
+
+
+@dataclass(slots=True)
+class Committed:
+    """What a group came to, once it is on disk.
+
+    ``commits`` maps (device, epoch) to the commit that is to be sent; ``positions`` are the fresh dated positions of
+    each device, in the order of their hearing; ``counts`` what is added to the counters; ``alerts`` how many alerts
+    were written with it.
+    """
+
+    commits: dict[tuple[str, int], int] = field(default_factory=dict)
+    positions: dict[str, list[Positions]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    alerts: int = 0
+
+
+class _Since(NamedTuple):
+    """When something began: the tag's time where it told one, else the gateway's."""
+
+    ms: int
+    tag_time: bool
+
+
+@dataclass(slots=True)
+class Group:
+    """The rows of one transaction, before they are written. ``before`` are the ranges as they stand in the store."""
+
+    committed: Committed = field(default_factory=Committed)
+    before: dict[tuple[str, int], list[Range]] = field(default_factory=dict)
+    envelopes: list[EnvelopeRow] = field(default_factory=list)
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+    conflicts: list[dict[str, Any]] = field(default_factory=list)
+    quarantine: list[QuarantineRow] = field(default_factory=list)
+    incidents: list[incidents.Incident] = field(default_factory=list)
+    at_ms: int = 0
+
+    def count(self, message: Received) -> None:
+        """A message belongs to this group."""
+        self.committed.counts["messages"] += 1
+        self.at_ms = max(self.at_ms, message.received_ms)
+
+    def unwritten(self, device: str, epoch: int) -> Iterator[Stored]:
+        """The envelopes of a device that this group will store, in the order of their hearing."""
+        for row in self.envelopes:
+            if row.device == device and row.epoch == epoch:
+                yield Stored(row.data, row.fresh, row.received_ms)
+
+    def put_aside(
+        self,
+        message: Received,
+        refused: verify.Refused,
+        keep_bytes: int,
+        *,
+        authentic: bool = False,
+        unread: bool = False,
+    ) -> None:
+        """Put a message into quarantine."""
+        self.committed.counts["quarantined"] += 1
+        self.committed.counts[f"quarantined_{refused.reason}"] += 1
+        self.quarantine.append(
+            QuarantineRow(
+                received_ms=message.received_ms,
+                reason=refused.reason,
+                detail=refused.detail,
+                topic=message.topic[:_TOPIC_CHARACTERS],
+                authentic=authentic,
+                unread=unread,
+                size=len(message.data),
+                sha256=hashlib.sha256(message.data).hexdigest(),
+                data=message.data[:keep_bytes],
+            )
+        )
+
+    def account(self, message: Received, device: str, up: wire.Up, decision: Decision) -> None:
+        """Note what an understood message brings."""
+        counts = self.committed.counts
+        counts["readings"] += _numbers(decision.fresh)
+        counts["duplicates"] += len(decision.duplicates)
+        counts["conflicts"] += len(decision.conflicts)
+        counts["forgotten"] += _numbers(decision.forgotten)
+        counts["hellos"] += not up.blocks
+        span = _tag_times(up)
+        since = _Since(message.received_ms, False) if span is None else _Since(span[0], True)
+        if decision.fresh:
+            self._keep(message, device, up, decision.fresh, span)
+            positions = self.committed.positions.setdefault(device, [])
+            positions += evidence.positions(up, decision.fresh)
+        if decision.conflicts:
+            self._disagree(message, device, up.epoch, decision.conflicts, since)
+        for hole in decision.forgotten:
+            self.incidents.append(
+                incidents.forgotten(device, up.epoch, hole, since.ms, tag_time=since.tag_time)
+            )
+        for block in up.blocks:
+            if block.kind == Kind.GAP:
+                self._note_gaps(device, up.epoch, block)
+            elif block.kind == Kind.TAMPER:
+                self._note_tamper(message, device, up.epoch, block, decision.fresh)
+
+    def _keep(
+        self,
+        message: Received,
+        device: str,
+        up: wire.Up,
+        fresh: Sequence[Span],
+        span: tuple[int, int] | None,
+    ) -> None:
+        everything = all(block.records is not None for block in up.blocks) and _numbers(fresh) == sum(
+            block.count for block in up.blocks
+        )
+        self.envelopes.append(
+            EnvelopeRow(
+                device=device,
+                epoch=up.epoch,
+                first_seq=up.blocks[0].first,
+                last_seq=up.blocks[-1].last,
+                first_t_ms=None if span is None else span[0],
+                last_t_ms=None if span is None else span[1],
+                received_ms=message.received_ms,
+                data=message.data,
+                fresh=None if everything else tuple(fresh),
+            )
+        )
+
+    def _disagree(
+        self, message: Received, device: str, epoch: int, numbers: list[int], since: _Since
+    ) -> None:
+        self.conflicts.append(
+            {
+                "device": device,
+                "epoch": epoch,
+                "first_seq": numbers[0],
+                "last_seq": numbers[-1],
+                "received_ms": message.received_ms,
+                "sha256": hashlib.sha256(message.data).hexdigest(),
+                "data": message.data,
+            }
+        )
+        self.incidents.append(incidents.conflict(device, epoch, numbers, since.ms, tag_time=since.tag_time))
+
+    def _note_gaps(self, device: str, epoch: int, block: wire.Block) -> None:
+        for number, span, reason in verify.gap_records(block):
+            count = span.last - span.first + 1
+            self.gaps.append(
+                {
+                    "device": device,
+                    "epoch": epoch,
+                    "seq": number,
+                    "first": span.first,
+                    "count": count,
+                    "reason": reason,
+                }
+            )
+
+    def _note_tamper(
+        self, message: Received, device: str, epoch: int, block: wire.Block, fresh: Sequence[Span]
+    ) -> None:
+        assert block.records is not None
+        for at, (record, t_ms) in enumerate(zip(block.records, block.t_ms(), strict=True)):
+            number = block.first + at
+            if record["code"] != TAMPER_LINK or not any(span.first <= number <= span.last for span in fresh):
+                continue
+            since = _Since(int(t_ms), True) if block.dated else _Since(message.received_ms, False)
+            forged = int(record["detail"])
+            self.incidents.append(
+                incidents.link_tamper(device, epoch, number, forged, since.ms, tag_time=since.tag_time)
+            )
+
+
+def _numbers(spans: Sequence[Span]) -> int:
+    return sum(span.last - span.first + 1 for span in spans)
+
+
+def _tag_times(up: wire.Up) -> tuple[int, int] | None:
+    """Tag time of the earliest and the latest dated reading, milliseconds; None where there is none."""
+    found = [block.t_ms() for block in up.blocks if block.dated and block.records is not None]
+    if not found:
+        return None
+    return min(int(times.min()) for times in found), max(int(times.max()) for times in found)

@@ -1,0 +1,126 @@
+"""Orders and activations: taking in an order, fitting a device, taking it off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from core.activation import Activation
+from core.order import Order, OrderError, order_from_json
+from gateway.clock import SystemClock, utc_ms, utc_text
+from gateway.store import Store, devices, orders
+
+
+class OrderRefused(ValueError):  # noqa: N818 - it is a refusal, and read so where it is caught
+    """An order or an activation that can not be taken; the text names it, the fact and the remedy."""
+
+
+def add_order(store: Store, document: Mapping[str, object]) -> Order:
+    """Take in an order, or a new version of one; ``document`` is kept as given.
+
+    Raises OrderRefused with every problem in the document, or where this version is known already with other content.
+    The same document again changes nothing.
+    """
+    try:
+        order = order_from_json(document)
+    except OrderError as error:
+        raise OrderRefused(f"the order can not be used: {error}") from error
+    text = json.dumps(document, ensure_ascii=False)
+    with store.write() as connection:
+        known = orders.versions(connection, order.order_id)
+        for version in known:
+            if version.version == order.version:
+                if json.loads(version.document) == json.loads(text):
+                    return order
+                raise OrderRefused(
+                    f"order {order.order_id} has another version {order.version} already: "
+                    f"give the changed order version {known[-1].version + 1}"
+                )
+        orders.add_version(
+            connection,
+            orders.OrderVersion(
+                order.order_id,
+                order.version,
+                order.effective_ms,
+                _now_ms(),
+                order.wearer.id,
+                order.wearer.name,
+                text,
+            ),
+        )
+    return order
+
+
+def activate(store: Store, device: str, order_id: str, fitted: datetime | int | None = None) -> str:
+    """A device is fitted to the wearer of an order; returns the activation's id.
+
+    ``fitted`` is the instant in tag time: a datetime (UTC where it has no zone), milliseconds, or None for now.
+    Raises OrderRefused where device or order are unknown, or the device is worn already.
+    """
+    fitted_ms = _instant_ms(fitted)
+    with store.write() as connection:
+        entry = devices.one(connection, device)
+        if entry is None or entry.revoked_at_ms is not None:
+            raise OrderRefused(
+                f"device {device} is not known or was revoked: add it with `tagwatch device add`"
+            )
+        if not orders.versions(connection, order_id):
+            raise OrderRefused(f"order {order_id} is not known: add it with `tagwatch order add`")
+        before = orders.activations(connection, device)
+        for worn in before:
+            if worn.removed_ms is None or fitted_ms < worn.removed_ms:
+                end = "now" if worn.removed_ms is None else utc_text(worn.removed_ms)
+                raise OrderRefused(
+                    f"device {device} is worn from {utc_text(worn.fitted_ms)} until {end} ({worn.id}): "
+                    "record its removal first"
+                )
+        activation_id = f"{device}-{len(before) + 1}"
+        orders.add_activation(
+            connection, orders.ActivationRow(activation_id, device, order_id, fitted_ms, None)
+        )
+    return activation_id
+
+
+def deactivate(store: Store, activation_id: str, removed: datetime | int | None = None) -> None:
+    """The device was taken off. Raises OrderRefused where the activation is unknown or has ended."""
+    with store.write() as connection:
+        if not orders.end_activation(connection, activation_id, _instant_ms(removed)):
+            raise OrderRefused(f"activation {activation_id} is not known, or has ended before")
+
+
+class Orders:
+    """Reads activations with their orders as the core takes them; each version of an order is compiled once."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[tuple[str, int], Order] = {}
+
+    def activations(self, connection: Connection) -> list[Activation]:
+        """Every activation, with all versions of its order."""
+        found: list[Activation] = []
+        for row in orders.activations(connection):
+            known = [self._read(version) for version in orders.versions(connection, row.order_id)]
+            found.append(
+                Activation(row.id, row.device, known[-1], row.fitted_ms, row.removed_ms, tuple(known[:-1]))
+            )
+        return found
+
+    def _read(self, version: orders.OrderVersion) -> Order:
+        key = version.order_id, version.version
+        if key not in self._compiled:
+            self._compiled[key] = order_from_json(json.loads(version.document))
+        return self._compiled[key]
+
+
+def _instant_ms(given: datetime | int | None) -> int:
+    if given is None:
+        return _now_ms()
+    return utc_ms(given) if isinstance(given, datetime) else given
+
+
+def _now_ms() -> int:
+    now = SystemClock().now_ms()
+    assert now is not None
+    return now
