@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-GATEWAY_NAME = "gateway"
+GATEWAY_NAME = "tagwatch-gateway"
+"""Has a hyphen, so that no device can be called so."""
 AUTHORITY_NAME = "Tagwatch authority"
 VALID_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 """Before any tag's clock can start: a board without battery wakes in the past and must still reach its gateway."""

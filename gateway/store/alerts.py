@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
@@ -40,6 +40,13 @@ def entry(found: Alert, device: str) -> AlertEntry:
         start_ms=found.start_ms,
         document=json.dumps(document, separators=(",", ":"), ensure_ascii=False),
     )
+
+
+def withdrawn(entry: AlertEntry) -> AlertEntry:
+    """The same alert, withdrawn."""
+    document = json.loads(entry.document) | {"state": "withdrawn"}
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    return replace(entry, state="withdrawn", document=text)
 
 
 def put(connection: Connection, entries: Sequence[AlertEntry], at_ms: int) -> list[int]:

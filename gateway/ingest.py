@@ -1,0 +1,328 @@
+"""The ingest: messages from the broker → one transaction → acknowledgement and commit down → alerts.
+
+Runs as a process of its own (``python -m gateway.ingest --data-dir DIR``), started by ``gateway.service``. One thread
+decides and writes; the network and the control socket have threads that only hand over to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from core import envelope, wire
+from gateway import broker, logs, topics
+from gateway.authority import Authority
+from gateway.clock import Clock, ClockError, SteppedClock, SystemClock
+from gateway.commit import Committer
+from gateway.control import ControlError, ControlServer
+from gateway.group import Committed, Received
+from gateway.judge import Judge
+from gateway.settings import Settings
+from gateway.store import Store, alerts, state
+from gateway.uplink import Echo, LinkDeadError, Uplink
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+"""How often silence is judged, at least (law 4)."""
+
+_WAKE_S = 0.25  # how soon a stop is noticed
+_RETRY_S = (0.05, 5.0)
+_REBUILD_S = 30.0
+_ADVANCE_S = 45.0
+_ECHO_AGAIN_S = 2.0
+
+
+@dataclass(slots=True)
+class _Step:
+    """A wish to move the clock, until it is fulfilled."""
+
+    t_ms: int
+    done: Future[int] = field(default_factory=Future)
+
+
+class Ingest:
+    """The pipeline of one gateway. ``run`` it on the main thread; ``stop`` from anywhere."""
+
+    def __init__(self, settings: Settings, store: Store, link: Uplink, clock: Clock) -> None:
+        self._settings = settings
+        self._store = store
+        self._link = link
+        self._clock = clock
+        self._committer = Committer(
+            store,
+            quarantine_rows=settings.quarantine_rows,
+            quarantine_bytes=settings.quarantine_bytes,
+        )
+        self._judge: Judge | None = None
+        self._judge_again_s = 0.0
+        self._steps: dict[str, _Step] = {}
+        self._stopping = threading.Event()
+        self._counts: Counter[str] = Counter()
+        self._trouble = ""
+
+    def run(self) -> None:
+        """Work until stopped. Raises LinkDeadError where only a new process helps."""
+        self._judge_now()
+        self._link.start()
+        next_tick = time.monotonic() + TICK_S
+        while not self._stopping.is_set():
+            wait_s = max(0.0, min(_WAKE_S, next_tick - time.monotonic()))
+            items = self._link.take(self._settings.group_size, wait_s, self._settings.group_s)
+            self._work(items)
+            if time.monotonic() >= next_tick:
+                next_tick = time.monotonic() + TICK_S
+                self._link.check()
+                if self._settings.clock == "system":
+                    self._judge_now()
+
+    def stop(self) -> None:
+        """End ``run`` after what it is doing now."""
+        self._stopping.set()
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer one request of the control socket. Raises ControlError or ValueError."""
+        if request.get("do") == "status":
+            return self.status()
+        if request.get("do") == "advance":
+            t_ms = request.get("t_ms")
+            if type(t_ms) is not int:
+                raise ControlError("advance needs t_ms, a whole number of milliseconds since 1970")
+            return {"t_ms": t_ms, "judged": self._advance(t_ms)}
+        raise ControlError(f"{request.get('do')!r} is nothing to do: ask for status or advance")
+
+    def status(self) -> dict[str, Any]:
+        """How it goes: counters since the store was made, and what this process does now."""
+        with self._store.read() as connection:
+            counters = state.counters(connection)
+            alert_states = alerts.count_by_state(connection)
+        prefix = "quarantined_"
+        return {
+            "now_ms": self._clock.now_ms(),
+            "connected": self._link.subscribed.is_set(),
+            "trouble": self._trouble,
+            "queue": self._link.waiting,
+            "messages": counters.get("messages", 0),
+            "committed": counters.get("readings", 0),
+            "duplicates": counters.get("duplicates", 0),
+            "conflicts": counters.get("conflicts", 0),
+            "forgotten": counters.get("forgotten", 0),
+            "hellos": counters.get("hellos", 0),
+            "quarantined": counters.get("quarantined", 0),
+            "quarantined_by_reason": {
+                name.removeprefix(prefix): value
+                for name, value in counters.items()
+                if name.startswith(prefix)
+            },
+            "alerts": sum(alert_states.values()),
+            "alerts_by_state": alert_states,
+            "process": {"pid": os.getpid(), **self._counts, **self._link.counts},
+        }
+
+    def _work(self, items: Sequence[Received | Echo]) -> None:
+        """Commit messages; at an echo of a step of the clock, what came before it is done first."""
+        messages: list[Received] = []
+        for item in items:
+            if isinstance(item, Received):
+                messages.append(item)
+                continue
+            self._handle(messages)
+            messages = []
+            self._link.acknowledge([item.ticket])
+            step = self._steps.get(item.token)
+            if step is not None and not step.done.done():
+                self._take_step(step)
+        self._handle(messages)
+
+    def _handle(self, messages: Sequence[Received]) -> None:
+        if not messages:
+            return
+        for group, committed in self._committed(messages):
+            # only now, with everything on disk, may anyone be told
+            self._link.acknowledge([message.ticket for message in group])
+            self._send_commits(committed)
+            self._counts["groups"] += 1
+            self._with_judge(partial(Judge.add, positions=committed.positions))
+        self._judge_now()
+
+    def _committed(self, messages: Sequence[Received]) -> list[tuple[Sequence[Received], Committed]]:
+        """Commit ``messages``, trying again for as long as the store can not be written; [] when stopped meanwhile."""
+        wait_s, longest_s = _RETRY_S
+        # before the commit: what is bound here must not find in the store what is added to it afterwards
+        self._with_judge(Judge.refresh)
+        while not self._stopping.is_set():
+            try:
+                committed = self._committer.commit(messages)
+            except DBAPIError as error:
+                self._say_trouble(error)
+                self._stopping.wait(wait_s)
+                wait_s = min(2 * wait_s, longest_s)
+                continue
+            except Exception as error:
+                # a fault of this program over some message must not stop all the others
+                log.exception("a group could not be decided upon", messages=len(messages))
+                self._counts["internal_errors"] += 1
+                if len(messages) == 1:
+                    return [(messages, self._committer.refuse(messages[0], type(error).__name__))]
+                return [pair for message in messages for pair in self._committed([message])]
+            if self._trouble:
+                log.info("the store can be written again")
+                self._trouble = ""
+            return [(messages, committed)]
+        return []
+
+    def _say_trouble(self, error: DBAPIError) -> None:
+        text = str(error.orig)
+        self._counts["failed_writes"] += 1
+        if text != self._trouble:
+            log.error("the store can not be written; nothing is acknowledged until it can", problem=text)
+            self._trouble = text
+
+    def _send_commits(self, committed: Committed) -> None:
+        for (device, epoch), upto in committed.commits.items():
+            key = self._committer.key(device)
+            if key is None:
+                continue
+            topic = topics.down(device)
+            payload = wire.encode_down(wire.Down(self._committer.generation, (epoch, upto)))
+            self._link.send(topic, envelope.seal(key, device, topic, payload))
+
+    def _judge_now(self) -> int | None:
+        """Judge at the present instant; returns how many alerts were written, None where it could not be done."""
+        now_ms = self._clock.now_ms()
+        if now_ms is None or time.monotonic() < self._judge_again_s:
+            return None
+        if self._judge is None:
+            self._judge = Judge(self._store)
+        if not self._with_judge(Judge.refresh):
+            return None
+        written: list[int] = []
+        self._with_judge(lambda judge: written.append(judge.judge(now_ms)))
+        return written[0] if written else None
+
+    def _with_judge(self, work: Callable[[Judge], object]) -> bool:
+        """Let the judge work, if there is one; False where there is none, or it failed."""
+        if self._judge is None:
+            return False
+        try:
+            work(self._judge)
+        except DBAPIError as error:
+            self._say_trouble(error)
+            return False
+        except Exception:
+            # committing evidence goes on, whatever a rule does; the monitor is made anew from the store
+            log.exception("judging failed; it is tried again", seconds=_REBUILD_S)
+            self._counts["judge_errors"] += 1
+            self._judge = None
+            self._judge_again_s = time.monotonic() + _REBUILD_S
+            return False
+        return True
+
+    def _advance(self, t_ms: int) -> int:
+        if not isinstance(self._clock, SteppedClock):
+            raise ControlError(
+                "this gateway follows the system's clock; set clock = 'stepped' to move it by hand"
+            )
+        token = secrets.token_hex(8)
+        step = self._steps[token] = _Step(t_ms)
+        deadline = time.monotonic() + _ADVANCE_S
+        try:
+            while time.monotonic() < deadline and not self._stopping.is_set():
+                sent = self._link.echo(token)
+                try:
+                    return step.done.result(_ECHO_AGAIN_S if sent else 0.05)
+                except FutureTimeoutError:
+                    continue  # the connection was lost, or is not there yet
+            raise ControlError(f"the broker did not come back within {_ADVANCE_S:.0f} s: time was not moved")
+        finally:
+            del self._steps[token]
+
+    def _take_step(self, step: _Step) -> None:
+        assert isinstance(self._clock, SteppedClock)
+        try:
+            self._clock.advance(step.t_ms)
+        except ClockError as error:
+            step.done.set_exception(ControlError(str(error)))
+            return
+        try:
+            with self._store.write() as connection:
+                state.set_number(connection, state.JUDGED_MS, step.t_ms)
+        except DBAPIError as error:
+            self._say_trouble(error)
+            step.done.set_exception(ControlError(f"the store can not be written: {error.orig}"))
+            return
+        judged = self._judge_now()
+        if judged is None:
+            step.done.set_exception(ControlError("judging failed; the log of the ingest says why"))
+        else:
+            step.done.set_result(judged)
+
+
+def _clock(settings: Settings, store: Store) -> Clock:
+    if settings.clock == "system":
+        return SystemClock()
+    with store.read() as connection:
+        last = state.number(connection, state.JUDGED_MS, -1)
+    return SteppedClock(None if last < 0 else last)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The process; returns its exit code, 1 where a new one may do better."""
+    parser = argparse.ArgumentParser(prog="python -m gateway.ingest", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, help="the gateway's one folder")
+    parser.add_argument("--ready-fd", type=int, help="a file descriptor that is told `ready`")
+    given = parser.parse_args(arguments)
+    logs.configure("ingest")
+    settings = Settings.load(given.data_dir)
+    store = Store.open(settings.store_path, busy_timeout_ms=settings.busy_timeout_ms)
+    place = broker.address(settings)
+    authority = Authority.open(settings.authority_dir, settings.server_names)
+    clock = _clock(settings, store)
+    link = Uplink(
+        place,
+        broker.client_tls(authority) if place.tls else None,
+        queue_size=settings.queue_size,
+        now_ms=lambda: clock.now_ms() or 0,
+    )
+    ingest = Ingest(settings, store, link, clock)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ingest.stop())
+    control = ControlServer(settings.control_path, ingest.answer)
+    if given.ready_fd is not None:
+        threading.Thread(target=_tell_ready, args=(link, given.ready_fd), daemon=True).start()
+    try:
+        ingest.run()
+    except LinkDeadError as error:
+        log.error("the link to the broker is dead", problem=str(error))
+        return 1
+    finally:
+        control.close()
+        link.stop()
+        store.close()
+    return 0
+
+
+def _tell_ready(link: Uplink, descriptor: int) -> None:
+    link.subscribed.wait()
+    os.write(descriptor, b"ready\n")
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

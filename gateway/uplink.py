@@ -1,0 +1,234 @@
+"""The link to the broker: messages in, in order and bounded; acknowledgements and commits out.
+
+The network thread only copies messages into the queue. Deciding, writing and answering happen on the caller's thread,
+so that a slow disk never makes the connection time out.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import socket
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+import structlog
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+
+from gateway.broker import Address
+from gateway.group import Received
+from gateway.topics import UP_FILTER
+
+log = structlog.get_logger(__name__)
+
+CLIENT_ID = "tagwatch-gateway"
+_KEEPALIVE_S = 30
+_RECONNECT_S = (0.25, 5)
+_ECHO_EVERY_S = 15.0
+_ECHO_LOST_S = 90.0
+"""Three keep-alives: by then a live connection has brought back what was sent through it."""
+
+P = ParamSpec("P")
+
+
+class LinkDeadError(RuntimeError):
+    """The connection looks alive and is not; only a new process helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What the broker wants acknowledged: a message id within one connection."""
+
+    connection: int
+    message_id: int
+    qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Something that this link sent to itself: all that was published before it has been taken."""
+
+    token: str
+    ticket: Ticket
+
+
+def _contained(
+    handler: Callable[Concatenate[Uplink, P], None],
+) -> Callable[Concatenate[Uplink, P], None]:
+    """An exception that leaves a handler would end the network thread while the client still says it is connected."""
+
+    @wraps(handler)
+    def guarded(self: Uplink, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            handler(self, *args, **kwargs)
+        except Exception:  # any fault must leave the thread alive; it is counted and told
+            self.counts["callback_errors"] += 1
+            log.exception("a handler of the broker link failed", handler=handler.__name__)
+
+    return guarded
+
+
+class Uplink:
+    """One connection to a broker, made again whenever it is lost. Start it, take from it, stop it."""
+
+    def __init__(
+        self,
+        place: Address,
+        tls: ssl.SSLContext | None,
+        *,
+        queue_size: int,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._place = place
+        self._now_ms = now_ms
+        self._queue: queue.Queue[Received | Echo] = queue.Queue(queue_size)
+        self._guard = threading.Lock()
+        self._connection = 0
+        self._current: int | None = None
+        self._stopping = False
+        self._echo_topic = f"em/v1/gw/{secrets.token_hex(16)}/up"
+        self._echo_sent = self._echo_heard = time.monotonic()
+        self.counts: Counter[str] = Counter()
+        self.subscribed = threading.Event()
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=CLIENT_ID,
+            clean_session=True,
+            protocol=MQTTProtocolVersion.MQTTv311,
+            manual_ack=True,
+        )
+        if tls is not None:
+            self._client.tls_set_context(tls)
+        self._client.on_socket_open = self._on_socket_open
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+        shortest, longest = _RECONNECT_S
+        self._client.reconnect_delay_set(shortest, longest)  # type: ignore[arg-type]  # fractions work
+
+    def start(self) -> None:
+        """Begin to connect; does not wait for it."""
+        self._client.connect_async(self._place.host, self._place.port, _KEEPALIVE_S)
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """Say goodbye to the broker and end the network thread."""
+        self._stopping = True
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    @property
+    def waiting(self) -> int:
+        """Messages in the queue, about."""
+        return self._queue.qsize()
+
+    def take(self, most: int, wait_s: float, company_s: float) -> list[Received | Echo]:
+        """Messages in the order of their arrival: at most ``most``, none if there is none within ``wait_s``.
+
+        After the first it waits up to ``company_s`` for more.
+        """
+        found: list[Received | Echo] = []
+        try:
+            found.append(self._queue.get(timeout=wait_s))
+            deadline = time.monotonic() + company_s
+            while len(found) < most:
+                left = deadline - time.monotonic()
+                found.append(self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait())
+        except queue.Empty:
+            pass
+        return found
+
+    def acknowledge(self, tickets: Sequence[object]) -> None:
+        """Tell the broker that these are done with, in this order; those of an earlier connection are passed over."""
+        with self._guard:  # a connection can not change between look and acknowledgement
+            for ticket in tickets:
+                if isinstance(ticket, Ticket) and ticket.connection == self._current:
+                    self._client.ack(ticket.message_id, ticket.qos)
+
+    def send(self, topic: str, data: bytes) -> None:
+        """Publish at QoS 0; without a connection it is lost, and asked for again."""
+        if self._client.publish(topic, data, qos=0).rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self.counts["unsent"] += 1
+
+    def echo(self, token: str) -> bool:
+        """Send ``token`` round through the broker, behind all that it has taken; False without a connection."""
+        if not self.subscribed.is_set():
+            return False
+        return self._client.publish(self._echo_topic, token, qos=1).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def check(self) -> None:
+        """To be called about once a second. Raises LinkDeadError where the link has died without saying so."""
+        thread = self._client._thread  # paho shows its thread's end nowhere else
+        if thread is None or not thread.is_alive():
+            raise LinkDeadError("the network thread has ended")
+        now = time.monotonic()
+        if not self.subscribed.is_set() or self._queue.full():
+            self._echo_heard = now
+        elif now - self._echo_heard > _ECHO_LOST_S:
+            raise LinkDeadError(f"nothing has come back through the broker for {_ECHO_LOST_S:.0f} s")
+        elif now - self._echo_sent > _ECHO_EVERY_S:
+            self._echo_sent = now
+            self.echo("")
+
+    @_contained
+    def _on_socket_open(self, _client: Client, _data: Any, opened: Any) -> None:
+        # acknowledgements are 4 bytes: waiting to fill a packet would cost 40 ms each
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @_contained
+    def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            log.warning("the broker refuses the gateway", reason=str(reason))
+            return
+        with self._guard:
+            self._connection += 1
+            self._current = self._connection
+        self.counts["connections"] += 1
+        client.subscribe(UP_FILTER, qos=1)
+
+    @_contained
+    def _on_subscribe(self, client: Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            log.error("the broker refuses the subscription", topics=UP_FILTER)
+            client.disconnect()
+            return
+        self._echo_heard = time.monotonic()
+        self.subscribed.set()
+        log.info("connected to the broker")
+
+    @_contained
+    def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        with self._guard:
+            self._current = None
+        if self.subscribed.is_set():
+            self.subscribed.clear()
+            log.info("connection to the broker ended", reason=str(reason))
+
+    @_contained
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        ticket = Ticket(self._connection, message.mid, message.qos)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "(a topic that is not UTF-8)"
+        item: Received | Echo
+        if topic == self._echo_topic:
+            self._echo_heard = time.monotonic()
+            item = Echo(message.payload.decode(), ticket)
+        else:
+            item = Received(topic, bytes(message.payload), self._now_ms(), ticket)
+        while not self._stopping:
+            try:
+                self._queue.put(item, timeout=0.5)
+                return
+            except queue.Full:
+                # not reading from the socket is what slows the senders down
+                self.counts["queue_full"] += 1
