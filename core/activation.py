@@ -1,0 +1,92 @@
+"""One device on one wearer, from fitting to removal, and what is in force when."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from core.order import Order
+
+C = TypeVar("C")
+ALWAYS_MS = 1 << 60
+"""Later than any instant; −ALWAYS_MS is earlier than any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """A device on a wearer. Devices are reused: everything is keyed by activation.
+
+    ``order`` is the version known last; ``earlier`` are the versions before it, in any order. A position is judged by
+    the highest version that is effective at its tag time. Before ``fitted_ms`` and from ``removed_ms`` on the wearer is
+    *not monitored*: nothing is judged, nothing raised.
+    """
+
+    id: str
+    device: str
+    order: Order
+    fitted_ms: int
+    removed_ms: int | None = None
+    earlier: tuple[Order, ...] = ()
+
+    def spans(self) -> list[tuple[int, int, Order]]:
+        """``(from_ms, to_ms, order)``: which version is in force when, within the activation, ascending, not empty."""
+        last = ALWAYS_MS if self.removed_ms is None else self.removed_ms
+        orders = (*self.earlier, self.order)
+        marks = sorted({max(self.fitted_ms, order.effective_ms) for order in orders} | {last})
+        found: list[tuple[int, int, Order]] = []
+        for start, end in itertools.pairwise(marks):
+            if start < last:
+                known = [order for order in orders if order.effective_ms <= start]
+                found.append((start, end, max(known, key=lambda order: (order.version, order.effective_ms))))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch(Generic[C]):
+    """A condition as one version of the order words it, from ``from_ms`` to ``to_ms``."""
+
+    from_ms: int
+    to_ms: int
+    version: int
+    condition: C
+
+
+@dataclass(frozen=True, slots=True)
+class Watch(Generic[C]):
+    """A condition watched without a break, through one or more versions of the order.
+
+    What is known of the wearer is carried over from one version to the next, so that editing an order makes no
+    transition by itself.
+    """
+
+    activation: str
+    condition: str
+    stretches: tuple[Stretch[C], ...]
+
+    @property
+    def from_ms(self) -> int:
+        return self.stretches[0].from_ms
+
+    @property
+    def to_ms(self) -> int:
+        return self.stretches[-1].to_ms
+
+    def at(self, t_ms: int) -> Stretch[C]:
+        """The stretch in force at ``t_ms``, which lies within the watch."""
+        return next(stretch for stretch in reversed(self.stretches) if stretch.from_ms <= t_ms)
+
+
+def watches(activation: Activation, kind: type[C]) -> Iterator[Watch[C]]:
+    """What is to be watched of the conditions of type ``kind``."""
+    running: dict[str, list[Stretch[C]]] = {}
+    for start, end, order in activation.spans():
+        mine = {condition.id: condition for condition in order.conditions if isinstance(condition, kind)}
+        for gone in [condition_id for condition_id in running if condition_id not in mine]:
+            yield Watch(activation.id, gone, tuple(running.pop(gone)))
+        for condition_id, condition in mine.items():
+            stretch: Stretch[C] = Stretch(start, end, order.version, condition)
+            running.setdefault(condition_id, []).append(stretch)
+    for condition_id, stretches in running.items():
+        yield Watch(activation.id, condition_id, tuple(stretches))

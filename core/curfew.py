@@ -1,0 +1,443 @@
+"""Curfews: absences, and whereabouts unknown, from what was seen of an address and the times of a timetable.
+
+**An absence is raised when two positions at least 10 s apart, no more than 15 min between one and the next and none at
+home between them, show the wearer away from the address during the curfew; it begins at the first of them, and ends at
+the first of two such positions at home, or with the curfew. A wearer whom such positions show away when the curfew
+begins is absent from its beginning**, provided that the last of them still vouches (`RuleSet.vouch_s`).
+
+How long it was is told as two bounds: *at least* the time between positions away that follow each other closely enough
+to vouch for the time between them; *at most* the time from the last position at home (or the start of the curfew, or
+of monitoring) to the first one at home again.
+
+Whereabouts are unknown while no position vouches. Unknown for 15 min within a curfew opens *whereabouts unknown*, which
+is not a violation; time passing is enough. It ends when a position says where the wearer is, or with the curfew.
+
+The kernel carries on by sightings alone. What silence means at a given moment is worked out on a copy (`_silence`), so
+that whatever arrives later, and however late, is judged as if it had been there all along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from core.activation import ALWAYS_MS, Activation, Watch, watches
+from core.alerts import Alert, Severity, alert_id, civil, iso_utc, reading_names
+from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, Limits, emit, limits
+from core.geofence import cut
+from core.history import Fixes
+from core.order import CurfewCondition
+from core.presence import HOME, NOT_HOME, UNKNOWN, Place, place_of, sight
+from core.readings import I64
+from core.rules import RuleSet
+from core.slots import Slots
+from core.timetable import columns, joined
+
+ABSENT, WHEREABOUTS = "absent_during_curfew", "whereabouts_unknown"
+_KIND_ABSENT, _KIND_UNKNOWN = 0, 1
+
+WATCHED = np.dtype(
+    [
+        ("open", np.int64),  # an absence goes on
+        ("run", np.int64),  # consecutive sightings that agree: HOME or NOT_HOME; UNKNOWN: none yet
+        ("run_start_ms", np.int64),
+        ("run_start_key", np.uint64),
+        ("run_last_ms", np.int64),  # the last sighting of all
+        ("run_last_key", np.uint64),
+        ("run_last_m", np.float64),
+        # of the run's sightings away within the current period
+        ("run_known_ms", np.int64),
+        ("run_fixes", np.int64),
+        ("run_far_m", np.float64),
+        ("run_far_key", np.uint64),
+        ("vouched", np.int64),  # when the current period began, a position away still vouched
+        ("home_ms", np.int64),  # last sighting at home
+    ]
+)
+_DAY_MS = 86_400_000
+_AHEAD_MS = 8 * _DAY_MS
+"""How far beyond now periods are worked out: a week holds the next period of every timetable."""
+
+
+@njit(cache=True)
+def _open(state: Any, draft: Any, start_ms: int, period: Any, first_key: int, confirm_key: int) -> None:
+    state["open"] = 1
+    draft["kind"] = _KIND_ABSENT
+    draft["period_ms"] = period[0]
+    draft["start_ms"] = start_ms
+    draft["end_ms"] = OPEN_MS
+    draft["since_ms"] = max(period[0], state["home_ms"])
+    draft["known_ms"] = state["run_known_ms"]
+    draft["fixes"] = state["run_fixes"]
+    draft["extreme_m"] = state["run_far_m"]
+    draft["extreme_key"] = state["run_far_key"]
+    draft["first_key"] = first_key
+    draft["confirm_key"] = confirm_key
+    draft["last_key"] = state["run_last_key"]
+    draft["end_key"] = 0
+
+
+@njit(cache=True)
+def _pass_time(
+    state: Any,
+    draft: Any,
+    t_ms: int,
+    arriving: int,
+    key: int,
+    periods: Any,
+    p: int,
+    end: int,
+    limits: Limits,
+    out: Any,
+    count: int,
+) -> Any:
+    """From the last sighting to ``t_ms``, when one arrives that shows ``arriving`` (or none: UNKNOWN).
+
+    ``p`` is the first period that ends after the last sighting. Returns the first that ends after ``t_ms``, and the
+    episodes with their count.
+    """
+    seen_ms = state["run_last_ms"]
+    away = state["run"] == NOT_HOME
+    sure = away and state["run_last_ms"] - state["run_start_ms"] >= limits.apart_ms
+    while p < end and periods[p, 0] <= t_ms:
+        begins_ms, ends_ms = periods[p, 0], periods[p, 1]
+        if begins_ms > seen_ms:
+            state["run_known_ms"] = 0
+            state["run_fixes"] = 0
+            state["run_far_m"] = 0.0
+            state["run_far_key"] = 0
+            state["vouched"] = 1 if away and begins_ms < seen_ms + limits.vouch_ms else 0
+            if sure and state["vouched"] == 1:
+                _open(state, draft, begins_ms, periods[p], state["run_start_key"], state["run_last_key"])
+        if arriving == NOT_HOME and away and t_ms - seen_ms <= limits.vouch_ms:
+            known_ms = min(t_ms, ends_ms) - max(seen_ms, begins_ms)
+            state["run_known_ms"] += known_ms
+            draft["known_ms"] += known_ms
+        lost_ms = max(begins_ms, seen_ms + limits.vouch_ms)
+        found_ms = min(t_ms, ends_ms)
+        if found_ms - lost_ms >= limits.unknown_ms:
+            gap = np.zeros(1, EPISODE)[0]
+            gap["watch"] = draft["watch"]
+            gap["kind"] = _KIND_UNKNOWN
+            gap["period_ms"] = begins_ms
+            gap["start_ms"] = lost_ms
+            gap["end_ms"] = found_ms
+            gap["since_ms"] = seen_ms
+            gap["first_key"] = state["run_last_key"]
+            if arriving == UNKNOWN and ends_ms > t_ms:
+                gap["end_ms"] = OPEN_MS
+            elif ends_ms > t_ms:
+                gap["end_key"] = key
+            out = emit(out, count, gap)
+            count += 1
+        if ends_ms > t_ms:
+            break
+        if state["open"] == 1:
+            draft["end_ms"] = ends_ms
+            out = emit(out, count, draft)
+            count += 1
+            state["open"] = 0
+        p += 1
+    return p, out, count
+
+
+@njit(cache=True)
+def watch_curfews(
+    sightings: Any,
+    offsets: Any,
+    slots: Any,
+    periods: Any,
+    spans: Any,
+    states: Any,
+    drafts: Any,
+    limits: Limits,
+) -> Any:
+    """Carry every slot on through its sightings; the episodes that are settled.
+
+    Slot j has sightings ``offsets[j]`` to ``offsets[j + 1]`` and periods ``spans[j, 0]`` to ``spans[j, 1]``, among
+    which are all that end after its last sighting so far and begin by the last one here.
+    """
+    out = np.empty(16, EPISODE)
+    count = 0
+    for j in range(len(slots)):
+        state, draft = states[slots[j]], drafts[slots[j]]
+        p, end = spans[j, 0], spans[j, 1]
+        while p < end and periods[p, 1] <= state["run_last_ms"]:
+            p += 1
+        for i in range(offsets[j], offsets[j + 1]):
+            sighting = sightings[i]
+            t_ms, key, shown = sighting["t_ms"], sighting["key"], sighting["presence"]
+            p, out, count = _pass_time(state, draft, t_ms, shown, key, periods, p, end, limits, out, count)
+            if shown != state["run"] or t_ms - state["run_last_ms"] > limits.within_ms:
+                state["run"] = shown
+                state["run_start_ms"] = t_ms
+                state["run_start_key"] = key
+                state["run_known_ms"] = 0
+                state["run_fixes"] = 0
+                state["run_far_m"] = 0.0
+                state["run_far_key"] = 0
+            state["run_last_ms"] = t_ms
+            state["run_last_key"] = key
+            sure = t_ms - state["run_start_ms"] >= limits.apart_ms
+            if shown == HOME:
+                state["home_ms"] = t_ms
+                if state["open"] == 1 and sure:
+                    draft["end_ms"] = state["run_start_ms"]
+                    draft["end_key"] = state["run_start_key"]
+                    out = emit(out, count, draft)
+                    count += 1
+                    state["open"] = 0
+            elif p < end and periods[p, 0] <= t_ms:
+                state["run_fixes"] += 1
+                if sighting["away_m"] > state["run_far_m"]:
+                    state["run_far_m"] = sighting["away_m"]
+                    state["run_far_key"] = key
+                if state["open"] == 1:
+                    draft["fixes"] += 1
+                    draft["last_key"] = key
+                    if sighting["away_m"] > draft["extreme_m"]:
+                        draft["extreme_m"] = sighting["away_m"]
+                        draft["extreme_key"] = key
+                elif sure:
+                    start_ms = t_ms
+                    if state["run_start_ms"] >= periods[p, 0]:
+                        start_ms = state["run_start_ms"]
+                    elif state["vouched"] == 1:
+                        start_ms = periods[p, 0]
+                    _open(state, draft, start_ms, periods[p], state["run_start_key"], key)
+    return out[:count]
+
+
+@njit(cache=True)
+def _silence(
+    slots: Any, now_ms: int, periods: Any, spans: Any, states: Any, drafts: Any, limits: Limits
+) -> Any:
+    """What time alone means at ``now_ms``, nothing changed: the episodes, and when each slot has to be asked again."""
+    out = np.empty(16, EPISODE)
+    count = 0
+    again = np.empty(len(slots), np.int64)
+    state, draft = np.zeros(1, WATCHED), np.zeros(1, EPISODE)
+    for j in range(len(slots)):
+        state[0], draft[0] = states[slots[j]], drafts[slots[j]]
+        p, end = spans[j, 0], spans[j, 1]
+        p, out, count = _pass_time(
+            state[0], draft[0], now_ms, UNKNOWN, 0, periods, p, end, limits, out, count
+        )
+        if state[0]["open"] == 1:
+            draft[0]["end_ms"] = OPEN_MS
+            out = emit(out, count, draft[0])
+            count += 1
+        again[j] = ALWAYS_MS
+        if p < end:
+            again[j] = periods[p, 0] if periods[p, 0] > now_ms else periods[p, 1]
+            lost_ms = max(periods[p, 0], state[0]["run_last_ms"] + limits.vouch_ms) + limits.unknown_ms
+            if lost_ms > now_ms:
+                again[j] = min(again[j], lost_ms)
+    return out[:count], again
+
+
+class _Calendar:
+    """The curfew periods of one watch, worked out as far as they were asked for."""
+
+    def __init__(self, watch: Watch[CurfewCondition], timezone: str) -> None:
+        self._watch, self._timezone = watch, timezone
+        self._known_to_ms = watch.from_ms
+        self._periods = columns([])
+
+    def between(self, from_ms: int, to_ms: int) -> I64:
+        """Periods that end after ``from_ms`` and begin at or before ``to_ms``, ascending, shape ``(n, 2)``."""
+        if to_ms + _AHEAD_MS > self._known_to_ms:
+            # further each time, so that all the working out stays in proportion to the time covered
+            known_ms = self._known_to_ms - self._watch.from_ms
+            self._known_to_ms = to_ms + _AHEAD_MS + max(30 * _DAY_MS, known_ms)
+            self._periods = columns(joined(self._expand()))
+        lo = np.searchsorted(self._periods[:, 1], from_ms, "right")
+        hi = np.searchsorted(self._periods[:, 0], to_ms, "right")
+        return self._periods[lo:hi]
+
+    def _expand(self) -> Iterable[tuple[int, int]]:
+        for stretch in self._watch.stretches:
+            last_ms = min(stretch.to_ms, self._known_to_ms)
+            if stretch.from_ms < last_ms:
+                timetable = stretch.condition.timetable
+                for start, end in timetable.periods(stretch.from_ms, last_ms, self._timezone):
+                    yield max(start, stretch.from_ms), min(end, stretch.to_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """One curfew watched: its row, its calendar, and the address per stretch."""
+
+    slot: int
+    calendar: _Calendar
+    places: tuple[tuple[int, int, Place], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curfews:
+    """Where the state of one activation's curfews lies."""
+
+    slots: I64
+    homes: tuple[_Home, ...]
+
+
+class CurfewWatch:
+    """The rule family of curfews."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._limits = limits(rules)
+        state = np.zeros(1, WATCHED)
+        state["run_last_ms"] = state["home_ms"] = NEVER_MS
+        draft = np.zeros(1, EPISODE)
+        self._slots = Slots(state, draft)
+        self._watches: dict[int, Watch[CurfewCondition]] = {}
+
+    def enrol(self, activation: Activation) -> Curfews:
+        """Take on an activation: its curfews, with nothing known yet."""
+        mine = list(watches(activation, CurfewCondition))
+        slots = self._slots.take(len(mine))
+        homes = []
+        for slot, watch in zip(slots.tolist(), mine, strict=True):
+            self._watches[slot] = watch
+            places = tuple(
+                (stretch.from_ms, stretch.to_ms, place_of(stretch.condition.address, self._rules))
+                for stretch in watch.stretches
+            )
+            homes.append(_Home(slot, _Calendar(watch, self._rules.timezone), places))
+        curfews = Curfews(slots, tuple(homes))
+        self.reset(curfews)
+        return curfews
+
+    def dismiss(self, curfews: Curfews) -> None:
+        """Let an activation go."""
+        for slot in curfews.slots.tolist():
+            del self._watches[slot]
+        self._slots.give_back(curfews.slots)
+
+    def reset(self, curfews: Curfews) -> None:
+        """Back to nothing known."""
+        self._slots.clear(curfews.slots)
+        self._slots.rows[1]["watch"][curfews.slots] = curfews.slots
+
+    def save(self, curfews: Curfews) -> tuple[Episodes, ...]:
+        """What is known now, to come back to."""
+        return self._slots.save(curfews.slots)
+
+    def restore(self, curfews: Curfews, saved: tuple[Episodes, ...]) -> None:
+        """Go back to what `save` gave."""
+        self._slots.restore(curfews.slots, saved)
+
+    def advance(self, fixes: Fixes, parts: Sequence[tuple[Curfews, int, int]]) -> list[Alert]:
+        """Judge positions ``lo`` to ``hi`` of ``fixes`` for each (curfews, lo, hi); the alerts that they settle."""
+        ranges, slots, periods = [], [], []
+        for curfews, lo, hi in parts:
+            for home in curfews.homes:
+                seen_ms = int(self._slots.rows[0]["run_last_ms"][home.slot])
+                for start, end, place in home.places:
+                    first, last = cut(fixes, lo, hi, start, end)
+                    if first < last:
+                        ranges.append((first, last, place))
+                        slots.append(home.slot)
+                        periods.append(home.calendar.between(seen_ms, int(fixes["t_ms"][last - 1])))
+        if not slots:
+            return []
+        sightings, offsets = sight(fixes, ranges)
+        states, drafts = self._slots.rows
+        settled = watch_curfews(
+            sightings,
+            offsets,
+            np.array(slots, np.int64),
+            np.concatenate(periods),
+            _spans(periods),
+            states,
+            drafts,
+            self._limits,
+        )
+        return [self._alert(row) for row in settled]
+
+    def tail(self, enrolled: Iterable[Curfews], now_ms: int) -> tuple[list[Alert], list[int]]:
+        """The alerts that stand at ``now_ms`` by silence or go on, and when time alone will next change something."""
+        enrolled = list(enrolled)
+        homes = [home for curfews in enrolled for home in curfews.homes]
+        if not homes:
+            return [], [ALWAYS_MS] * len(enrolled)
+        slots = np.array([home.slot for home in homes], np.int64)
+        seen: list[int] = self._slots.rows[0]["run_last_ms"][slots].tolist()
+        periods = [
+            home.calendar.between(seen_ms, now_ms + _AHEAD_MS)
+            for home, seen_ms in zip(homes, seen, strict=True)
+        ]
+        states, drafts = self._slots.rows
+        standing, again = _silence(
+            slots, now_ms, np.concatenate(periods), _spans(periods), states, drafts, self._limits
+        )
+        due = dict(zip(slots.tolist(), again.tolist(), strict=True))
+        deadlines = [
+            min((self._due(home, due[home.slot], now_ms) for home in curfews.homes), default=ALWAYS_MS)
+            for curfews in enrolled
+        ]
+        return [self._alert(row) for row in standing], deadlines
+
+    def _due(self, home: _Home, again_ms: int, now_ms: int) -> int:
+        """No period in sight is not the same as no period ever."""
+        if again_ms == ALWAYS_MS and self._watches[home.slot].to_ms > now_ms:
+            return now_ms + _AHEAD_MS
+        return again_ms
+
+    def _alert(self, row: Episodes) -> Alert:
+        watch = self._watches[int(row["watch"])]
+        period_ms, start_ms, end_ms = int(row["period_ms"]), int(row["start_ms"]), int(row["end_ms"])
+        ended = end_ms != OPEN_MS
+        stretch = watch.at(start_ms)
+        timezone = self._rules.timezone
+        figures: dict[str, int | float | str] = {"address": stretch.condition.address.name}
+        figures["curfew_start"] = iso_utc(period_ms)
+        span = f"from {civil(start_ms, timezone)}" + (f" until {civil(end_ms, timezone)}" if ended else "")
+        severity: Severity = "high"
+        curfew = f"the curfew that began at {civil(period_ms, timezone)}"
+        if row["kind"] == _KIND_ABSENT:
+            rule = ABSENT
+            sentence = f"Away from the {figures['address']} address during {curfew}, {span}"
+            figures |= {"positions": int(row["fixes"]), "at_least_min": int(row["known_ms"]) // 60_000}
+            sentence += f": at least {figures['at_least_min']} min"
+            if ended:
+                figures["at_most_min"] = -(-(end_ms - int(row["since_ms"])) // 60_000)
+                sentence += f", at most {figures['at_most_min']} min"
+            if row["extreme_m"] > 0:
+                figures["farthest_m"] = round(float(row["extreme_m"]), 2)
+                sentence += f", at the farthest {figures['farthest_m']:.2f} m from it"
+        else:
+            rule, severity = WHEREABOUTS, "medium"
+            sentence = (
+                f"Whereabouts unknown during {curfew}, {span}: no position shows whether the wearer is there"
+            )
+            if ended:
+                figures["unknown_min"] = (end_ms - start_ms) // 60_000
+        return Alert(
+            id=alert_id(watch.activation, watch.condition, rule, period_ms, start_ms),
+            activation=watch.activation,
+            condition=watch.condition,
+            rule=rule,
+            state="ended" if ended else "open",
+            severity=severity,
+            start_ms=start_ms,
+            end_ms=end_ms if ended else None,
+            order_version=stretch.version,
+            rule_set=self._rules.version,
+            sentence=f"{sentence}.",
+            figures=figures,
+            readings=reading_names(
+                *(int(row[f"{role}_key"]) for role in ("first", "confirm", "extreme", "last", "end"))
+            ),
+        )
+
+
+def _spans(periods: Sequence[I64]) -> I64:
+    """Where each of ``periods`` lies when they stand one after the other, shape ``(n, 2)``."""
+    ends = np.cumsum([len(some) for some in periods])
+    return np.stack([ends - [len(some) for some in periods], ends], axis=1)

@@ -1,0 +1,71 @@
+"""What the kernels of the rules tell: episodes, as rows of one array; the rules make alerts of them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from core.activation import ALWAYS_MS
+from core.rules import RuleSet
+
+NEVER_MS = -ALWAYS_MS
+"""Earlier than any instant; stands for *not yet*."""
+OPEN_MS = ALWAYS_MS
+"""The end of an episode that goes on."""
+
+Episodes = npt.NDArray[np.void]
+EPISODE = np.dtype(
+    [
+        ("watch", np.int64),  # which watch of the rule family
+        ("kind", np.int64),  # the family's own
+        ("period_ms", np.int64),  # start of the curfew period, where there is one
+        ("period_end_ms", np.int64),
+        ("start_ms", np.int64),
+        ("end_ms", np.int64),  # OPEN_MS while it goes on
+        (
+            "since_ms",
+            np.int64,
+        ),  # the last instant at which the contrary is known to have held; NEVER_MS if none
+        ("known_ms", np.int64),  # how much of it is known for certain
+        ("fixes", np.int64),  # positions that show it
+        ("extreme_m", np.float64),  # the most telling distance
+        ("first_key", np.uint64),  # readings: 0 where there is none
+        ("confirm_key", np.uint64),
+        ("extreme_key", np.uint64),
+        ("last_key", np.uint64),
+        ("end_key", np.uint64),
+    ]
+)
+
+
+class Limits(NamedTuple):
+    """The thresholds that kernels need, in ms."""
+
+    apart_ms: int
+    within_ms: int
+    vouch_ms: int
+    unknown_ms: int
+
+
+def limits(rules: RuleSet) -> Limits:
+    """Thresholds of ``rules`` for kernels."""
+    return Limits(
+        rules.confirm_apart_s * 1000,
+        rules.confirm_within_s * 1000,
+        rules.vouch_s * 1000,
+        rules.unknown_after_s * 1000,
+    )
+
+
+@njit(cache=True)
+def emit(out: Any, count: int, episode: Any) -> Any:
+    """Put ``episode`` at ``count``; returns the array, twice as long where it was full."""
+    if count == len(out):
+        grown = np.empty(2 * len(out) + 1, EPISODE)
+        grown[:count] = out
+        out = grown
+    out[count] = episode
+    return out
