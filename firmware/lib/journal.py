@@ -168,18 +168,24 @@ class Journal:
             return
         while len(self._bulk) + len(self._reserved) >= self._limit:
             # positions go first: they can not fill the reserved lane, and the reserved lane may take theirs
-            victim = self._bulk if len(self._bulk) else self._reserved
-            self._write_gaps(self._named_by(victim.oldest()), records.GAP_FULL)
+            victim, other = self._bulk, self._reserved
+            if not len(victim):
+                victim, other = other, victim
+            self._write_gaps(self._runs_of(victim.oldest(), other.lowest() or self.next), records.GAP_FULL)
             victim.forget_oldest()
             count("segments_dropped")
 
-    def _named_by(self, readings: "Iterator[Reading]") -> list[tuple[int, int]]:
-        """Runs (first, last) of the held numbers in ``readings``, and of those that their gap records name."""
+    def _runs_of(self, readings: "Iterator[Reading]", held_from: int) -> list[tuple[int, int]]:
+        """Runs (first, last) that name ``readings``, and what their gap records name.
+
+        Below ``held_from`` the other lane holds nothing: numbers between two readings there are dropped already, and
+        one run may name them again. So gap records do not pile up.
+        """
         runs: list[tuple[int, int]] = []
         for number, kind, _t_ds, body in readings:
             if number < self.base:
                 continue
-            if runs and runs[-1][1] == number - 1:
+            if runs and (number <= held_from or runs[-1][1] == number - 1):
                 runs[-1] = (
                     runs[-1][0],
                     number,
@@ -189,7 +195,7 @@ class Journal:
             if kind == records.GAP:
                 first, n = records.gap_range(body)
                 if first + n > self.base:
-                    runs.append((max(first, self.base), first + n - 1))
+                    runs.insert(0, (max(first, self.base), first + n - 1))
         return _merged(runs)
 
     def _write_gaps(self, runs: list[tuple[int, int]], reason: int) -> None:

@@ -9,6 +9,8 @@ import binascii
 import struct
 from array import array
 
+from counters import count
+
 try:
     from typing import TYPE_CHECKING
 except ImportError:
@@ -160,8 +162,11 @@ class Lane:
             yield reading
 
     def forget_oldest(self) -> None:
-        """Unlink the oldest segment."""
-        self._folder.remove(self._name(0))
+        """Unlink the oldest segment; where flash refuses, its file is left to the next boot, which takes it up."""
+        try:
+            self._folder.remove(self._name(0))
+        except OSError:
+            count("flash_errors")
         self._firsts = self._firsts[1:]
         self._lasts = self._lasts[1:]
         if not len(self):

@@ -1,0 +1,138 @@
+"""Readings packed by the tag are what the gateway's reader and the CDDL's layouts say."""
+
+from __future__ import annotations
+
+import envelope
+import mqtt
+import numpy as np
+import pytest
+import records
+from conversation import topic
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import readings, wire
+
+KINDS = st.sampled_from(
+    [records.POSITION, records.STATUS, records.TAMPER, records.BOOT, records.GAP, records.TIME]
+)
+LIMIT = 962
+
+
+@st.composite
+def held(draw: st.DrawFn) -> list[tuple[int, int, int, bytes]]:
+    """Held readings: ascending numbers with holes, every kind, clocks that jump."""
+    number, t_ds = draw(st.integers(1, 2**31)), draw(st.integers(0, 2**35))
+    found = []
+    for _ in range(draw(st.integers(1, 80))):
+        kind = draw(KINDS)
+        width = readings.WIRE[readings.Kind(kind)].itemsize - 2
+        body = draw(st.binary(min_size=width, max_size=width))
+        found.append((number, kind, t_ds, body))
+        number += draw(st.sampled_from([1, 1, 1, 1, 2, 900]))
+        t_ds = max(0, t_ds + draw(st.sampled_from([10, 600, 601, 0, -50, 70000, -70000, 10**9])))
+    return found
+
+
+def unpacked(up: wire.Up) -> list[tuple[int, int, int, bytes]]:
+    """Every reading of a decoded ``up`` as the tag holds it."""
+    found = []
+    for block in up.blocks:
+        assert block.records is not None
+        width = block.records.dtype.itemsize
+        for i in range(block.count):
+            record = block.raw[i * width : (i + 1) * width]
+            t_ds = block.base_time_s * 10 + int.from_bytes(record[:2], "little")
+            found.append((block.first + i, block.kind, t_ds, record[2:]))
+    return found
+
+
+@given(held(), st.integers(1, 2**32 - 1), st.integers(0, 3))
+def test_the_gateway_reads_the_very_readings_that_were_packed(
+    found: list[tuple[int, int, int, bytes]], epoch: int, below: int
+) -> None:
+    base = max(1, found[0][0] - below)
+    payload, taken = records.up(epoch, base, found, LIMIT)
+    assert 1 <= taken <= len(found)
+    assert len(payload) <= LIMIT
+    up = wire.decode_up(payload)
+    assert (up.epoch, up.base) == (epoch, base)
+    assert unpacked(up) == found[:taken]
+    assert wire.encode_up(up) == payload  # the one canonical form
+    for block in up.blocks:
+        assert block.records is not None
+        unset = block.records["flags"] & records.QUALITY_MASK == records.UNSET
+        assert len(np.unique(unset)) == 1, "a block never mixes unset and dated records"
+
+
+@given(held())
+def test_a_message_is_filled(found: list[tuple[int, int, int, bytes]]) -> None:
+    payload, taken = records.up(1, 1, found, LIMIT)
+    if taken < len(found):
+        assert len(payload) > LIMIT * 3 // 5  # what is spared for the largest heads is never more than that
+
+
+@given(st.integers(1, 2**32 - 1), st.integers(1, 2**32 - 1))
+def test_a_hello_tells_epoch_and_base(epoch: int, base: int) -> None:
+    assert wire.decode_up(records.hello(epoch, base)) == wire.Up(epoch, base, ())
+
+
+@given(
+    st.integers(-900000000, 900000000),
+    st.integers(-1800000000, 1800000000),
+    st.integers(0, 10**6),
+    st.integers(0, 999),
+    st.integers(0, 240),
+    st.integers(0, 255),
+    st.integers(0, 999),
+    st.integers(0, 127),
+)
+def test_a_position_arrives_as_it_was_said(
+    lat: int, lon: int, precision: int, speed: int, course: int, satellites: int, hdop: int, flags: int
+) -> None:
+    body = records.position(lat, lon, precision, speed, course, satellites, hdop, flags)
+    made = readings.positions_from_wire(np.frombuffer(b"\x00\x00" + body, readings.POSITION_WIRE), 0, 1, 1)
+    assert made.lat[0] == lat / 1e7
+    assert made.lon[0] == lon / 1e7
+    if precision == records.UNKNOWN_U16:
+        assert np.isnan(made.precision_m[0])
+    else:
+        assert made.precision_m[0] == pytest.approx(min(precision, 65534) / 10)
+    assert np.isnan(made.speed_kmh[0]) if speed == 255 else made.speed_kmh[0] == min(speed, 254)
+    assert made.course_deg[0] == pytest.approx(course % 240 * 1.5)
+    assert made.satellites[0] == (-1 if satellites == 255 else satellites)
+    assert np.isnan(made.hdop[0]) if hdop >= 255 else made.hdop[0] == pytest.approx(hdop / 10)
+    assert made.flags[0] == flags
+
+
+@pytest.mark.parametrize(("lat", "lon"), [(900000001, 0), (-900000001, 0), (0, 1800000001)])
+def test_a_place_that_is_not_on_earth_is_not_packed(lat: int, lon: int) -> None:
+    with pytest.raises(ValueError, match="outside"):
+        records.position(lat, lon, 100, 0, 0, 8, 10, 3)
+
+
+def test_every_kind_has_the_layout_of_the_gateway() -> None:
+    bodies = {
+        "STATUS": (records.status(4012, -7, 1, 70000, 1), (4012, -7, 1, 65535, 1)),
+        "TAMPER": (records.tamper(2, 3, 1), (2, 3, 1)),
+        "BOOT": (records.boot(4, 0x0102, 99999, 0), (4, 0x0102, 65535, 0)),
+        "GAP": (records.gap(7, 136, 1, 3), (7, 136, 1, 3)),
+        "TIME": (records.time_quality(86400, -(2**40), 1, 3), (86400, -(2**31 - 1), 1, 3)),
+    }
+    for name, (body, values) in bodies.items():
+        layout = readings.WIRE[readings.Kind[name]]
+        assert np.frombuffer(b"\x00\x00" + body, layout)[0].item()[1:] == values
+    assert records.gap_range(bodies["GAP"][0]) == (7, 136)
+
+
+def test_a_position_costs_at_most_28_bytes_of_publish_in_batches_of_ten() -> None:
+    """The budget of the design: before TLS, device id of 8 characters, minute fixes, the largest numbers."""
+    device, first, t_ds = "gps00001", 2**32 - 100, 17_900_000_000
+    body = records.position(515000000, -1000000, 35, 4, 120, 11, 8, 0x27)
+    batch = [(first + i, records.POSITION, t_ds + 600 * i, body) for i in range(10)]
+    payload, taken = records.up(2**32 - 1, first, batch, LIMIT)
+    sealed = envelope.seal(bytes(32), device.encode(), topic(device, "up").encode(), payload)
+    publish = mqtt.publish_packet(topic(device, "up"), sealed, 65535)
+    assert taken == 10
+    assert len(publish) == 275
+    assert len(publish) / 10 <= 28
