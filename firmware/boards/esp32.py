@@ -1,0 +1,181 @@
+"""An ESP32 tag: GNSS receiver and cellular modem on UARTs, LittleFS, strap contact, battery. The only hardware file.
+
+Nothing else in the firmware of this board imports machine, network or esp32.
+"""
+
+import asyncio
+import errno
+import os
+import time
+
+import machine
+import network
+import vfs
+from esp32 import Partition
+
+try:
+    from typing import TYPE_CHECKING
+except ImportError:
+    TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+# The wiring, GPIO numbers of an ESP32-S3.
+PINS = {
+    "gnss_rx": 18,
+    "gnss_tx": 17,
+    "modem_rx": 6,
+    "modem_tx": 5,
+    "modem_dtr": 7,  # low keeps the modem awake, high lets it sleep between its radio windows
+    "modem_power_key": 4,
+    "strap": 10,  # a loop through the strap to ground, pulled up: high is open
+    "battery_adc": 1,  # through a divider of two equal resistors
+}
+GNSS_BAUD = 9600
+# A burst of a wordy receiver and the burst after it, should the flash keep the processor busy meanwhile.
+GNSS_BUFFER = 4096
+MODEM_BAUD = 115200
+APN = "em.tag"
+# Three times the longest that one step of the work takes (a TLS handshake on the slowest link).
+WATCHDOG_MS = 120000
+MODEM_REPLY_MS = 5000
+NETWORK_MS = 60000
+# The RTC runs on through every reset but not through a lack of power, as does the memory that says it has been set.
+RTC_IS_SET = b"set"
+
+
+class ModemError(OSError):
+    """The modem or the network behind it did not do what it was asked; the text says which step."""
+
+
+class Board:
+    """The tag's hardware. `gnss` is the receiver's UART, for `asyncio.StreamReader`; flash is mounted at `/`."""
+
+    def __init__(self) -> None:
+        self._mount()
+        self._rtc = machine.RTC()
+        self._awake = machine.Pin(PINS["modem_dtr"], machine.Pin.OUT, value=1)
+        self._power_key = machine.Pin(PINS["modem_power_key"], machine.Pin.OUT, value=0)
+        self._strap = machine.Pin(PINS["strap"], machine.Pin.IN, machine.Pin.PULL_UP)
+        self._battery = machine.ADC(machine.Pin(PINS["battery_adc"]), atten=machine.ADC.ATTN_11DB)
+        self._watchdog = machine.WDT(timeout=WATCHDOG_MS)
+        self.gnss = machine.UART(
+            1, GNSS_BAUD, tx=PINS["gnss_tx"], rx=PINS["gnss_rx"], rxbuf=GNSS_BUFFER, timeout=0
+        )
+        self._modem = machine.UART(2, MODEM_BAUD, tx=PINS["modem_tx"], rx=PINS["modem_rx"], timeout=0)
+        self._ppp: network.PPP | None = None
+
+    def _mount(self) -> None:
+        """Mount LittleFS, unless the port has. A flash that can not be read holds evidence: it is never formatted."""
+        try:
+            vfs.mount(Partition.find(Partition.TYPE_DATA, label="vfs")[0], "/")
+        except OSError as error:
+            if error.errno != errno.EPERM:  # EPERM: there is a file system at / already
+                raise
+
+    # --------------------------------------------------------------------------------------------- time
+
+    def ticks_ms(self) -> int:
+        """Milliseconds on the ring of ticks; compare with `time.ticks_diff` only."""
+        return time.ticks_ms()  # type: ignore[return-value]  # the stub hides that it is an int
+
+    def rtc(self) -> tuple[int, ...] | None:
+        """(year, month, day, weekday, hour, minute, second, microsecond) UTC; None when it was never set."""
+        return self._rtc.datetime() if self._rtc.memory() == RTC_IS_SET else None
+
+    def set_rtc(self, when: tuple[int, ...]) -> None:
+        """Set it: (year, month, day, weekday, hour, minute, second, 0), weekday 0 is Monday."""
+        self._rtc.datetime(when)
+        self._rtc.memory(RTC_IS_SET)
+
+    def feed_watchdog(self) -> None:
+        """To be called more often than every `WATCHDOG_MS`, or the processor is reset."""
+        self._watchdog.feed()
+
+    def reset_cause(self) -> int:
+        """Why the processor started: machine's numbers, 1 power on, 2 hard, 3 watchdog, 4 deep sleep, 5 soft."""
+        return machine.reset_cause()
+
+    def reset(self) -> "NoReturn":
+        """Start again from nothing."""
+        machine.reset()
+
+    # ------------------------------------------------------------------------------------------ sensors
+
+    def strap_closed(self) -> bool:
+        """Whether the loop through the strap is whole."""
+        return self._strap.value() == 0
+
+    def battery_mv(self) -> int:
+        """The battery's voltage in millivolts."""
+        return self._battery.read_uv() // 500
+
+    def random(self, n: int) -> bytes:
+        """`n` bytes of the hardware's random numbers."""
+        return os.urandom(n)
+
+    # ---------------------------------------------------------------------------------------- the radio
+
+    def stay_awake(self, on: bool) -> None:
+        """Keep the modem listening while an answer is due; let it sleep between its radio windows otherwise."""
+        self._awake.value(0 if on else 1)
+
+    async def network_up(self) -> None:
+        """Return once there is an internet link; raises ModemError when it can not be had now. Stay awake meanwhile."""
+        if self._ppp is not None:
+            if self._ppp.isconnected():
+                return
+            self._ppp.active(False)
+            self._ppp = None
+        await self._dial()
+
+    async def _dial(self) -> None:
+        if not await self._modem_answers():
+            await self._press_power_key()
+        await self._command("ATE0")
+        await self._command('AT+CGDCONT=1,"IP","%s"' % APN)
+        await self._command("ATD*99#", "CONNECT")
+        ppp = network.PPP(self._modem)
+        self._ppp = ppp
+        ppp.active(True)
+        ppp.connect()
+        for _ in range(NETWORK_MS // 100):
+            if ppp.isconnected():
+                return
+            await asyncio.sleep_ms(100)
+        raise ModemError(
+            "no network within %d s: the modem dialled but got no address" % (NETWORK_MS // 1000)
+        )
+
+    async def _modem_answers(self) -> bool:
+        try:
+            await self._command("AT", timeout_ms=500)
+        except ModemError:
+            return False
+        return True
+
+    async def _press_power_key(self) -> None:
+        # 600 ms on, then up to 10 s until it listens: the usual figures of LTE Cat 1 and M1 modules
+        self._power_key.value(1)
+        await asyncio.sleep_ms(600)
+        self._power_key.value(0)
+        for _ in range(20):
+            if await self._modem_answers():
+                return
+        raise ModemError("the modem does not answer after it was switched on")
+
+    async def _command(self, line: str, wanted: str = "OK", timeout_ms: int = MODEM_REPLY_MS) -> None:
+        """Give the modem one AT command and wait for `wanted`; raises ModemError."""
+        while self._modem.read(64):
+            pass
+        self._modem.write((line + "\r").encode())
+        answer = b""
+        for _ in range(timeout_ms // 20):
+            answer = (answer + (self._modem.read(64) or b""))[-128:]
+            if wanted.encode() in answer:
+                return
+            if b"ERROR" in answer or b"NO CARRIER" in answer:
+                break
+            await asyncio.sleep_ms(20)
+        raise ModemError("the modem answered %s with %r" % (line, answer))

@@ -1,0 +1,95 @@
+"""The tag's watch over itself: strap, battery, watchdog."""
+
+import asyncio
+
+import records
+from counters import COUNTERS, count
+
+try:
+    from typing import TYPE_CHECKING
+except ImportError:
+    TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from clock import Clock
+    from journal import Journal
+    from sampler import Wakes
+
+    class EquipmentBoard(Protocol):
+        """What the watch needs of its board."""
+
+        def strap_closed(self) -> bool:
+            """Whether the loop through the strap is whole."""
+
+        def battery_mv(self) -> int:
+            """The battery's voltage."""
+
+        def reset_cause(self) -> int:
+            """Why the processor started."""
+
+        def feed_watchdog(self) -> None:
+            """The firmware is alive."""
+
+
+VERSION = 0 * 256 + 1  # of the firmware, major x 256 + minor: told by each boot record
+# A strap cut is stamped within 5 s (NIJ 1004.00, 5.4.1; see domain.md).
+LOOK_MS = 5000
+# Often enough for a battery alarm well before it is empty; 96 records of 9 bytes a day.
+STATUS_MS = 900000
+STRAP_OPENED, STRAP_CLOSED = 1, 0  # detail of a strap's tamper record
+
+
+class Equipment:
+    """Makes boot, tamper and equipment status readings."""
+
+    def __init__(self, journal: "Journal", clock: "Clock", link: "Wakes", board: "EquipmentBoard") -> None:
+        self._journal = journal
+        self._clock = clock
+        self._link = link
+        self._board = board
+        self._closed = True  # so that a strap cut while the tag was off is told at boot
+        self._status_ms = 0
+
+    async def run(self) -> None:
+        """Watch for ever."""
+        self.started()
+        while True:
+            self.look()
+            await asyncio.sleep_ms(LOOK_MS)
+
+    def started(self) -> None:
+        """Record the boot."""
+        t_ds, quality = self._clock.now()
+        body = records.boot(self._board.reset_cause(), VERSION, self._journal.boots, quality)
+        self._append(records.BOOT, t_ds, body, False)
+
+    def look(self) -> None:
+        """Look at everything once."""
+        self._board.feed_watchdog()
+        closed = self._board.strap_closed()
+        t_ds, quality = self._clock.now()
+        if closed != self._closed:
+            detail = STRAP_CLOSED if closed else STRAP_OPENED
+            if self._append(
+                records.TAMPER, t_ds, records.tamper(records.TAMPER_STRAP, detail, quality), True
+            ):
+                self._closed = closed
+        if self._clock.uptime_ms() >= self._status_ms:
+            self._status_ms = self._clock.uptime_ms() + STATUS_MS
+            rejected = COUNTERS.get("sentences_rejected", 0)
+            body = records.status(
+                self._board.battery_mv(), records.UNKNOWN_TEMPERATURE, records.UNKNOWN_U8, rejected, quality
+            )
+            self._append(records.STATUS, t_ds, body, False)
+
+    def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool) -> bool:
+        try:
+            self._journal.append(kind, t_ds, body, urgent)
+        except OSError:
+            count("flash_errors")
+            return False
+        count("readings_made")
+        self._link.wake(urgent)
+        return True

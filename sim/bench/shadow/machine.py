@@ -1,0 +1,186 @@
+"""The processor's own devices, virtual: what `boards/esp32.py` asks of machine, and no more."""
+
+import io
+import json
+import os
+import sys
+
+import utime
+
+PWRON_RESET = 1
+HARD_RESET = 2
+WDT_RESET = 3
+DEEPSLEEP_RESET = 4
+SOFT_RESET = 5
+
+EPOCH_2000 = 946684800
+POLL = 3  # the stream ioctl of MicroPython: MP_STREAM_POLL
+POLLIN = 1
+POLLOUT = 4
+
+
+def _world():
+    return sys.modules["world"].world
+
+
+def reset():
+    _world().reset(HARD_RESET)
+
+
+soft_reset = reset
+
+
+def reset_cause() -> int:
+    return _world().reset_cause
+
+
+def unique_id() -> bytes:
+    return _world().identity[:6]
+
+
+class Pin:
+    """A GPIO pin. The world sets the level of inputs and hears of the level of outputs."""
+
+    IN = 1
+    OUT = 3
+    PULL_UP = 2
+    PULL_DOWN = 1
+
+    def __init__(self, number: int, mode: int = -1, pull: int = -1, *, value=None) -> None:
+        self.number = number
+        if value is not None:
+            self.value(value)
+
+    def value(self, level=None):
+        world = _world()
+        if level is None:
+            return world.pins.get(self.number, 0)
+        world.pins[self.number] = level
+        hear = world.on_pin.get(self.number)
+        if hear:
+            hear(level)
+        return None
+
+
+class ADC:
+    """An analogue input: the world's level for the pin, in millivolts."""
+
+    ATTN_11DB = 3
+
+    def __init__(self, pin: Pin, *, atten: int = 0) -> None:
+        self._pin = pin
+
+    def read_uv(self) -> int:
+        return self._pin.value() * 1000
+
+
+class WDT:
+    """Bites when it was not fed for `timeout` of virtual time."""
+
+    def __init__(self, *, id: int = 0, timeout: int = 5000) -> None:
+        self._timeout = timeout
+        self.feed()
+
+    def feed(self) -> None:
+        world = _world()
+        world.watchdog_ms = world.now_ms + self._timeout
+
+
+class RTC:
+    """Runs on while the tag is off; keeps its offset from the world's time, and its memory, in a file."""
+
+    def _state(self):
+        try:
+            with open(_world().rtc_path) as file:
+                return json.load(file)
+        except OSError:
+            return {"offset_ms": None, "memory": ""}
+
+    def _keep(self, state) -> None:
+        path = _world().rtc_path
+        with open(path + ".new", "w") as file:
+            json.dump(state, file)
+        os.rename(path + ".new", path)
+
+    def seconds_since_2000(self) -> int:
+        offset_ms = self._state()["offset_ms"]
+        world = _world()
+        # never set: it counts from 2000 since power on
+        return (world.now_ms - world.boot_ms if offset_ms is None else world.now_ms + offset_ms) // 1000
+
+    def datetime(self, when=None):
+        if when is None:
+            year, month, day, hour, minute, second, weekday, _ = utime.gmtime(
+                self.seconds_since_2000() + EPOCH_2000
+            )
+            return year, month, day, weekday, hour, minute, second, 0
+        year, month, day, _, hour, minute, second, _ = when
+        set_ms = (utime.mktime((year, month, day, hour, minute, second, 0, 0)) - EPOCH_2000) * 1000
+        self._keep({"offset_ms": set_ms - _world().now_ms, "memory": self.memory().decode()})
+        return None
+
+    def memory(self, data=None):
+        state = self._state()
+        if data is None:
+            return state["memory"].encode()
+        state["memory"] = data.decode()
+        self._keep(state)
+        return None
+
+
+class UART(io.IOBase):
+    """A serial line. Number 1 is fed by the world; on number 2 sits a modem that does what it is told."""
+
+    IRQ_RXIDLE = 4096
+    virtual_line = True
+
+    def __init__(self, number: int, baudrate: int = 9600, *, tx=None, rx=None, rxbuf=256, timeout=0) -> None:
+        self._held = b""
+        self._room = rxbuf
+        self._modem = number == 2
+        _world().lines[number] = self
+
+    def arrive(self, data: bytes) -> None:
+        """Bytes come down the line; what the buffer can not hold is lost, as in life."""
+        held = self._held
+        self._held = (held + data)[: self._room] if held else data[: self._room]
+
+    def wake(self) -> bool:
+        return bool(self._held) and _world().queue.wake_line(self)
+
+    def any(self) -> int:
+        return len(self._held)
+
+    def read(self, n: int = -1):
+        held = self._held
+        if not held:
+            return None
+        if n < 0 or n >= len(held):
+            self._held = b""
+            return held
+        self._held = held[n:]
+        return held[:n]
+
+    def readinto(self, buffer):
+        data = self.read(len(buffer))
+        if data is None:
+            return None
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readline(self):
+        end = self._held.find(b"\n")
+        return self.read(end + 1 if end >= 0 else -1)
+
+    def write(self, data) -> int:
+        if self._modem:
+            self.arrive(b"\r\nCONNECT\r\n" if bytes(data).startswith(b"ATD") else b"\r\nOK\r\n")
+        return len(data)
+
+    def irq(self, handler=None, trigger: int = 0, hard: bool = False) -> None:
+        pass
+
+    def ioctl(self, request: int, argument: int) -> int:
+        if request == POLL:
+            return argument & ((POLLIN if self._held else 0) | POLLOUT)
+        return 0

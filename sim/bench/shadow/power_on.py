@@ -1,0 +1,87 @@
+"""Power on: lay the virtual board around the firmware and run its main.py, as the port's start does on a board.
+
+    power_on.py COMMANDS_FD REPORTS_FD IMAGE RTC SEED NOW_MS RESET_CAUSE FIRMWARE_FOLDER...
+
+SEED is hexadecimal and differs at each boot. `MICROPYPATH` leads to this folder, so that machine, time, network, esp32
+and os are the ones here.
+"""
+
+import gc
+import sys
+
+import uos
+import vfs
+
+# The board's flash is mounted at /, so the host's files move out of its way.
+HOST = "/host"
+# What `-X heapsize=64wk` gives this 64-bit port: the stand-in for the 64 KiB of a 32-bit board.
+BOARD_HEAP_BYTES = 129536
+
+
+def lay_out(arguments):
+    """Make the world of this life."""
+    commands_fd, reports_fd, image, rtc, seed, now_ms, cause = arguments[:7]
+    vfs.umount("/")
+    vfs.mount(vfs.VfsPosix("/"), HOST)
+    sys.path[:] = [HOST + folder for folder in sys.path if folder.startswith("/")] + [".frozen"]
+    sys.path += [HOST + folder for folder in arguments[7:]]
+    import esp32
+    import world
+
+    the_world = world.World(
+        int(now_ms),
+        open(HOST + "/dev/fd/" + commands_fd, "rb"),  # noqa: SIM115 for life
+        open(HOST + "/dev/fd/" + reports_fd, "w"),  # noqa: SIM115
+        bytes.fromhex(seed),
+    )
+    world.world = the_world
+    the_world.reset_cause = int(cause)
+    the_world.rtc_path = HOST + rtc
+    size = uos.stat(HOST + image)[6]
+    the_world.flash = esp32.Partition(open(HOST + image, "r+b"), size)  # noqa: SIM115
+    return the_world
+
+
+def lend_time(the_world) -> None:
+    """Put virtual time under asyncio."""
+    from asyncio import core
+
+    import loop
+
+    core.ticks = the_world.loop_ticks_ms
+    # asyncio's own ticks do not wrap: its queue is C and would not follow the ring of a board
+    core.ticks_add = lambda ticks, delta: ticks + delta
+    core.ticks_diff = lambda ticks1, ticks2: ticks1 - ticks2
+    core._io_queue = the_world.queue = loop.IOQueue(the_world)
+
+
+def wire(the_world) -> None:
+    """Connect the pins: the strap closed, a battery half full, the modem's wake line to the freezing of time."""
+    from boards.esp32 import PINS
+
+    the_world.pins[PINS["strap"]] = 0
+    the_world.pins[PINS["battery_adc"]] = 1900
+    the_world.on_pin[PINS["modem_dtr"]] = lambda level: the_world.stay_awake(not level)
+
+
+def take_up_heap():
+    """Leave the firmware as much heap as a board has, 64 Ki words.
+
+    On a board the code is frozen into flash; here it lies in the heap, as does the virtual board. So the heap is larger,
+    and what is too much of it once the code is loaded is taken up by this.
+    """
+    import tag  # noqa: F401  loads every module of the firmware
+
+    gc.collect()
+    pieces = []  # small ones, which fill the holes that loading has left
+    while gc.mem_free() > BOARD_HEAP_BYTES:
+        pieces.append(bytearray(256))
+    return pieces
+
+
+the_world = lay_out(sys.argv[1:])
+lend_time(the_world)
+wire(the_world)
+ballast = take_up_heap()
+the_world.await_grant()
+import main  # noqa: F401

