@@ -31,6 +31,10 @@ flash. See `take_up_heap` in shadow/power_on.py."""
 POWER_ON, WATCHDOG, RESET_EXIT = 1, 3, 77
 PROGRESS_MS = 60_000
 """How often, in virtual time, a tag tells where it is; see shadow/world.py."""
+RTC_BYTES = 26
+"""The record of shadow/machine.py's RTC; all zero is one that was never set."""
+MOST_RESETS = 20
+"""A firmware that resets itself more often in one run has nothing to live for."""
 _LARGEST_RECORD = 1024
 
 
@@ -63,6 +67,7 @@ class VirtualTag:
         self._seed = seed
         self._patience_ms = int(patience_s * 1000)
         self._image = self.folder / "flash.img"
+        self._rtc = self.folder / "rtc"
         self._records: list[tuple[int, bytes, bytes]] = []  # not yet due: instant, kind, payload
         self._process: subprocess.Popen[bytes] | None = None
         self._commands: IO[bytes] | None = None
@@ -71,9 +76,12 @@ class VirtualTag:
         self._granted: tuple[int, int] | None = None  # horizon, pace in thousandths
         self._counters: dict[str, int] = {}
         self._died = ""
+        self._resets_left = MOST_RESETS
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._image.exists():
             make_image(self._image, credentials, config or {})
+        if not self._rtc.exists():
+            self._rtc.write_bytes(bytes(RTC_BYTES))
 
     # ------------------------------------------------------------------------------------------- power
 
@@ -124,7 +132,7 @@ class VirtualTag:
                             str(commands_out),
                             str(reports_in),
                             str(self._image),
-                            str(self.folder / "rtc.json"),
+                            str(self._rtc),
                         ),
                         *(life, str(self.now_ms), str(cause), *(str(folder) for folder in FIRMWARE)),
                     ],
@@ -202,6 +210,7 @@ class VirtualTag:
             raise BenchError(f"tag {self.device} is under way: finish_run first")
         if t_ms < self.now_ms:
             raise BenchError(f"tag {self.device} is at {self.now_ms} ms: time does not go back to {t_ms} ms")
+        self._resets_left = MOST_RESETS
         self._granted = t_ms, 0 if pace is None else max(1, int(pace * 1000))
         if self._process is not None:
             self._grant()
@@ -256,13 +265,19 @@ class VirtualTag:
         assert self._process is not None
         code = self._process.wait()
         self._bury()
-        if code != RESET_EXIT:
+        self.resets += 1
+        self._resets_left -= 1
+        if code != RESET_EXIT or not self._resets_left:
             self._granted = None
+            how = (
+                "reset itself again and again"
+                if code == RESET_EXIT
+                else f"ended by itself (exit code {code})"
+            )
             raise BenchError(
-                f"tag {self.device} ended by itself (exit code {code}) at {self.now_ms} ms; "
+                f"tag {self.device} {how} at {self.now_ms} ms; "
                 f"its last words are in {self.folder / 'tag.log'}:\n{self.log()[-2000:]}"
             )
-        self.resets += 1
         self._forget_until(self.now_ms)
         self._boot(int(self._died))
         self._grant()

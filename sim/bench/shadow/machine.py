@@ -1,8 +1,7 @@
 """The processor's own devices, virtual: what `boards/esp32.py` asks of machine, and no more."""
 
 import io
-import json
-import os
+import struct
 import sys
 
 import utime
@@ -17,6 +16,8 @@ EPOCH_2000 = 946684800
 POLL = 3  # the stream ioctl of MicroPython: MP_STREAM_POLL
 POLLIN = 1
 POLLOUT = 4
+RTC_RECORD = "<BqB16s"  # whether it was set, offset from the world's time in ms, its memory
+RTC_BYTES = 26
 
 
 def _world():
@@ -87,44 +88,39 @@ class WDT:
 
 
 class RTC:
-    """Runs on while the tag is off; keeps its offset from the world's time, and its memory, in a file."""
+    """Runs on while the tag is off; its offset from the world's time and its memory are one record of a file."""
 
     def _state(self):
-        try:
-            with open(_world().rtc_path) as file:
-                return json.load(file)
-        except OSError:
-            return {"offset_ms": None, "memory": ""}
+        file = _world().rtc_file
+        file.seek(0)
+        return struct.unpack(RTC_RECORD, file.read(RTC_BYTES))
 
-    def _keep(self, state) -> None:
-        path = _world().rtc_path
-        with open(path + ".new", "w") as file:
-            json.dump(state, file)
-        os.rename(path + ".new", path)
+    def _keep(self, is_set: int, offset_ms: int, memory: bytes) -> None:
+        file = _world().rtc_file
+        file.seek(0)
+        file.write(struct.pack(RTC_RECORD, is_set, offset_ms, len(memory), memory))
 
     def seconds_since_2000(self) -> int:
-        offset_ms = self._state()["offset_ms"]
+        is_set, offset_ms, _, _ = self._state()
         world = _world()
         # never set: it counts from 2000 since power on
-        return (world.now_ms - world.boot_ms if offset_ms is None else world.now_ms + offset_ms) // 1000
+        return (world.now_ms + offset_ms if is_set else world.now_ms - world.boot_ms) // 1000
 
     def datetime(self, when=None):
         if when is None:
-            year, month, day, hour, minute, second, weekday, _ = utime.gmtime(
-                self.seconds_since_2000() + EPOCH_2000
-            )
+            now = utime.gmtime(self.seconds_since_2000() + EPOCH_2000)
+            year, month, day, hour, minute, second, weekday, _ = now
             return year, month, day, weekday, hour, minute, second, 0
         year, month, day, _, hour, minute, second, _ = when
         set_ms = (utime.mktime((year, month, day, hour, minute, second, 0, 0)) - EPOCH_2000) * 1000
-        self._keep({"offset_ms": set_ms - _world().now_ms, "memory": self.memory().decode()})
+        self._keep(1, set_ms - _world().now_ms, self.memory())
         return None
 
     def memory(self, data=None):
-        state = self._state()
+        is_set, offset_ms, length, memory = self._state()
         if data is None:
-            return state["memory"].encode()
-        state["memory"] = data.decode()
-        self._keep(state)
+            return memory[:length]
+        self._keep(is_set, offset_ms, data)
         return None
 
 

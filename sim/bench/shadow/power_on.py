@@ -36,7 +36,7 @@ def lay_out(arguments):
     )
     world.world = the_world
     the_world.reset_cause = int(cause)
-    the_world.rtc_path = HOST + rtc
+    the_world.rtc_file = open(HOST + rtc, "r+b")  # noqa: SIM115
     size = uos.stat(HOST + image)[6]
     the_world.flash = esp32.Partition(open(HOST + image, "r+b"), size)  # noqa: SIM115
     return the_world
@@ -67,8 +67,8 @@ def wire(the_world) -> None:
 def take_up_heap():
     """Leave the firmware as much heap as a board has, 64 Ki words.
 
-    On a board the code is frozen into flash; here it lies in the heap, as does the virtual board. So the heap is larger,
-    and what is too much of it once the code is loaded is taken up by this.
+    On a board the code is frozen into flash; here it lies in the heap, as does the virtual board. So the heap is
+    larger, and what is too much of it once the code is loaded is taken up by this.
     """
     import tag  # noqa: F401  loads every module of the firmware
 

@@ -41,7 +41,7 @@ class World:
         self.on_pin = {}  # GPIO number: what to call with a level written
         self.identity = identity
         self.reset_cause = 1
-        self.rtc_path = ""
+        self.rtc_file = None
         self.flash = None
         self.queue = None  # asyncio's, loop.IOQueue
         self.awake = False
