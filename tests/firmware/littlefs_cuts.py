@@ -1,0 +1,182 @@
+"""Runs on MicroPython: the journal on LittleFS, power cut at every n-th program or erase of the flash.
+
+``littlefs_cuts.py IMAGE STRIDE OFFSET`` prints: lives that were cut, operations of a whole life, least free heap.
+"""
+# mypy: ignore-errors
+# ruff: noqa: PTH123, SIM105, SIM115, UP031
+
+import gc
+import sys
+
+import records
+import vfs
+from journal import Journal
+
+BLOCK = 4096
+BLOCKS = 24
+LIMIT = 16384
+HALF_ERASED = b"\xff" * (BLOCK // 2)
+
+
+class PowerCutFlash:
+    """A block device over a file; at operation ``cut_at`` half of it happens, and from then on nothing."""
+
+    def __init__(self, path, cut_at):
+        self.file = open(path, "r+b")
+        self.cut_at = cut_at
+        self.operations = 0
+        self.dead = False
+
+    def readblocks(self, block, buffer, offset=0):
+        if self.dead:
+            return -5
+        self.file.seek(block * BLOCK + offset)
+        self.file.readinto(buffer)
+        return 0
+
+    def writeblocks(self, block, buffer, offset=0):
+        return self.write(block * BLOCK + offset, buffer, len(buffer) // 2)
+
+    def write(self, at, data, torn):
+        if self.dead:
+            return -5
+        self.operations += 1
+        self.file.seek(at)
+        if self.operations == self.cut_at:
+            self.file.write(memoryview(data)[:torn])
+            self.dead = True
+            return -5
+        self.file.write(data)
+        return 0
+
+    def ioctl(self, operation, argument):
+        if operation == 4:
+            return BLOCKS
+        if operation == 5:
+            return BLOCK
+        if operation == 6:
+            # an erase cut short leaves old bytes in the second half
+            failed = self.write(argument * BLOCK, HALF_ERASED, BLOCK // 2)
+            if not failed:
+                self.file.write(HALF_ERASED)
+            return failed
+        return 0
+
+
+def random(n):
+    return b"\x5a" * n
+
+
+class Life:
+    """What this tag may not lose."""
+
+    def __init__(self):
+        self.bodies = {}  # number: body of readings taken
+        self.flushed = 0
+        self.upto = 0
+        self.committing = 0
+
+    def body(self, i, n):
+        return bytes((i & 255, i >> 8)) + bytes(n - 3) + b"\x03"
+
+    def step(self, journal, i):
+        kind = records.TAMPER if i % 13 == 5 else records.POSITION
+        body = self.body(i, 60 if kind == records.TAMPER else 150)
+        self.bodies[journal.append(kind, 17000000000 + i, body, kind == records.TAMPER)] = i
+        self.flushed = max(self.flushed, journal.flushed)
+        if i % 10 == 9:
+            journal.flush()
+            self.flushed = journal.flushed
+        if i in (25, 69):
+            journal.flush()
+            self.flushed = journal.flushed
+            self.committing = journal.flushed - 3
+            journal.commit(self.committing)
+            self.upto = self.committing
+
+    def check(self, journal):
+        assert journal.base in (self.upto + 1, self.committing + 1), "cursor"
+        assert journal.next > self.flushed, "a number is given twice"
+        accounted = set()
+        at = journal.base
+        while True:
+            part = journal.read(at, 8)
+            if not part:
+                break
+            for number, kind, t_ds, body in part:
+                at = number + 1
+                accounted.add(number)
+                if kind == records.GAP:
+                    first, n = records.gap_range(body)
+                    accounted.update(range(first, first + n))
+                elif number in self.bodies and number <= self.flushed:
+                    i = self.bodies[number]
+                    assert t_ds == 17000000000 + i and body == self.body(i, len(body)), "content"
+        for number in range(journal.base, journal.flushed + 1):
+            assert number in accounted, "%d is neither held nor named" % number
+
+
+def live(image, cut_at):
+    """One life, cut at an operation (0: not), and the boot after it. The operations done, and the least free heap."""
+    life = Life()
+    device = PowerCutFlash(image, cut_at)
+    free = 1 << 30
+    try:
+        vfs.mount(vfs.VfsLfs2(device), "/flash")
+        journal = Journal("/flash/journal", LIMIT, random)
+        for i in range(150):
+            life.step(journal, i)
+            if device.dead:
+                break
+            if not cut_at:
+                gc.collect()
+                free = min(free, gc.mem_free())
+    except OSError:
+        if not device.dead:
+            raise
+    operations = device.operations
+    try:
+        vfs.umount("/flash")
+    except OSError:
+        pass
+    gc.collect()  # finalisers of the dead life write to the dead device
+    device.file.close()
+    device = PowerCutFlash(image, 0)
+    vfs.mount(vfs.VfsLfs2(device), "/flash")
+    journal = Journal("/flash/journal", LIMIT, random)
+    life.check(journal)
+    journal.append(records.TAMPER, 5, records.tamper(2, 1, 3), True)
+    life.check(journal)
+    vfs.umount("/flash")
+    device.file.close()
+    return operations, free
+
+
+def main(image, stride, offset):
+    with open(image, "wb") as file:
+        for _ in range(BLOCKS):
+            file.write(b"\xff" * BLOCK)
+    device = PowerCutFlash(image, 0)
+    vfs.VfsLfs2.mkfs(device)
+    device.file.close()
+    with open(image + ".new", "wb") as copy, open(image, "rb") as file:
+        for _ in range(BLOCKS):
+            copy.write(file.read(BLOCK))
+    operations, free = live(image, 0)
+    lives = 0
+    for cut_at in range(1 + offset, operations + 1, stride):
+        with open(image, "wb") as copy, open(image + ".new", "rb") as file:
+            for _ in range(BLOCKS):
+                copy.write(file.read(BLOCK))
+        gc.collect()
+        try:
+            done, _ = live(image, cut_at)
+        except AssertionError as problem:
+            print("cut at operation", cut_at)
+            raise problem
+        assert done == cut_at
+        lives += 1
+    print(lives, operations, free)
+
+
+main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
