@@ -1,0 +1,121 @@
+"""A broker for real and, behind it, the least that can be called a gateway: it believes, keeps and commits."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+import paho.mqtt.client as mqtt
+from core import envelope, wire
+from gateway import broker, topics
+from gateway.authority import Authority
+from gateway.devices import Credentials
+from gateway.settings import Settings
+
+CONNECT_S = 20.0
+
+
+class StandIn:
+    """A nats-server with mutual TLS, and a client that answers each tag's messages with commits.
+
+    ``readings[device][(epoch, number)]`` is ``(kind, t_ms or None, record without dt)``; ``envelopes[device]`` are the
+    messages as they came.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings.load(folder / "gateway", mqtt_port=0)
+        self.authority = Authority.open(self.settings.authority_dir, self.settings.server_names)
+        self.address = broker.address(self.settings)
+        self.keys: dict[str, bytes] = {}
+        self.readings: dict[str, dict[tuple[int, int], tuple[int, int | None, bytes]]] = {}
+        self.envelopes: dict[str, list[bytes]] = {}
+        self.silent = False
+        self._heard = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._client: mqtt.Client | None = None
+
+    def __enter__(self) -> StandIn:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def credentials(self, device: str) -> Credentials:
+        """Make ``device`` known, with a key and a certificate of its own."""
+        made = self.authority.certify(device)
+        self.keys[device] = secrets.token_bytes(32)
+        self.readings[device] = {}
+        self.envelopes[device] = []
+        return Credentials(
+            device=device,
+            key=self.keys[device],
+            ca_der=self.authority.ca_der,
+            cert_der=made.cert_der,
+            key_der=made.key_der,
+            host=self.address.host,
+            port=self.address.port,
+            server_name=self.settings.server_names[0],
+        )
+
+    def start(self) -> None:
+        """Start the broker with an empty store, and listen."""
+        self._process = subprocess.Popen(broker.prepare(self.settings, self.authority))
+        tls = broker.client_tls(self.authority)
+        deadline = time.monotonic() + CONNECT_S
+        while not broker.answers(self.address, tls, self.settings.server_names[0]):
+            if time.monotonic() > deadline:
+                raise RuntimeError((self.settings.broker_dir / "broker.log").read_text())
+            time.sleep(0.02)
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="stand-in")
+        client.tls_set_context(tls)
+        client.on_message = self._take
+        subscribed = threading.Event()
+        client.on_subscribe = lambda *_: subscribed.set()
+        client.connect(self.address.host, self.address.port)
+        client.subscribe("em/v1/+/+/up", 1)
+        client.loop_start()
+        assert subscribed.wait(CONNECT_S)
+        self._client = client
+
+    def stop(self) -> None:
+        """Kill the broker; what it held is gone."""
+        if self._client is not None:
+            self._client.disconnect()
+            self._client.loop_stop()
+            self._client = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _take(self, client: mqtt.Client, _: object, message: mqtt.MQTTMessage) -> None:
+        device = topics.speaker(message.topic)
+        if self.silent or device is None:
+            return
+        sealed = envelope.parse(message.payload)
+        assert envelope.authentic(sealed, self.keys[device], message.topic)
+        up = wire.decode_up(sealed.payload)
+        known = self.readings[device]
+        self.envelopes[device].append(message.payload)
+        for block in up.blocks:
+            times = block.t_ms() if block.dated else [None] * block.count
+            width = len(block.raw) // block.count
+            for index in range(block.count):
+                number = up.epoch, block.first + index
+                record = block.raw[index * width + 2 : (index + 1) * width]
+                when = times[index]
+                reading = block.kind, None if when is None else int(when), record
+                assert known.setdefault(number, reading) == reading, f"{device} {number} changed"
+        upto = 0
+        while (up.epoch, upto + 1) in known:
+            upto += 1
+        payload = wire.encode_down(wire.Down(0, (up.epoch, upto)))
+        down = topics.down(device)
+        client.publish(down, envelope.seal(self.keys[device], device, down, payload), 0)
