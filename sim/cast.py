@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sim.itinerary import Itinerary, Place
@@ -26,7 +27,7 @@ class Part:
 
     device: str
     shows: str
-    order: dict[str, object]
+    order: dict[str, Any]
     itinerary: Callable[[int], Itinerary]
 
 
@@ -63,7 +64,7 @@ def _home(number: int) -> Place:
     return MARKET.offset(-700.0 + 90 * number, 420.0 + 35 * number)
 
 
-def _order(name: str, zone: bool = False, home: Place | None = None) -> dict[str, object]:
+def _order(name: str, zone: bool = False, home: Place | None = None) -> dict[str, Any]:
     conditions: list[dict[str, object]] = []
     if zone:
         conditions.append({"id": "market", "type": "exclusion", "name": "Market", "zone": market_zone()})

@@ -1,0 +1,180 @@
+"""The command ``tagwatch``: what an operator types. Rooms that come after the gateway add theirs as entry points."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.settings import Settings, SettingsError
+
+app = typer.Typer(
+    name="tagwatch",
+    help="Electronic monitoring at the edge: tags, gateway, alerts that can be explained.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+device_app = typer.Typer(help="Devices: their keys and certificates.", no_args_is_help=True)
+order_app = typer.Typer(help="Orders: what a court imposed, and on whom.", no_args_is_help=True)
+app.add_typer(device_app, name="device")
+app.add_typer(order_app, name="order")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="The gateway's folder (TAGWATCH_DATA_DIR; default ./tagwatch-data)."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+class Refused(typer.Exit):
+    """Ends the command with code 1 and one sentence on standard error that says what to do."""
+
+    def __init__(self, error: Exception) -> None:
+        typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
+        super().__init__(1)
+
+
+def _settings(data_dir: Path | None, **overrides: object) -> Settings:
+    try:
+        return Settings.load(data_dir, **overrides)
+    except SettingsError as error:
+        raise Refused(error) from None
+
+
+@app.command()
+def serve(
+    data_dir: DataDir = None,
+    broker: Annotated[
+        str | None, typer.Option(help="'embedded', mqtt://host:port or mqtts://host:port.")
+    ] = None,
+    mqtt_port: Annotated[int | None, typer.Option(help="Port of the embedded broker; 0 picks one.")] = None,
+    web_port: Annotated[int | None, typer.Option(help="Port of the page; 0 picks one.")] = None,
+) -> None:
+    """Run the gateway: broker, ingest and page, each supervised. Ends cleanly on Ctrl-C or SIGTERM."""
+    from gateway import service
+
+    raise typer.Exit(
+        service.serve(_settings(data_dir, broker=broker, mqtt_port=mqtt_port, web_port=web_port))
+    )
+
+
+@device_app.command("add")
+def device_add(
+    device: Annotated[str, typer.Argument(help="4 to 16 small letters and digits.")], data_dir: DataDir = None
+) -> None:
+    """Add a device: a random key and a certificate of the gateway's own authority."""
+    from gateway.authority import Authority
+    from gateway.devices import DeviceError, add_device
+    from gateway.store import Store
+
+    settings = _settings(data_dir)
+    store = Store.open(settings.store_path)
+    try:
+        add_device(
+            store, Authority.open(settings.authority_dir, settings.server_names), device, settings=settings
+        )
+    except DeviceError as error:
+        raise Refused(error) from None
+    finally:
+        store.close()
+    typer.echo(f"{device} added; what it is provisioned with lies in {settings.devices_dir / device}")
+
+
+@device_app.command("list")
+def device_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the devices and whether each may speak."""
+    from gateway.store import Store, devices
+
+    store = Store.open(_settings(data_dir).store_path)
+    with store.read() as connection:
+        known = devices.every(connection)
+    store.close()
+    rows = [
+        {"device": entry.id, "added": _utc(entry.added_at_ms), "revoked": _utc(entry.revoked_at_ms)}
+        for entry in known
+    ]
+    _print(rows, as_json)
+
+
+@order_app.command("add")
+def order_add(
+    file: Annotated[Path, typer.Argument(help="The typed order, JSON.")],
+    device: Annotated[str | None, typer.Option(help="Fit this device to the wearer of the order.")] = None,
+    fitted: Annotated[
+        datetime | None,
+        typer.Option(help="When it was fitted, UTC; default now.", formats=["%Y-%m-%dT%H:%M:%SZ"]),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Add an order, or a new version of one; with --device also the activation."""
+    from gateway.orders import OrderRefused, activate, add_order
+    from gateway.store import Store
+
+    settings = _settings(data_dir)
+    store = Store.open(settings.store_path)
+    try:
+        order = add_order(store, json.loads(file.read_text("utf-8")))
+        typer.echo(
+            f"order {order.order_id} version {order.version}: {len(order.conditions)} conditions monitored"
+        )
+        for unmonitored in order.unmonitored:
+            typer.secho(f"NOT MONITORED: {unmonitored}", fg=typer.colors.YELLOW)
+        if device:
+            typer.echo(f"activation {activate(store, device, order.order_id, fitted)}")
+    except (OSError, json.JSONDecodeError, OrderRefused) as error:
+        raise Refused(error) from None
+    finally:
+        store.close()
+
+
+@app.command()
+def alerts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the violation alerts, newest first. What people loosely call a breach alert is one of these."""
+    from gateway.store import Store
+    from gateway.store import alerts as book
+
+    store = Store.open(_settings(data_dir).store_path)
+    with store.read() as connection:
+        rows = book.listing(connection)
+    store.close()
+    if as_json:
+        _print(rows, as_json=True)
+    else:
+        _print(
+            [
+                {key: row[key] for key in ("number", "state", "rule", "device", "start", "sentence")}
+                for row in rows
+            ]
+        )
+
+
+def _utc(t_ms: int | None) -> str | None:
+    from gateway.clock import utc_text
+
+    return None if t_ms is None else utc_text(t_ms)
+
+
+def _print(rows: Sequence[Mapping[str, object]], as_json: bool = False) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    table = Table(box=None)
+    for name in rows[0] if rows else ("nothing",):
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    for entry in entry_points(group="tagwatch.commands"):
+        entry.load()(app)
+    app()

@@ -1,0 +1,180 @@
+"""``tagwatch replay`` and ``tagwatch demo``: the whole chain with no hardware."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from core.order import OrderError
+from gateway.orders import OrderRefused
+from sim.recordings import RecordingError, load
+
+LONDON = ZoneInfo("Europe/London")
+FULL_SPEED = "max"
+_STATE_STYLE = {"open": "bold red", "ended": "yellow", "withdrawn": "dim"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the simulator's commands."""
+    app.command()(replay)
+    app.command()(demo)
+
+
+@contextlib.contextmanager
+def _folder(data_dir: Path | None) -> Iterator[Path]:
+    """``data_dir``, or a folder that goes when the command ends."""
+    if data_dir is not None:
+        yield data_dir
+    else:
+        with tempfile.TemporaryDirectory(prefix="tagwatch-") as folder:
+            yield Path(folder)
+
+
+def _speed(text: str) -> float | None:
+    if text == FULL_SPEED:
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not speed > 0:
+        raise typer.BadParameter(f"{text!r} is neither '{FULL_SPEED}' nor a number above 0")
+    return speed
+
+
+def replay(
+    logs: Annotated[list[Path], typer.Argument(help="Receiver logs (*.log) or trails (*.csv).")],
+    zone: Annotated[
+        Path | None, typer.Option(help="GeoJSON polygon: an exclusion zone for every wearer.")
+    ] = None,
+    speed: Annotated[str, typer.Option(help="How many times faster than life, or 'max'.")] = FULL_SPEED,
+    every_fix: Annotated[
+        bool, typer.Option("--every-fix", help="Store every fix, not one a minute.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object for each log, a line each.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Where the bytes are cut into chunks.")] = 0,
+    broker: Annotated[str | None, typer.Option(help="Use an outside broker: mqtt://host:port.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Keep the gateway's folder here.")] = None,
+) -> None:
+    """Feed real recordings into the real firmware, and show what the gateway makes of them."""
+    from sim import replay as player
+    from sim.rig import Rig
+
+    out, err = Console(), Console(stderr=True)
+    pace = _speed(speed)
+    try:
+        today_ms = int(time.time() * 1000)
+        recordings = [load(path, today_ms) for path in logs]
+        document = None if zone is None else player.zone_document(zone)
+        with _folder(data_dir) as folder, _progress(err) as progress:
+            waiting = progress.add_task("starting the gateway", total=None)
+            with Rig(folder, seed=seed, broker=broker) as rig:
+                progress.remove_task(waiting)
+                bars = [
+                    progress.add_task(recording.name, total=1.0, visible=False) for recording in recordings
+                ]
+
+                def moved(index: int, share: float) -> None:
+                    progress.update(bars[index], completed=share, visible=share < 1)
+
+                for result in player.replay(
+                    rig, recordings, zone=document, speed=pace, every_fix=every_fix, moved=moved
+                ):
+                    if as_json:
+                        typer.echo(json.dumps(result.to_json()))
+                    else:
+                        _show(out, result)
+    except (RecordingError, player.ZoneFileError, OrderError, OrderRefused) as error:
+        err.print(f"tagwatch: {error}", style="red", highlight=False)
+        raise typer.Exit(1) from None
+
+
+def demo(
+    for_s: Annotated[
+        float | None, typer.Option("--for", help="End after so many seconds, with a summary.")
+    ] = None,
+    speed: Annotated[float, typer.Option(min=1, max=600, help="How many times faster than life.")] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object at the end.")] = False,
+    seed: Annotated[int, typer.Option(help="The same seed, the same people and the same noise.")] = 1,
+    broker: Annotated[str | None, typer.Option(help="Use an outside broker: mqtt://host:port.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Keep the gateway's folder here.")] = None,
+) -> None:
+    """Five tags, a broker, a gateway and its page, an evening at sixty times its pace. Ctrl-C ends it."""
+    from sim.demo import Demo
+    from sim.rig import Rig
+
+    out = Console(stderr=as_json)
+    told: dict[int, dict[str, Any]] = {}
+
+    def tell(alert: dict[str, Any]) -> None:
+        known = told.get(alert["number"])
+        told[alert["number"]] = alert
+        if known is None or known["state"] != alert["state"]:
+            _alert_line(out, alert, evening.now_ms)
+
+    with _folder(data_dir) as folder:
+        out.print("Tagwatch: starting broker, gateway and page …")
+        with Rig(folder, web=True, seed=seed, broker=broker) as rig:
+            evening = Demo(rig, speed, tell)
+            out.print("Fitting the tags (each runs the real firmware under the real MicroPython):")
+            for part in evening.parts:
+                out.print(f"  {part.device}  {part.order['wearer']['name']:<12} {part.shows}")
+            evening.open()
+            out.print(f"\nAlerts appear here and on [bold]{rig.gateway.web_url}[/bold]   (Ctrl-C ends)")
+            out.print(f"It is {_clock(evening.start_ms)}; {speed:g} times faster than life.\n")
+            with contextlib.suppress(KeyboardInterrupt):
+                evening.run(for_s)
+            tally = evening.close()
+            alerts = rig.alerts()
+    if as_json:
+        typer.echo(json.dumps({**asdict(tally), "alerts": alerts}))
+    else:
+        held = tally.sent - tally.committed
+        out.print(
+            f"\n{tally.tags} tags made {tally.sent} readings; {tally.committed} are committed to disk"
+            f" ({'nothing is missing' if held == 0 else f'{held} are still in the tags'}),"
+            f" {tally.duplicates} came twice, {tally.quarantined} messages are in quarantine; {len(alerts)} alerts."
+        )
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
+    )
+
+
+def _clock(t_ms: int) -> str:
+    return f"{datetime.fromtimestamp(t_ms / 1000, UTC).astimezone(LONDON):%a %d %b %H:%M}"
+
+
+def _alert_line(out: Console, alert: dict[str, Any], now_ms: int | None = None) -> None:
+    """One line: when it was told (or when it began), its state, whom it is about, what it says."""
+    when = alert["start"] if now_ms is None else _clock(now_ms)
+    whom = alert["wearer"]["name"] if alert["wearer"] else alert["device"]
+    state = f"[{_STATE_STYLE[alert['state']]}]{alert['state']:<9}[/]"
+    out.print(
+        f"{when}  {state} #{alert['number']:<3} {whom}: {alert['sentence']}", highlight=False, soft_wrap=True
+    )
+
+
+def _show(out: Console, result: Any) -> None:
+    out.print(
+        f"[bold]{result.log}[/bold]: {len(result.positions)} positions committed,"
+        f" {result.rejected_sentences} sentences rejected, {len(result.alerts)} alerts"
+    )
+    for alert in result.alerts:
+        _alert_line(out, alert)

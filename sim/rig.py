@@ -1,0 +1,138 @@
+"""A real gateway, tags on virtual boards, and one hand that moves their time.
+
+Every part is the one that is deployed: broker, ingest, store, page, firmware. Only time is ours: tags run to an
+instant, then the gateway judges at that instant, and so on. Nothing is waited for by the clock on the wall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from core.readings import Positions
+from gateway.authority import Authority
+from gateway.devices import add_device
+from gateway.orders import activate, add_order
+from gateway.service import GatewayProcess
+from gateway.settings import Settings
+from gateway.store import Store
+from gateway.store import alerts as alert_book
+from gateway.trail import positions_of
+from sim.bench.tag import VirtualTag
+
+_ALL = 2**31
+_LAST_UPLOAD_MS = 150_000
+"""A reading waits at most 120 s for company (design); by then the last has been sent."""
+
+
+class SerialLine:
+    """What a receiver will say, ``(instant_ms, bytes)`` in order, taken piece by piece as time goes on."""
+
+    def __init__(self, pieces: Iterable[tuple[int, bytes]]) -> None:
+        self._pieces = iter(pieces)
+        self._next = next(self._pieces, None)
+
+    def until(self, t_ms: int) -> Iterator[tuple[int, bytes]]:
+        """The pieces up to ``t_ms`` that were not taken before."""
+        while self._next is not None and self._next[0] <= t_ms:
+            yield self._next
+            self._next = next(self._pieces, None)
+
+
+class Rig:
+    """A gateway with its tags. Use it as a context: all processes end with it."""
+
+    def __init__(
+        self, data_dir: Path, *, web: bool = False, broker: str | None = None, seed: int = 0
+    ) -> None:
+        self.settings = Settings.load(
+            data_dir, clock="stepped", web=web, mqtt_port=0, web_port=0, broker=broker
+        )
+        self.seed = seed
+        self.tags: dict[str, VirtualTag] = {}
+        self._lines: dict[str, SerialLine] = {}
+        self.now_ms = 0
+
+    def __enter__(self) -> Self:
+        self.gateway = GatewayProcess(self.settings)
+        self.gateway.start()
+        self.store = Store.open(self.settings.store_path)
+        self.authority = Authority.open(self.settings.authority_dir, self.settings.server_names)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for tag in self.tags.values():
+            tag.stop()
+        self.store.close()
+        self.gateway.stop()
+
+    def enrol(
+        self,
+        device: str,
+        start_ms: int,
+        line: Iterable[tuple[int, bytes]],
+        *,
+        order: Mapping[str, Any] | None = None,
+        **config: object,
+    ) -> VirtualTag:
+        """Add a device with its keys, fit it under ``order`` at ``start_ms``, and switch it on.
+
+        ``line`` is what its receiver will say; ``config`` overrides the tag's settings (``sample_s``, ``every_fix`` …).
+        """
+        credentials = add_device(self.store, self.authority, device, settings=self.settings)
+        if order is not None:
+            added = add_order(self.store, order)
+            activate(self.store, device, added.order_id, datetime.fromtimestamp(start_ms / 1000, UTC))
+        tag = VirtualTag(
+            self.settings.data_dir / "tags" / device,
+            credentials,
+            start_ms=start_ms,
+            seed=self.seed,
+            config=config,
+        )
+        tag.start()
+        self.tags[device] = tag
+        self._lines[device] = SerialLine(line)
+        return tag
+
+    def advance(self, t_ms: int, *devices: str, fed: bool = True) -> None:
+        """Let the tags (all, or those named) live until ``t_ms``, then the gateway judge at that instant.
+
+        ``fed=False`` unplugs their receivers meanwhile.
+        """
+        moving = [self.tags[device] for device in (devices or self.tags)]
+        for tag in moving if fed else ():
+            for at_ms, data in self._lines[tag.device].until(t_ms):
+                tag.feed(at_ms, data)
+        for tag in moving:
+            tag.begin_run(t_ms)
+        for tag in moving:
+            tag.finish_run()
+        self.now_ms = max(self.now_ms, t_ms)
+        self.gateway.advance(self.now_ms)
+
+    def drain(self, *devices: str) -> None:
+        """Go on with the receivers unplugged, until every reading that was made has been sent and committed."""
+        self.advance(self.now_ms + _LAST_UPLOAD_MS, *devices, fed=False)
+
+    def retire(self, device: str) -> dict[str, int]:
+        """Switch a tag off for good; returns what it counted."""
+        tag = self.tags.pop(device)
+        counters = tag.counters()
+        tag.stop()
+        return counters
+
+    def positions(self, device: str) -> Positions:
+        """The positions of a device as the gateway has committed them, in the order in which they were made."""
+        with self.store.read() as connection:
+            return positions_of(connection, device)
+
+    def alerts(self, device: str | None = None) -> list[dict[str, Any]]:
+        """The alerts in the store, oldest first."""
+        with self.store.read() as connection:
+            return alert_book.listing(connection, device=device, limit=_ALL)[::-1]
