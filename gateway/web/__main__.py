@@ -12,11 +12,11 @@ from pathlib import Path
 
 import uvicorn
 
+from gateway import logs
 from gateway.settings import Settings, SettingsError
-from gateway.store.database import Store, StoreError
+from gateway.store import Store, StoreError
 from gateway.web.app import LOOPBACK_NAMES, create_app
-from gateway.web.looks import LoggedLooks
-from gateway.web.stored import StoredBook
+from gateway.web.stored import StoredBook, StoredLooks
 from gateway.web.watch import Watch
 
 # A stalled browser is cut off by the kernel when this much time has passed and nothing it was sent has arrived, ms.
@@ -90,7 +90,7 @@ def serve(settings: Settings) -> None:
     url = f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
     store = Store.open(settings.store_path, busy_timeout_ms=settings.busy_timeout_ms)
     try:
-        app = create_app(StoredBook(store), LoggedLooks(), hosts=(*LOOPBACK_NAMES, address))
+        app = create_app(StoredBook(store), StoredLooks(store), hosts=(*LOOPBACK_NAMES, address))
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -112,6 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", help="loopback address to listen on")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any free one")
     given = parser.parse_args(arguments)
+    logs.configure("web")
     try:
         serve(Settings.load(given.data_dir, web_host=given.host, web_port=given.port))
     except (SettingsError, StoreError, OSError) as problem:

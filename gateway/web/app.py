@@ -74,7 +74,9 @@ def _templates() -> Jinja2Templates:
     environment.filters |= {
         "plain": words.plain,
         "rule_words": words.rule_words,
+        "alert_kind": words.alert_kind,
         "figure_words": words.figure_words,
+        "figure_value": words.figure_value,
         "clock_time": words.clock_time,
         "day": words.day,
         "day_short": words.day_short,

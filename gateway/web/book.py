@@ -110,7 +110,7 @@ class Status(BaseModel):
     )
     ingest_seen: Instant | None = Field(default=None, description="Ingest's last sign of life (wall clock).")
     quarantined: int | None = Field(
-        default=None, description="Messages put aside because they were not right."
+        default=None, description="Messages put aside because they were not right, ever."
     )
     open_alerts: int | None = None
     counters: Mapping[str, int] = Field(default_factory=dict)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
-import structlog
 from fastapi import Depends, Request
 
 from gateway.web.book import AlertRecord
@@ -25,13 +24,13 @@ class Viewer:
 
 @dataclass(frozen=True)
 class Look:
-    """What was shown: ``view`` names the page or call, ``shown`` the alerts as (number, revision).
-
-    The numbers are enough: alert and revision say word for word what was seen and, by the activation, about whom.
+    """What was shown: ``view`` names the page or call, ``shown`` the alerts as (number, revision), which says word for
+    word what was seen; ``activations`` about whom.
     """
 
     view: str
     shown: Sequence[tuple[int, int]]
+    activations: Sequence[str]
 
 
 class LookNotRecordedError(Exception):
@@ -46,25 +45,6 @@ class Looks(Protocol):
         ...
 
 
-class LoggedLooks:
-    """Looks as lines of the process's log, one each, with numbers and no names.
-
-    The log is all there is until the store has a table for them.
-    """
-
-    def __init__(self) -> None:
-        self._log = structlog.get_logger(__name__)
-
-    def record(self, viewer: Viewer, look: Look) -> None:
-        """Write the line; the log stamps it."""
-        try:
-            self._log.info(
-                "look", viewer=viewer.name, view=look.view, shown=[list(one) for one in look.shown]
-            )
-        except OSError as problem:
-            raise LookNotRecordedError(f"the log can not be written: {problem}") from problem
-
-
 def viewer(request: Request) -> Viewer:
     """Who makes this request. Without sign-in that is somebody on this machine: the page is loopback only."""
     return Viewer("local")
@@ -72,10 +52,13 @@ def viewer(request: Request) -> Viewer:
 
 def audit(request: Request, who: Viewer, view: str, alerts: Iterable[AlertRecord]) -> None:
     """Record that ``who`` is shown ``alerts``; nothing is written when there is nobody on the page."""
-    shown = [(alert.number, alert.revision) for alert in alerts]
-    if shown:
-        looks: Looks = request.app.state.looks
-        looks.record(who, Look(view, shown))
+    all_shown = list(alerts)
+    if not all_shown:
+        return
+    looks: Looks = request.app.state.looks
+    shown = [(alert.number, alert.revision) for alert in all_shown]
+    activations = sorted({alert.activation for alert in all_shown if alert.activation is not None})
+    looks.record(who, Look(view, shown, activations))
 
 
 ViewerNow = Annotated[Viewer, Depends(viewer)]

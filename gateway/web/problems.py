@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from gateway.web.book import StoreUnreadableError
@@ -64,7 +65,6 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
         int(status): {
             "description": status.phrase,
             "content": {MEDIA_TYPE: {"schema": schema}},
-            "model": Problem,
         }
         for status in statuses
     }
@@ -81,7 +81,18 @@ def _answer(request: Request, problem: Problem) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of ``app`` answer in this way."""
+    """Make every error of ``app`` answer in this way, and its description of itself say so."""
+    described = app.openapi
+
+    def with_problems() -> dict[str, Any]:
+        document = described()
+        _, schemas = models_json_schema(
+            [(Problem, "serialization")], ref_template="#/components/schemas/{model}"
+        )
+        document["components"]["schemas"].update(schemas["$defs"])
+        return document
+
+    app.openapi = with_problems  # type: ignore[method-assign]
 
     @app.exception_handler(ProblemError)
     async def raised(request: Request, error: ProblemError) -> Response:

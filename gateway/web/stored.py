@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.store import quarantine, state
+from gateway.store import Store, looks, state
 from gateway.store.alerts import last_notice
-from gateway.store.database import Store
 from gateway.store.tables import activation, alert, alert_revision, envelope, order_version
 from gateway.web.book import AlertPage, AlertRecord, AlertState, Revision, Status, StoreUnreadableError
+from gateway.web.looks import Look, LookNotRecordedError, Viewer
 
 
 class StoredBook:
@@ -76,14 +77,15 @@ class StoredBook:
         try:
             with self._reading() as connection:
                 committed = connection.execute(newest).scalar()
+                counters = state.counters(connection)
                 return Status(
                     store=True,
                     generation=state.generation(connection),
                     latest_revision=last_notice(connection),
                     last_committed=None if committed is None else _instant(committed),
-                    quarantined=quarantine.size(connection),
+                    quarantined=counters.get("quarantined", 0),
                     open_alerts=_open_count(connection),
-                    counters=state.counters(connection),
+                    counters=counters,
                 )
         except StoreUnreadableError:
             return Status(store=False)
@@ -105,6 +107,30 @@ class StoredBook:
                 yield connection
         except (SQLAlchemyError, ValueError) as problem:
             raise StoreUnreadableError(f"{type(problem).__name__}: {problem}") from problem
+
+
+class StoredLooks:
+    """`gateway.web.looks.Looks` in the store's table of looks."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def record(self, viewer: Viewer, look: Look) -> None:
+        """Write one look, stamped with the wall clock: people look in their own time, also while a simulator owns the
+        gateway's. Alerts are named ``number.revision``. Raises LookNotRecordedError if it is not on disk."""
+        shown = [f"{number}.{revision}" for number, revision in look.shown]
+        try:
+            with self._store.write() as connection:
+                looks.add(
+                    connection,
+                    time.time_ns() // 1_000_000,
+                    viewer.name,
+                    look.view,
+                    alerts=shown,
+                    activations=look.activations,
+                )
+        except SQLAlchemyError as problem:
+            raise LookNotRecordedError(f"{type(problem).__name__}: {problem}") from problem
 
 
 def _open_count(connection: Connection) -> int:

@@ -26,7 +26,7 @@ BEAT_S = 5.0
 # Revisions kept for listeners that are up to date; those further behind read the store.
 RECENT = 256
 # Revisions handed to a listener at once: what a stalled one can hold.
-BATCH = 50
+BATCH = 10
 
 
 @dataclass(frozen=True)

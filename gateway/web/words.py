@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -13,12 +14,20 @@ UNKNOWN = "Unknown"
 
 STATES = {"open": "Open", "ended": "Ended", "withdrawn": "Withdrawn"}
 
-# The rules of core and gateway; the words are those of the Probation Service.
+VIOLATION, WHEREABOUTS, EQUIPMENT = "Violation alert", "Whereabouts alert", "Equipment alert"
+
+# The rules of core and gateway: what each detects, and what sort of alert that is. Not to know where somebody is is no
+# violation (law 5), and what a device does proves nothing about its wearer.
 RULES = {
-    "sequence_conflict": "Readings contradict the evidence",
-    "forgotten_readings": "Readings missing",
-    "link_tamper": "Tamper: false messages to the device",
+    "in_exclusion_zone": ("In an exclusion zone", VIOLATION),
+    "absent_during_curfew": ("Absent during curfew", VIOLATION),
+    "whereabouts_unknown": ("Whereabouts unknown", WHEREABOUTS),
+    "sequence_conflict": ("Readings contradict the evidence", EQUIPMENT),
+    "forgotten_readings": ("Readings missing", EQUIPMENT),
+    "link_tamper": ("Tamper: false messages to the device", EQUIPMENT),
 }
+
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 UNITS = {"m": "metres", "s": "seconds", "min": "minutes", "h": "hours", "kmh": "km/h", "deg": "degrees"}
 
@@ -37,13 +46,33 @@ def plain(word: str) -> str:
 
 def rule_words(rule: str) -> str:
     """What a rule detects, in a practitioner's words; a rule this page does not know yet keeps its own name."""
-    return RULES.get(rule, plain(rule))
+    return RULES[rule][0] if rule in RULES else plain(rule)
+
+
+def alert_kind(rule: str) -> str:
+    """``Violation alert``, ``Whereabouts alert`` or ``Equipment alert``; just ``Alert`` for a rule not known here."""
+    return RULES[rule][1] if rule in RULES else "Alert"
 
 
 def figure_words(name: str) -> str:
     """A figure's name with its unit written out: ``nearest_m`` is ``Nearest (metres)``."""
     stem, _, unit = name.rpartition("_")
     return f"{plain(stem)} ({UNITS[unit]})" if stem and unit in UNITS else plain(name)
+
+
+def figure_value(value: float | int | str | bool | None) -> str:
+    """A figure as people read it: instants in local time, thousands apart, nothing known as unknown."""
+    if value is None or value == "":
+        return UNKNOWN
+    if isinstance(value, str):
+        try:
+            instant = datetime.fromisoformat(value) if INSTANT.fullmatch(value) else None
+        except ValueError:
+            instant = None
+        return value if instant is None else f"{clock_time(instant)}, {day(instant)}"
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    return f"{value:,}"
 
 
 def day_short(instant: datetime) -> str:

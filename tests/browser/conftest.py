@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,18 +13,18 @@ from tests.browser.server import WebProcess
 __all__ = ["browser", "browser_page", "caseload", "web"]
 
 
-@pytest.fixture
-def caseload(tmp_path: Path) -> Iterator[Caseload]:
-    """A real store in ``tmp_path`` with three wearers and no alert."""
-    cases = Caseload(tmp_path)
+@pytest.fixture(scope="module")
+def caseload(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caseload]:
+    """A real store with three wearers; the tests of a module share it and each adds its own alerts."""
+    cases = Caseload(tmp_path_factory.mktemp("gateway"))
     yield cases
     cases.close()
 
 
-@pytest.fixture
-def web(caseload: Caseload, tmp_path: Path) -> Iterator[WebProcess]:
+@pytest.fixture(scope="module")
+def web(caseload: Caseload) -> Iterator[WebProcess]:
     """The running web process over the caseload."""
-    process = WebProcess(tmp_path)
+    process = WebProcess(caseload.folder)
     process.start()
     yield process
     process.kill()

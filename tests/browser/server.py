@@ -29,12 +29,13 @@ class WebProcess:
     def start(self) -> None:
         """Start it; returns when it listens, by its own word."""
         command = [sys.executable, "-m", "gateway.web", "--data-dir", str(self.folder)]
-        self._process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(self._port)],
-            stdout=(self.folder / "web.log").open("a"),
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        with (self.folder / "web.log").open("a") as log:
+            self._process = subprocess.Popen(
+                [*command, "--host", "127.0.0.1", "--port", str(self._port)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if self._process.poll() is not None:

@@ -72,7 +72,7 @@ async def page_events(
 async def api_events(
     request: Request, who: ViewerNow, after_revision: Number | None = None, last_event_id: LastEventId = None
 ) -> StreamingResponse:
-    """Every revision above ``after_revision`` or ``Last-Event-ID`` (without either, none), then new ones as they come."""
+    """Every revision above ``after_revision`` or ``Last-Event-ID``, then new ones; without either only new ones."""
 
     def tell(heard: Heard) -> Iterator[bytes]:
         if isinstance(heard, Status):

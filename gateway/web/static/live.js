@@ -55,7 +55,7 @@
       clearTimeout(banner);
       banner = undefined;
       lost.hidden = true;
-      liveText.textContent = "Live: new alerts appear here by themselves.";
+      liveText.textContent = `Live: ${live.dataset.promise}.`;
       if (wasLost) {
         wasLost = false;
         say("The connection is back. This page is live again.");
