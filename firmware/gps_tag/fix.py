@@ -51,9 +51,16 @@ class Fix:
 
 
 class Epoch:
-    """Gathers the sentences of one instant. `ms` is its time of day, None while no sentence has told it."""
+    """Gathers the sentences of one instant, then of the next: one object for all, as making one costs more than that.
 
-    def __init__(self, ms: int | None) -> None:
+    `ms` is the time of day, None while no sentence has told it; `vtg` the last VTG.
+    """
+
+    def __init__(self) -> None:
+        self.begin(None)
+
+    def begin(self, ms: int | None) -> None:
+        """Forget everything; the sentences of another instant follow."""
         self.ms = ms
         self.seen: list[bytes] = []  # addresses of the timed sentences so far
         self._no_fix = False
@@ -67,32 +74,28 @@ class Epoch:
         self._altitude = False
         self._speed = b""  # knots
         self._course = b""
-        self._vtg: list[bytes] = []
-        self._gsa: list[bytes] = []
+        self.vtg = b""
+        self._gsa = b""
         self._gsa_mode = 0
         self._gst_dm = 0
         self._date: tuple[int, int, int] | None = None
         self._dates_differ = False
 
     def add(self, kind: bytes, f: list[bytes], bare: bool) -> None:
-        """Take a sentence: its three letters, its fields, whether it came without checksum. Raises MalformedError."""
+        """Take a timed sentence: its letters with the comma, its fields, whether it came bare. Raises MalformedError."""
         if bare:
             self._flags |= NO_CHECKSUM
-        if kind == b"RMC":
+        if kind == b"RMC,":
             self._rmc(f)
-        elif kind == b"GGA":
+        elif kind == b"GGA,":
             self._gga(f)
-        elif kind == b"GSA":
-            self._take_gsa(f)
-        elif kind == b"VTG":
-            self._vtg = f
-        elif kind == b"GLL":
+        elif kind == b"GLL,":
             self._gll(f)
-        elif kind == b"GNS":
+        elif kind == b"GNS,":
             self._gns(f)
-        elif kind == b"ZDA":
+        elif kind == b"ZDA,":
             self._zda(f)
-        elif kind == b"GST":
+        elif kind == b"GST,":
             self._gst(f)
 
     # -------------------------------------------------------------------------------------------- sentences
@@ -156,11 +159,13 @@ class Epoch:
         if north_mm is not None and east_mm is not None:
             self._gst_dm = (root(4 * (north_mm * north_mm + east_mm * east_mm)) + 50) // 100
 
-    def _take_gsa(self, f: list[bytes]) -> None:
+    def take_gsa(self, body: bytes) -> None:
+        """Take a GSA from its address on."""
         # One for each constellation, and the constellation that gives nothing may say so: the best of them counts.
-        if len(f) > 2 and f[2] in (b"1", b"2", b"3"):
-            self._gsa_mode = max(self._gsa_mode, int(f[2]))
-            self._gsa = f
+        mode = body.split(b",", 3)[2:3]
+        if mode and mode[0] in (b"1", b"2", b"3"):
+            self._gsa_mode = max(self._gsa_mode, int(mode[0]))
+            self._gsa = body
 
     # ----------------------------------------------------------------------------------------------- fields
 
@@ -220,8 +225,8 @@ class Epoch:
 
     def _set_precision(self, fix: Fix) -> None:
         hdop = self._hdop
-        if not hdop and len(self._gsa) > 16:
-            hdop = decimal(self._gsa[16], 2) or 0
+        if not hdop and self._gsa:
+            hdop = decimal(b"".join(self._gsa.split(b",")[16:17]), 2) or 0
         precision_dm = 0
         if 0 < hdop < HDOP_UNKNOWN_FROM:
             fix.hdop = min((hdop + 5) // 10, UNKNOWN_U8)
@@ -235,15 +240,15 @@ class Epoch:
             fix.precision_dm = min(precision_dm, UNKNOWN_U16)
 
     def _set_motion(self, fix: Fix) -> None:
-        vtg = self._vtg
         speed_e3 = decimal(self._speed, 3)  # knots
+        course_e2 = decimal(self._course, 2)
+        vtg = self.vtg.split(b",") if self.vtg and (speed_e3 is None or course_e2 is None) else []
         if speed_e3 is not None:
             fix.speed = min((speed_e3 * 1852 + 500000) // 1000000, UNKNOWN_U8 - 1)
         elif len(vtg) > 8 and vtg[8] == b"K":
             speed = decimal(vtg[7], 0)
             if speed is not None:
                 fix.speed = min(speed, UNKNOWN_U8 - 1)
-        course_e2 = decimal(self._course, 2)
         if course_e2 is None and len(vtg) > 2 and vtg[2] == b"T":
             course_e2 = decimal(vtg[1], 2)
         if course_e2 is not None and course_e2 <= 36000:

@@ -11,8 +11,8 @@ LONGEST = 255
 # A receiver whose first so many sentences have no checksum is taken for one that sends none (NMEA 0183 before 2.0).
 TRIAL = 8
 
-TIMED = {b"GGA": 1, b"RMC": 1, b"GLL": 5, b"GNS": 1, b"GST": 1, b"ZDA": 1}  # field of the time of day
-UNTIMED = (b"GSA", b"VTG")
+# which field is the time of day
+TIMED = {b"GGA,": 1, b"RMC,": 1, b"GLL,": 5, b"GNS,": 1, b"GST,": 1, b"ZDA,": 1}
 HEX = b"0123456789ABCDEF"
 STRICT = -1
 
@@ -25,7 +25,7 @@ class Receiver:
         self.rejected = 0
         self._rest = b""
         self._bare = 0  # how many sentences had no checksum while none had one; STRICT once one had
-        self._epoch = Epoch(None)
+        self._epoch = Epoch()
         self._closed = True
         self._time = b""
         self._ms: int | None = None
@@ -72,24 +72,22 @@ class Receiver:
     def _sentence(self, text: bytes, ended: bool, fixes: list[Fix]) -> None:
         """What stands between a `$` and the next one, or the line's end."""
         star = text.find(b"*")
-        bare = star < 0
-        if bare:
+        body = text if star < 0 else text[:star]
+        if len(body) > LONGEST:
+            good = False
+        elif star < 0:
             # without a line end it may have lost its last digits to the sentence that ran into it
-            good = self._bare >= TRIAL and ended and len(text) <= LONGEST and printable(text)
+            good = self._bare >= TRIAL and ended and printable(body)
+        else:
+            good = checksum_holds(body, text[star + 1 : star + 3])
+        if star < 0:
             if 0 <= self._bare < TRIAL:
                 self._bare += 1
-        else:
-            xor = 0
-            good = star <= LONGEST
-            if good:
-                for byte in memoryview(text)[:star]:
-                    xor ^= byte
-                good = text[star + 1 : star + 3].upper() == bytes((HEX[xor >> 4], HEX[xor & 15]))
-            if good or self._bare < TRIAL:
-                self._bare = STRICT
+        elif good or self._bare < TRIAL:
+            self._bare = STRICT
         if good:
             try:
-                self._take(text if bare else text[:star], bare, fixes)
+                self._take(body, star < 0, fixes)
             except MalformedError:
                 good = False
         if good:
@@ -99,19 +97,23 @@ class Receiver:
 
     def _take(self, body: bytes, bare: bool, fixes: list[Fix]) -> None:
         """A sentence as it was sent, from its address on."""
-        address = body[:5]
-        if body[5:6] != b"," or (address[0] == 0x50 and address[1] != 0x51):
-            return  # proprietary (P…), save for Quectel's PQ, which is a talker
-        kind = address[2:]
+        kind = body[2:6]
+        if body[:1] == b"P" and body[1:2] != b"Q":
+            return  # proprietary, save for Quectel's PQ, which is a talker
         if kind in TIMED:
             fields = body.split(b",")
             at = TIMED[kind]
-            if len(fields) > at and self._turn(address, fields[at], fixes):
+            if len(fields) > at and self._turn(fields[0], fields[at], fixes):
                 self._epoch.add(kind, fields, bare)
-        elif kind in UNTIMED:
-            if self._closed:
-                self._begin(None)
-            self._epoch.add(kind, body.split(b","), bare)
+        elif kind == b"GSA,":
+            # of its 18 fields only the mode counts as a rule: they are split where they are needed
+            self._open().take_gsa(body)
+        elif kind == b"VTG,":
+            self._open().vtg = body
+
+    def _open(self) -> Epoch:
+        """The epoch that a sentence without time belongs to."""
+        return self._begin(None) if self._closed else self._epoch
 
     def _turn(self, address: bytes, time: bytes, fixes: list[Fix]) -> bool:
         """Begin the next epoch if this sentence belongs to it; False if it comes too late for its own."""
@@ -135,7 +137,7 @@ class Receiver:
 
     def _begin(self, ms: int | None) -> Epoch:
         self._closed = False
-        self._epoch = Epoch(ms)
+        self._epoch.begin(ms)
         return self._epoch
 
     def _complete(self, fixes: list[Fix]) -> None:
@@ -144,6 +146,19 @@ class Receiver:
             fix = self._epoch.fix()
             if fix is not None:
                 fixes.append(fix)
+
+
+def checksum_holds(body: bytes, written: bytes) -> bool:
+    """Whether `written` is the checksum of `body`: two hexadecimal digits."""
+    xor = 0
+    for byte in body:
+        xor ^= byte
+    high, low = HEX[xor >> 4], HEX[xor & 15]
+    if len(written) != 2:
+        return False
+    if written[0] != high or written[1] != low:
+        written = written.upper()
+    return written[0] == high and written[1] == low
 
 
 def printable(text: bytes) -> bool:

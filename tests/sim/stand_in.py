@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 import paho.mqtt.client as mqtt
+
 from core import envelope, wire
 from gateway import broker, topics
 from gateway.authority import Authority

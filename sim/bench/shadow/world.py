@@ -173,8 +173,10 @@ class World:
         `sockets_ready(real_ms, also=None)` waits that much real time for sockets, wakes their tasks and tells whether
         there were any; `also` is one more descriptor that ends the wait.
         """
+        if sockets_ready(0):
+            return
         until = None if dt_ms < 0 else self.now_ms + dt_ms
-        while not sockets_ready(0):
+        while True:
             self._deliver()
             if self._lines_ready() or self.now_ms == until:
                 return
