@@ -148,7 +148,7 @@ def last_notice(connection: Connection) -> int:
 def count_by_state(connection: Connection) -> dict[str, int]:
     """How many alerts are in each state."""
     rows = connection.execute(select(alert.c.state, func.count()).group_by(alert.c.state))
-    return dict(rows.tuples().all())
+    return dict(iter(rows))
 
 
 def standing(connection: Connection, rules_excepted: Sequence[str]) -> dict[str, AlertEntry]:

@@ -61,7 +61,7 @@ def every(connection: Connection) -> list[Device]:
 def keys(connection: Connection) -> dict[str, bytes]:
     """The MAC key of every device that is not revoked."""
     rows = connection.execute(select(device.c.id, device.c.key).where(device.c.revoked_at_ms.is_(None)))
-    return dict(rows.tuples().all())
+    return dict(iter(rows))
 
 
 def revoked(connection: Connection) -> set[str]:

@@ -49,4 +49,4 @@ def count(connection: Connection, additions: Mapping[str, int]) -> None:
 def counters(connection: Connection) -> dict[str, int]:
     """Every counter, since the store was made."""
     rows = connection.execute(select(counter.c.name, counter.c.value).order_by(counter.c.name))
-    return dict(rows.tuples().all())
+    return dict(iter(rows))
