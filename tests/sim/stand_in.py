@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from core import envelope, wire
 from gateway import broker, topics
@@ -74,7 +75,7 @@ class StandIn:
             if time.monotonic() > deadline:
                 raise RuntimeError((self.settings.broker_dir / "broker.log").read_text())
             time.sleep(0.02)
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="stand-in")
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="stand-in")
         client.tls_set_context(tls)
         client.on_message = self._take
         subscribed = threading.Event()
@@ -100,11 +101,12 @@ class StandIn:
         device = topics.speaker(message.topic)
         if self.silent or device is None:
             return
-        sealed = envelope.parse(message.payload)
+        data = bytes(message.payload)
+        sealed = envelope.parse(data)
         assert envelope.authentic(sealed, self.keys[device], message.topic)
         up = wire.decode_up(sealed.payload)
         known = self.readings[device]
-        self.envelopes[device].append(message.payload)
+        self.envelopes[device].append(data)
         for block in up.blocks:
             times = block.t_ms() if block.dated else [None] * block.count
             width = len(block.raw) // block.count
