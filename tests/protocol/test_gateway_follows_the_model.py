@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from core import envelope, wire
 from core.readings import GAP_WIRE, POSITION_WIRE, Kind, TimeQuality
@@ -134,16 +134,19 @@ class Gateway(RuleBasedStateMachine):
         outcome = self.model.hear(Message(epoch, base=0, unread=unread))
         self._compare([self._received(_canonical(document))], [(epoch, outcome)])
 
-    @rule(payload=payloads())
-    def hear_in_vain(self, payload: tuple[int, int, dict[int, Reading], list[int]]) -> None:
-        """Somebody else holds the store: nothing is concluded, nothing answered."""
+    @rule(payload=payloads(), late=st.booleans())
+    def hear_in_vain(self, payload: tuple[int, int, dict[int, Reading], list[int]], late: bool) -> None:
+        """The store fails, at the first statement or at the last: nothing is concluded, nothing answered."""
         epoch, base, readings, cuts = payload
         message = self._received(wire.encode_up(wire.Up(epoch, base, blocks_of(readings, cuts))))
         other = sqlite3.connect(self.path, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(OperationalError):
+        if late:  # counters are written last
+            other.execute("CREATE TRIGGER fail BEFORE INSERT ON counter BEGIN SELECT RAISE(ABORT, 'no'); END")
+        else:
+            other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DBAPIError):
             self.committer.commit([message])
-        other.execute("ROLLBACK")
+        other.execute("DROP TRIGGER fail" if late else "ROLLBACK")
         other.close()
 
     @rule()

@@ -1,0 +1,76 @@
+"""A real gateway for the tests that need one: broker, ingest and store, started once a module."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.authority import Authority
+from gateway.devices import Credentials, add_device
+from gateway.process import GatewayProcess
+from gateway.settings import Settings
+from gateway.store import Store
+from tests.gateway.stand_in import StandIn
+
+
+@dataclass
+class House:
+    """A gateway that runs, and its store, seen by another process."""
+
+    gateway: GatewayProcess
+    store: Store
+    authority: Authority
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _tags: list[StandIn] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        return self.gateway.settings
+
+    def new_device(self) -> Credentials:
+        return add_device(self.store, self.authority, f"tag{next(self._numbers):04d}", settings=self.settings)
+
+    def new_tag(self) -> StandIn:
+        """A stand-in for a device that was added just now."""
+        return self.connect(self.new_device())
+
+    def connect(self, credentials: Credentials) -> StandIn:
+        tag = StandIn(credentials, self.settings.data_dir)
+        self._tags.append(tag)
+        return tag
+
+    def settle(self) -> dict[str, Any]:
+        """The gateway's counters, when everything published before has been dealt with."""
+        now_ms = self.gateway.status()["now_ms"] or 0
+        self.gateway.advance(now_ms)
+        return self.gateway.status()
+
+    def close(self) -> None:
+        for tag in self._tags:
+            tag.close()
+        self.store.close()
+
+
+def open_house(folder: Path, **settings: object) -> House:
+    """Start a gateway in ``folder`` with a stepped clock and free ports."""
+    chosen: dict[str, object] = {"mqtt_port": 0, "web": False, "clock": "stepped"}
+    loaded = Settings.load(folder, **(chosen | settings))
+    gateway = GatewayProcess(loaded)
+    gateway.start()
+    store = Store.open(loaded.store_path)
+    return House(gateway, store, Authority.open(loaded.authority_dir, loaded.server_names))
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    opened = open_house(tmp_path_factory.mktemp("gateway"))
+    try:
+        yield opened
+    finally:
+        opened.close()
+        assert opened.gateway.stop() == 0
