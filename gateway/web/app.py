@@ -56,7 +56,6 @@ def create_app(book: AlertBook, looks: Looks, *, hosts: Sequence[str] = LOOPBACK
     for router in (pages.router, events.pages, api.router, events.api, health.router):
         app.include_router(router)
     # GOV.UK Frontend's stylesheet names its fonts below /assets
-    app.mount("/assets", StaticFiles(directory=HERE / "static/vendor/assets", check_dir=False), name="assets")
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     app.add_middleware(Headers)

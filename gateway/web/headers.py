@@ -42,7 +42,7 @@ class Headers:
             await self._app(scope, receive, send)
             return
         # styles and scripts may be kept but are asked for again; answers about people are never kept
-        kept = scope["path"].startswith(("/static/", "/assets/"))
+        kept = scope["path"].startswith("/static/")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
