@@ -55,7 +55,6 @@ def create_app(book: AlertBook, looks: Looks, *, hosts: Sequence[str] = LOOPBACK
     problems.install(app)
     for router in (pages.router, events.pages, api.router, events.api, health.router):
         app.include_router(router)
-    # GOV.UK Frontend's stylesheet names its fonts below /assets
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     app.add_middleware(Headers)

@@ -245,3 +245,23 @@ def test_the_page_has_its_styles_from_here_and_no_typeface_that_is_not_ours(
     assert page.evaluate("getComputedStyle(document.querySelector('h1')).fontFamily") == "arial, sans-serif"
     assert page.evaluate("document.fonts.size") == 0
     assert page.evaluate("document.body.classList.contains('govuk-frontend-supported')")
+
+
+def test_every_look_at_a_person_is_recorded_with_what_was_seen(
+    browser_page: Page, site: str, cases: Caseload
+) -> None:
+    def newest() -> list[dict[str, object]]:
+        with cases.store.read() as connection:
+            return looks.listing(connection, 1)
+
+    browser_page.goto(f"{site}/alerts/1")
+    seen = newest()[0]
+    assert (seen["viewer"], seen["view"]) == ("local", "alert")
+    assert (seen["alerts"], seen["activations"]) == (["1.2"], ["tag001-1"])
+    browser_page.goto(f"{site}/alerts")
+    seen = newest()[0]
+    assert seen["view"] == "alerts"
+    assert seen["alerts"] == ["4.1", "2.1", "3.2", "1.2"]
+    browser_page.goto(f"{site}/gateway")
+    browser_page.goto(f"{site}/alerts/999")
+    assert newest()[0] == seen
