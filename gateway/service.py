@@ -84,10 +84,9 @@ class Service:
         try:
             await stopping.wait()
         finally:
-            for task in tasks:
-                task.cancel()
             # the page first, the broker last: what is under way can still be acknowledged
             for task in reversed(tasks):
+                task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             self._settings.run_path.unlink(missing_ok=True)

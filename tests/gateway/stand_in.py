@@ -95,6 +95,7 @@ class StandIn:
         self._client.tls_set_context(tls_of(credentials, folder / f"{self.device}-pem"))
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         self._client.reconnect_delay_set(1, 1)
         self._client.connect(credentials.host, credentials.port)
@@ -126,6 +127,7 @@ class StandIn:
 
     def publish(self, data: bytes, topic: str | None = None, timeout_s: float = 10) -> None:
         """Publish any bytes at QoS 1."""
+        assert self._ready.wait(timeout_s), "the stand-in is not connected"
         info = self._client.publish(topics.up(self.device) if topic is None else topic, data, qos=1)
         info.wait_for_publish(timeout_s)
         assert info.is_published(), "the broker did not take the message"
@@ -168,6 +170,11 @@ class StandIn:
 
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, _reasons: Any, _properties: Any) -> None:
         self._ready.set()
+
+    def _on_disconnect(
+        self, _client: Client, _data: Any, _flags: Any, _reason: Any, _properties: Any
+    ) -> None:
+        self._ready.clear()
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self.downs.put(bytes(message.payload))
