@@ -31,10 +31,16 @@ class Folder:
         """Names of the files, in no order."""
         return os.listdir(self._root[:-1] or "/")
 
-    def read(self, name: str) -> bytes:
-        """The whole file; OSError when it is not there."""
+    def size(self, name: str) -> int:
+        """Bytes in a file; OSError when it is not there."""
+        size: int = os.stat(self._root + name)[6]
+        return size
+
+    def read(self, name: str, offset: int, n: int) -> bytes:
+        """At most n bytes of a file; OSError when it is not there."""
         with open(self._root + name, "rb") as file:
-            data: bytes = file.read()
+            file.seek(offset)
+            data: bytes = file.read(n)
             return data
 
     def append(self, name: str, data: bytes) -> None:

@@ -274,7 +274,7 @@ class Journal:
     def _read_cursor(self) -> bool:
         size = struct.calcsize(_CURSOR)
         try:
-            data = self._folder.read("cursor")
+            data = self._folder.read("cursor", 0, size + 5)
         except OSError:
             return False
         if len(data) != size + 4 or struct.unpack("<I", data[size:])[0] != binascii.crc32(data[:size]):

@@ -47,6 +47,9 @@ CONNECT_S = 60  # dial, handshake and CONNACK over a slow cell
 FIRST_PAUSE_MS = 1000
 MOST_PAUSE_MS = 120000  # so that a tamper is reported within 3 minutes once the network is back (NIJ 5.4.1)
 LEAST_PAUSE_MS = 5000  # even an urgent reading lets a broken network rest that long
+# A reading is made when it is on flash: at most so many seconds of them may be lost to a power cut. At one position in
+# 15 s every one is flushed alone, 5,760 erases a day over 160 blocks: 100,000 cycles last seven years.
+FLUSH_MS = 10000
 TAMPER_EVERY_MS = 600000  # docs/protocol.md: forged messages are reported at most once in 10 minutes
 
 
@@ -96,7 +99,7 @@ class Link:
         elif self._send_ms is None:
             self._send_ms = now_ms + self._upload_ms
             self._event.set()
-        if urgent or now_ms - self._flushed_ms >= self._upload_ms:
+        if urgent or now_ms - self._flushed_ms >= FLUSH_MS:
             self._flush(now_ms)  # also when there is no connection
 
     async def run(self) -> None:

@@ -27,6 +27,7 @@ _MAGIC = b"TWj1"
 _HEADER = 8
 _HEAD = "<BBIBI"  # body length, kind, number, instant: high 8 bits, low 32
 _HEAD_BYTES = 11
+_CHUNK = 512  # holds the largest record, of 270 bytes
 _SMALLEST = _HEAD_BYTES + 1 + 4  # a record with a body of one byte
 
 
@@ -37,29 +38,46 @@ def pack_record(epoch: int, reading: "Reading") -> bytes:
     return head + body + struct.pack("<I", binascii.crc32(head + body, epoch))
 
 
-def _whole_records(epoch: int, data: bytes, from_number: int) -> "Iterator[tuple[int, Reading]]":
-    """(end offset, reading) of each whole record; those below ``from_number`` are skipped unread."""
-    at = _HEADER
-    if data[:4] != _MAGIC or len(data) < at or struct.unpack("<I", data[4:at])[0] != epoch:
-        return
-    while at + _SMALLEST <= len(data):
+def _chunk(folder: "Folder", name: str, offset: int) -> bytes:
+    try:
+        return folder.read(name, offset, _CHUNK)
+    except OSError:
+        return b""  # it is there and can not be read: as if it ended here
+
+
+def _whole_records(
+    folder: "Folder", name: str, epoch: int, from_number: int = 0, offset: int = 0
+) -> "Iterator[tuple[int, Reading]]":
+    """(end offset, reading) of each whole record after ``offset``; those below ``from_number`` are skipped unread.
+
+    Read in small pieces: after days of work a heap of 64 KiB has no 4 KB in one piece.
+    """
+    data, start = _chunk(folder, name, offset), offset
+    if not offset:
+        offset = _HEADER
+        if data[:4] != _MAGIC or len(data) < _HEADER or struct.unpack("<I", data[4:_HEADER])[0] != epoch:
+            return
+    while True:
+        at = offset - start
+        if at >= len(data) or at + _HEAD_BYTES + data[at] + 4 > len(data):
+            data, start, at = _chunk(folder, name, offset), offset, 0
+            if not data or _HEAD_BYTES + data[0] + 4 > len(data):
+                return
         size, kind, number, high, low = struct.unpack(_HEAD, data[at : at + _HEAD_BYTES])
-        end = at + _HEAD_BYTES + size + 4
-        if not size or end > len(data):
+        end = at + _HEAD_BYTES + size
+        if not size or binascii.crc32(data[at:end], epoch) != struct.unpack("<I", data[end : end + 4])[0]:
             return
-        if binascii.crc32(data[at : end - 4], epoch) != struct.unpack("<I", data[end - 4 : end])[0]:
-            return
+        offset = start + end + 4
         if number >= from_number:
-            yield end, (number, kind, high << 32 | low, data[at + _HEAD_BYTES : end - 4])
-        at = end
+            yield offset, (number, kind, high << 32 | low, data[at + _HEAD_BYTES : end])
 
 
 def epoch_of(folder: "Folder", names: list[str]) -> int:
     """The journal epoch that the newest readable segment of ``names`` tells; 0 if none does."""
     for name in sorted(names, key=lambda name: name[1:], reverse=True):
-        data = folder.read(name)[:_HEADER]
-        if len(data) == _HEADER and data[:4] == _MAGIC:
-            epoch: int = struct.unpack("<I", data[4:])[0]
+        data = _chunk(folder, name, 0)
+        if len(data) >= _HEADER and data[:4] == _MAGIC:
+            epoch: int = struct.unpack("<I", data[4:_HEADER])[0]
             if epoch:
                 return epoch
     return 0
@@ -88,6 +106,7 @@ class Lane:
         self._firsts = array("I")
         self._lasts = array("I")  # the last readable number; first - 1 in a segment where none is
         self._size = SEGMENT_BYTES  # of the newest segment; full: the next write opens another
+        self._mark = (0, 0, 0)  # first number of a segment, a number in it that was read, the offset after it
 
     def __len__(self) -> int:
         return len(self._firsts)
@@ -99,11 +118,14 @@ class Lane:
             if name[0] != self._letter:
                 continue
             first = int(name[1:], 16)
-            data = self._load(name)
             end, last = _HEADER, first - 1
-            for end, reading in _whole_records(epoch, data, 0):  # noqa: B007 - used after the loop
+            for end, reading in _whole_records(self._folder, name, epoch):  # noqa: B007 - used after the loop
                 last = reading[0]
-            hidden = max(0, len(data) - end) // _SMALLEST
+            try:
+                size = self._folder.size(name)
+            except OSError:
+                size = SEGMENT_BYTES
+            hidden = max(0, size - end) // _SMALLEST
             if last < first and not hidden:
                 self._folder.remove(name)
                 continue
@@ -111,7 +133,7 @@ class Lane:
             self._firsts.append(first)
             self._lasts.append(last)
             # what follows damage would never be read again: append to clean segments only
-            self._size = end if end == len(data) else SEGMENT_BYTES
+            self._size = end if end == size else SEGMENT_BYTES
 
     def highest(self) -> int:
         """The highest number that this lane holds or may have held; 0 for none."""
@@ -147,18 +169,22 @@ class Lane:
         for i in range(len(self)):
             if self._lasts[i] < max(from_number, self._firsts[i]):
                 continue
-            last = 0
-            for _end, reading in _whole_records(self._epoch, self._load(self._name(i)), from_number):
+            last = offset = 0
+            if self._mark[0] == self._firsts[i] and self._mark[1] < from_number:
+                # where the last reading stopped; the link mostly asks for what comes next
+                _first, last, offset = self._mark
+            for end, reading in _whole_records(self._folder, self._name(i), self._epoch, from_number, offset):
                 last = reading[0]
                 if last >= from_number:
                     from_number = last + 1
+                    self._mark = (self._firsts[i], last, end)
                     yield reading
             if last < self._lasts[i]:
                 self._found_damage(i, max(last, self._firsts[i] - 1))
 
     def oldest(self) -> "Iterator[Reading]":
         """The readings of the oldest segment."""
-        for _end, reading in _whole_records(self._epoch, self._load(self._name(0)), 0):
+        for _end, reading in _whole_records(self._folder, self._name(0), self._epoch):
             yield reading
 
     def forget_oldest(self) -> None:
@@ -183,12 +209,6 @@ class Lane:
         self._lasts[i] = last
         if i == len(self) - 1:
             self._size = SEGMENT_BYTES
-
-    def _load(self, name: str) -> bytes:
-        try:
-            return self._folder.read(name)
-        except OSError:
-            return bytes(SEGMENT_BYTES)  # it is there and can not be read: as if all of it were damaged
 
     def _name(self, i: int) -> str:
         return "%s%08x" % (self._letter, self._firsts[i])

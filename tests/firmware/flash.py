@@ -40,10 +40,15 @@ class Flash:
     def names(self) -> list[str]:
         return list(self.files)
 
-    def read(self, name: str) -> bytes:
+    def size(self, name: str) -> int:
         if name not in self.files:
             raise OSError(errno.ENOENT, name)
-        return self.files[name]
+        return len(self.files[name])
+
+    def read(self, name: str, offset: int, n: int) -> bytes:
+        if name not in self.files:
+            raise OSError(errno.ENOENT, name)
+        return self.files[name][offset : offset + n]
 
     def append(self, name: str, data: bytes) -> None:
         self._put(name, self.files.get(name, b""), data)
