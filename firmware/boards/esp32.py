@@ -13,6 +13,8 @@ import network
 import vfs
 from esp32 import Partition
 
+from boards.esp32_pins import PINS
+
 try:
     from typing import TYPE_CHECKING
 except ImportError:
@@ -21,17 +23,6 @@ except ImportError:
 if TYPE_CHECKING:
     from typing import NoReturn
 
-# The wiring, GPIO numbers of an ESP32-S3.
-PINS = {
-    "gnss_rx": 18,
-    "gnss_tx": 17,
-    "modem_rx": 6,
-    "modem_tx": 5,
-    "modem_dtr": 7,  # low keeps the modem awake, high lets it sleep between its radio windows
-    "modem_power_key": 4,
-    "strap": 10,  # a loop through the strap to ground, pulled up: high is open
-    "battery_adc": 1,  # through a divider of two equal resistors
-}
 GNSS_BAUD = 9600
 # A burst of a wordy receiver and the burst after it, should the flash keep the processor busy meanwhile.
 GNSS_BUFFER = 4096

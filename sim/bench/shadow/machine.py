@@ -109,7 +109,7 @@ class RTC:
     def datetime(self, when=None):
         if when is None:
             now = utime.gmtime(self.seconds_since_2000() + EPOCH_2000)
-            year, month, day, hour, minute, second, weekday, _ = now
+            year, month, day, hour, minute, second, weekday = now[:7]
             return year, month, day, weekday, hour, minute, second, 0
         year, month, day, _, hour, minute, second, _ = when
         set_ms = (utime.mktime((year, month, day, hour, minute, second, 0, 0)) - EPOCH_2000) * 1000

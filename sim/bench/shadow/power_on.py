@@ -57,7 +57,7 @@ def lend_time(the_world) -> None:
 
 def wire(the_world) -> None:
     """Connect the pins: the strap closed, a battery half full, the modem's wake line to the freezing of time."""
-    from boards.esp32 import PINS
+    from boards.esp32_pins import PINS
 
     the_world.pins[PINS["strap"]] = 0
     the_world.pins[PINS["battery_adc"]] = 1900
