@@ -11,233 +11,32 @@ of monitoring) to the first one at home again.
 
 Whereabouts are unknown while no position vouches. Unknown for 15 min within a curfew opens *whereabouts unknown*, which
 is not a violation; time passing is enough. It ends when a position says where the wearer is, or with the curfew.
-
-The kernel carries on by sightings alone. What silence means at a given moment is worked out on a copy (`_silence`), so
-that whatever arrives later, and however late, is judged as if it had been there all along.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numba import njit
 
+from core.absences import ABSENCE, WATCHED, silence, watch_curfews
 from core.activation import ALWAYS_MS, Activation, Watch, watches
 from core.alerts import Alert, Severity, alert_id, civil, iso_utc, reading_names
-from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, Limits, emit, limits
-from core.geofence import cut
-from core.history import Fixes
+from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, limits
+from core.history import Fixes, cut
 from core.order import CurfewCondition
-from core.presence import HOME, NOT_HOME, UNKNOWN, Place, place_of, sight
+from core.presence import Place, place_of, sight
 from core.readings import I64
 from core.rules import RuleSet
 from core.slots import Slots
 from core.timetable import columns, joined
 
 ABSENT, WHEREABOUTS = "absent_during_curfew", "whereabouts_unknown"
-_KIND_ABSENT, _KIND_UNKNOWN = 0, 1
 
-WATCHED = np.dtype(
-    [
-        ("open", np.int64),  # an absence goes on
-        ("run", np.int64),  # consecutive sightings that agree: HOME or NOT_HOME; UNKNOWN: none yet
-        ("run_start_ms", np.int64),
-        ("run_start_key", np.uint64),
-        ("run_last_ms", np.int64),  # the last sighting of all
-        ("run_last_key", np.uint64),
-        ("run_last_m", np.float64),
-        # of the run's sightings away within the current period
-        ("run_known_ms", np.int64),
-        ("run_fixes", np.int64),
-        ("run_far_m", np.float64),
-        ("run_far_key", np.uint64),
-        ("vouched", np.int64),  # when the current period began, a position away still vouched
-        ("home_ms", np.int64),  # last sighting at home
-    ]
-)
 _DAY_MS = 86_400_000
 _AHEAD_MS = 8 * _DAY_MS
 """How far beyond now periods are worked out: a week holds the next period of every timetable."""
-
-
-@njit(cache=True)
-def _open(state: Any, draft: Any, start_ms: int, period: Any, first_key: int, confirm_key: int) -> None:
-    state["open"] = 1
-    draft["kind"] = _KIND_ABSENT
-    draft["period_ms"] = period[0]
-    draft["start_ms"] = start_ms
-    draft["end_ms"] = OPEN_MS
-    draft["since_ms"] = max(period[0], state["home_ms"])
-    draft["known_ms"] = state["run_known_ms"]
-    draft["fixes"] = state["run_fixes"]
-    draft["extreme_m"] = state["run_far_m"]
-    draft["extreme_key"] = state["run_far_key"]
-    draft["first_key"] = first_key
-    draft["confirm_key"] = confirm_key
-    draft["last_key"] = state["run_last_key"]
-    draft["end_key"] = 0
-
-
-@njit(cache=True)
-def _pass_time(
-    state: Any,
-    draft: Any,
-    t_ms: int,
-    arriving: int,
-    key: int,
-    periods: Any,
-    p: int,
-    end: int,
-    limits: Limits,
-    out: Any,
-    count: int,
-) -> Any:
-    """From the last sighting to ``t_ms``, when one arrives that shows ``arriving`` (or none: UNKNOWN).
-
-    ``p`` is the first period that ends after the last sighting. Returns the first that ends after ``t_ms``, and the
-    episodes with their count.
-    """
-    seen_ms = state["run_last_ms"]
-    away = state["run"] == NOT_HOME
-    sure = away and state["run_last_ms"] - state["run_start_ms"] >= limits.apart_ms
-    while p < end and periods[p, 0] <= t_ms:
-        begins_ms, ends_ms = periods[p, 0], periods[p, 1]
-        if begins_ms > seen_ms:
-            state["run_known_ms"] = 0
-            state["run_fixes"] = 0
-            state["run_far_m"] = 0.0
-            state["run_far_key"] = 0
-            state["vouched"] = 1 if away and begins_ms < seen_ms + limits.vouch_ms else 0
-            if sure and state["vouched"] == 1:
-                _open(state, draft, begins_ms, periods[p], state["run_start_key"], state["run_last_key"])
-        if arriving == NOT_HOME and away and t_ms - seen_ms <= limits.vouch_ms:
-            known_ms = min(t_ms, ends_ms) - max(seen_ms, begins_ms)
-            state["run_known_ms"] += known_ms
-            draft["known_ms"] += known_ms
-        lost_ms = max(begins_ms, seen_ms + limits.vouch_ms)
-        found_ms = min(t_ms, ends_ms)
-        if found_ms - lost_ms >= limits.unknown_ms:
-            gap = np.zeros(1, EPISODE)[0]
-            gap["watch"] = draft["watch"]
-            gap["kind"] = _KIND_UNKNOWN
-            gap["period_ms"] = begins_ms
-            gap["start_ms"] = lost_ms
-            gap["end_ms"] = found_ms
-            gap["since_ms"] = seen_ms
-            gap["first_key"] = state["run_last_key"]
-            if arriving == UNKNOWN and ends_ms > t_ms:
-                gap["end_ms"] = OPEN_MS
-            elif ends_ms > t_ms:
-                gap["end_key"] = key
-            out = emit(out, count, gap)
-            count += 1
-        if ends_ms > t_ms:
-            break
-        if state["open"] == 1:
-            draft["end_ms"] = ends_ms
-            out = emit(out, count, draft)
-            count += 1
-            state["open"] = 0
-        p += 1
-    return p, out, count
-
-
-@njit(cache=True)
-def watch_curfews(
-    sightings: Any,
-    offsets: Any,
-    slots: Any,
-    periods: Any,
-    spans: Any,
-    states: Any,
-    drafts: Any,
-    limits: Limits,
-) -> Any:
-    """Carry every slot on through its sightings; the episodes that are settled.
-
-    Slot j has sightings ``offsets[j]`` to ``offsets[j + 1]`` and periods ``spans[j, 0]`` to ``spans[j, 1]``, among
-    which are all that end after its last sighting so far and begin by the last one here.
-    """
-    out = np.empty(16, EPISODE)
-    count = 0
-    for j in range(len(slots)):
-        state, draft = states[slots[j]], drafts[slots[j]]
-        p, end = spans[j, 0], spans[j, 1]
-        while p < end and periods[p, 1] <= state["run_last_ms"]:
-            p += 1
-        for i in range(offsets[j], offsets[j + 1]):
-            sighting = sightings[i]
-            t_ms, key, shown = sighting["t_ms"], sighting["key"], sighting["presence"]
-            p, out, count = _pass_time(state, draft, t_ms, shown, key, periods, p, end, limits, out, count)
-            if shown != state["run"] or t_ms - state["run_last_ms"] > limits.within_ms:
-                state["run"] = shown
-                state["run_start_ms"] = t_ms
-                state["run_start_key"] = key
-                state["run_known_ms"] = 0
-                state["run_fixes"] = 0
-                state["run_far_m"] = 0.0
-                state["run_far_key"] = 0
-            state["run_last_ms"] = t_ms
-            state["run_last_key"] = key
-            sure = t_ms - state["run_start_ms"] >= limits.apart_ms
-            if shown == HOME:
-                state["home_ms"] = t_ms
-                if state["open"] == 1 and sure:
-                    draft["end_ms"] = state["run_start_ms"]
-                    draft["end_key"] = state["run_start_key"]
-                    out = emit(out, count, draft)
-                    count += 1
-                    state["open"] = 0
-            elif p < end and periods[p, 0] <= t_ms:
-                state["run_fixes"] += 1
-                if sighting["away_m"] > state["run_far_m"]:
-                    state["run_far_m"] = sighting["away_m"]
-                    state["run_far_key"] = key
-                if state["open"] == 1:
-                    draft["fixes"] += 1
-                    draft["last_key"] = key
-                    if sighting["away_m"] > draft["extreme_m"]:
-                        draft["extreme_m"] = sighting["away_m"]
-                        draft["extreme_key"] = key
-                elif sure:
-                    start_ms = t_ms
-                    if state["run_start_ms"] >= periods[p, 0]:
-                        start_ms = state["run_start_ms"]
-                    elif state["vouched"] == 1:
-                        start_ms = periods[p, 0]
-                    _open(state, draft, start_ms, periods[p], state["run_start_key"], key)
-    return out[:count]
-
-
-@njit(cache=True)
-def _silence(
-    slots: Any, now_ms: int, periods: Any, spans: Any, states: Any, drafts: Any, limits: Limits
-) -> Any:
-    """What time alone means at ``now_ms``, nothing changed: the episodes, and when each slot has to be asked again."""
-    out = np.empty(16, EPISODE)
-    count = 0
-    again = np.empty(len(slots), np.int64)
-    state, draft = np.zeros(1, WATCHED), np.zeros(1, EPISODE)
-    for j in range(len(slots)):
-        state[0], draft[0] = states[slots[j]], drafts[slots[j]]
-        p, end = spans[j, 0], spans[j, 1]
-        p, out, count = _pass_time(
-            state[0], draft[0], now_ms, UNKNOWN, 0, periods, p, end, limits, out, count
-        )
-        if state[0]["open"] == 1:
-            draft[0]["end_ms"] = OPEN_MS
-            out = emit(out, count, draft[0])
-            count += 1
-        again[j] = ALWAYS_MS
-        if p < end:
-            again[j] = periods[p, 0] if periods[p, 0] > now_ms else periods[p, 1]
-            lost_ms = max(periods[p, 0], state[0]["run_last_ms"] + limits.vouch_ms) + limits.unknown_ms
-            if lost_ms > now_ms:
-                again[j] = min(again[j], lost_ms)
-    return out[:count], again
 
 
 class _Calendar:
@@ -373,7 +172,7 @@ class CurfewWatch:
             for home, seen_ms in zip(homes, seen, strict=True)
         ]
         states, drafts = self._slots.rows
-        standing, again = _silence(
+        standing, again = silence(
             slots, now_ms, np.concatenate(periods), _spans(periods), states, drafts, self._limits
         )
         due = dict(zip(slots.tolist(), again.tolist(), strict=True))
@@ -400,7 +199,7 @@ class CurfewWatch:
         span = f"from {civil(start_ms, timezone)}" + (f" until {civil(end_ms, timezone)}" if ended else "")
         severity: Severity = "high"
         curfew = f"the curfew that began at {civil(period_ms, timezone)}"
-        if row["kind"] == _KIND_ABSENT:
+        if row["kind"] == ABSENCE:
             rule = ABSENT
             sentence = f"Away from the {figures['address']} address during {curfew}, {span}"
             figures |= {"positions": int(row["fixes"]), "at_least_min": int(row["known_ms"]) // 60_000}

@@ -56,6 +56,14 @@ def fixes_from(positions: Positions, precision_floor_m: float) -> Fixes:
     return fixes
 
 
+def cut(fixes: Fixes, lo: int, hi: int, from_ms: int, to_ms: int) -> tuple[int, int]:
+    """Which of the positions ``lo`` to ``hi``, ascending, lie in ``[from_ms, to_ms)``."""
+    t = fixes["t_ms"]
+    first = lo if t[lo] >= from_ms else lo + int(np.searchsorted(t[lo:hi], from_ms))
+    last = hi if t[hi - 1] < to_ms else lo + int(np.searchsorted(t[lo:hi], to_ms))
+    return first, last
+
+
 class History:
     """All positions of one activation in order; grows by doubling, so adding in order costs only what is added."""
 

@@ -33,10 +33,10 @@ __all__ = ["Activation", "Alert", "Monitor", "NotBoundError", "evaluate"]
 
 LATEST_NOW_MS = 4_102_444_800_000
 """2100-01-01. A clock beyond it is broken; without the bound it would make centuries of curfews."""
-_CHECKPOINT_FIXES = 256
-"""A late position is judged again with at most so many before it; a checkpoint costs some hundred bytes."""
-_STRIDE_FIXES = 4096
-"""Many positions at once are judged in strides of this, so that they too leave checkpoints behind."""
+CHECKPOINT_FIXES = 256
+"""A late position is judged again with about so many before it; a checkpoint costs some hundred bytes."""
+_STRIDE_CHECKPOINTS = 16
+"""Positions that come all at once are judged in strides of so many checkpoints' worth: few calls, bounded replay."""
 
 
 class NotBoundError(LookupError):
@@ -112,11 +112,14 @@ class _Case:
 class Monitor:
     """Judges readings as they come. State is bounded per activation, apart from the positions kept for late ones.
 
-    A monitor is a cache: built anew from activations and readings it is the same.
+    A monitor is a cache: built anew from activations and readings it is the same. ``checkpoint_fixes`` weighs the
+    memory of checkpoints against the work that a late position makes; it changes no alert.
     """
 
-    def __init__(self, rules: RuleSet = DEFAULT_RULES) -> None:
+    def __init__(self, rules: RuleSet = DEFAULT_RULES, checkpoint_fixes: int = CHECKPOINT_FIXES) -> None:
         self.rules = rules
+        self._checkpoint_fixes = checkpoint_fixes
+        self._stride_fixes = checkpoint_fixes * _STRIDE_CHECKPOINTS
         self._families: tuple[Family, ...] = tuple(family(rules) for family in FAMILIES)
         self._cases: dict[str, _Case] = {}
         self._touched: set[str] = set()
@@ -235,7 +238,7 @@ class Monitor:
             if case.fed < until:
                 waiting.append((case, until))
         while waiting:
-            strides = [(case, min(until, case.fed + _STRIDE_FIXES)) for case, until in waiting]
+            strides = [(case, min(until, case.fed + self._stride_fixes)) for case, until in waiting]
             fixes = np.concatenate([case.history.fixes[case.fed : upto] for case, upto in strides])
             ends = np.cumsum([upto - case.fed for case, upto in strides]).tolist()
             bounds = list(zip([0, *ends], ends, strict=False))
@@ -248,7 +251,7 @@ class Monitor:
                     self._cases[alert.activation].settled.append(alert)
             for case, upto in strides:
                 case.fed = upto
-                if upto - (case.checkpoints[-1].fed if case.checkpoints else 0) >= _CHECKPOINT_FIXES:
+                if upto - (case.checkpoints[-1].fed if case.checkpoints else 0) >= self._checkpoint_fixes:
                     self._checkpoint(case)
             waiting = [(case, until) for case, until in waiting if case.fed < until]
 

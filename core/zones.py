@@ -240,7 +240,7 @@ def _fault(position: object) -> tuple[str, str] | None:
 def _refuse_invalid(polygons: list[list[F64]], path: str) -> None:
     """Refuse rings that cross themselves or each other, holes outside, and zones without area."""
     shape = shapely.MultiPolygon([(rings[0], rings[1:]) for rings in polygons])
-    if shape.area == 0:
+    if shapely.convex_hull(shape).area == 0:
         raise ZoneError([Problem(path, "the zone has no area", "Draw a ring around the place.")])
     if not shape.is_valid:
         reason, _, where = shapely.is_valid_reason(shape).partition("[")

@@ -1,0 +1,151 @@
+"""The rules once more, as plainly as the sentences in `core.geofence` and `core.curfew` read: lists, no state carried.
+
+Slow and obvious on purpose; `Monitor` and `evaluate` are held against it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.rules import RuleSet
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One position that shows something: ``value`` True (inside; away) or False (outside; home)."""
+
+    t_ms: int
+    value: bool
+    metres: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """An occurrence; ``end_ms`` None while it goes on."""
+
+    rule: str
+    start_ms: int
+    end_ms: int | None
+    at_least_min: int | None = None
+    at_most_min: int | None = None
+    positions: int | None = None
+    metres: float | None = None
+
+
+def run_starts(seen: Sequence[Seen], rules: RuleSet) -> list[int]:
+    """For each position, the index at which its run began: positions that agree, none too far from the next."""
+    starts: list[int] = []
+    for i, this in enumerate(seen):
+        before = seen[i - 1] if i else None
+        goes_on = (
+            before and before.value == this.value and this.t_ms - before.t_ms <= rules.confirm_within_s * 1000
+        )
+        starts.append(starts[-1] if goes_on else i)
+    return starts
+
+
+def certain_ms(seen: Sequence[Seen], start_ms: int, end_ms: int, rules: RuleSet) -> int:
+    """Time within the bounds between positions that follow each other closely enough to vouch for it."""
+    total = 0
+    for before, after in itertools.pairwise(seen):
+        if before.value and after.value and after.t_ms - before.t_ms <= rules.vouch_s * 1000:
+            total += max(0, min(after.t_ms, end_ms) - max(before.t_ms, start_ms))
+    return total
+
+
+def minutes_up(ms: int) -> int:
+    return -(-ms // 60_000)
+
+
+def visits(seen: Sequence[Seen], from_ms: int, to_ms: int, now_ms: int, rules: RuleSet) -> list[Found]:
+    """Confirmed visits of one zone, watched from ``from_ms`` to ``to_ms``."""
+    starts, found = run_starts(seen, rules), []
+    begun: int | None = None
+
+    def tell(first: int, last: int, end_ms: int | None) -> Found:
+        inside = [one for one in seen[first:last] if one.value]
+        out = [one.t_ms for one in seen[:first] if not one.value]
+        until = seen[last - 1].t_ms
+        return Found(
+            "in_exclusion_zone",
+            seen[first].t_ms,
+            end_ms,
+            certain_ms(seen[first:last], seen[first].t_ms, until, rules) // 60_000,
+            None if end_ms is None else minutes_up(end_ms - (out[-1] if out else from_ms)),
+            len(inside),
+            round(max(one.metres for one in inside), 2),
+        )
+
+    for i, this in enumerate(seen):
+        if this.t_ms - seen[starts[i]].t_ms < rules.confirm_apart_s * 1000:
+            continue
+        if this.value and begun is None:
+            begun = starts[i]
+        elif not this.value and begun is not None:
+            found.append(tell(begun, starts[i], seen[starts[i]].t_ms))
+            begun = None
+    if begun is not None:
+        found.append(tell(begun, len(seen), to_ms if to_ms <= now_ms else None))
+    return found
+
+
+def curfews(
+    seen: Sequence[Seen], periods: Sequence[tuple[int, int]], now_ms: int, rules: RuleSet
+) -> list[Found]:
+    """Absences and whereabouts unknown in the curfew periods."""
+    starts, found = run_starts(seen, rules), []
+    apart, vouch = rules.confirm_apart_s * 1000, rules.vouch_s * 1000
+    reached = max([now_ms, *(one.t_ms for one in seen)])
+    for begins, ends in periods:
+        if begins > reached:
+            break
+        found += _unknown(seen, begins, ends, reached, now_ms, rules)
+        last = max((i for i, one in enumerate(seen) if one.t_ms < begins), default=None)
+        vouched = last is not None and seen[last].value and begins < seen[last].t_ms + vouch
+        away_ms: int | None = None
+        if vouched and last is not None and seen[last].t_ms - seen[starts[last]].t_ms >= apart:
+            away_ms = begins
+
+        def tell(start_ms: int, end_ms: int | None, begins: int = begins, ends: int = ends) -> Found:
+            stop = ends if end_ms is None else end_ms
+            home = [one.t_ms for one in seen if not one.value and one.t_ms < start_ms]
+            away = [one for one in seen if one.value and start_ms <= one.t_ms < stop]
+            return Found(
+                "absent_during_curfew",
+                start_ms,
+                end_ms,
+                certain_ms(seen, start_ms, stop, rules) // 60_000,
+                None if end_ms is None else minutes_up(end_ms - max([begins, *home])),
+                len(away),
+                round(max((one.metres for one in away), default=0), 2) or None,
+            )
+
+        for i, this in enumerate(seen):
+            first_ms = seen[starts[i]].t_ms
+            if not begins <= this.t_ms < ends or this.t_ms - first_ms < apart:
+                continue
+            if this.value and away_ms is None:
+                away_ms = first_ms if first_ms >= begins else begins if vouched else this.t_ms
+            elif not this.value and away_ms is not None:
+                found.append(tell(away_ms, first_ms))
+                away_ms = None
+        if away_ms is not None:
+            found.append(tell(away_ms, ends if ends <= reached else None))
+    return found
+
+
+def _unknown(
+    seen: Sequence[Seen], begins: int, ends: int, reached: int, now_ms: int, rules: RuleSet
+) -> list[Found]:
+    """The stretches of one period in which no position vouches."""
+    found = []
+    edges = [None, *(one.t_ms for one in seen), None]
+    for before, after in itertools.pairwise(edges):
+        lost = begins if before is None else max(begins, before + rules.vouch_s * 1000)
+        again = min(ends, now_ms if after is None else after)
+        if again - lost >= rules.unknown_after_s * 1000:
+            going_on = after is None and ends > now_ms
+            found.append(Found("whereabouts_unknown", lost, None if going_on else again))
+    return found
