@@ -7,7 +7,6 @@ instant, then the gateway judges at that instant, and so on. Nothing is waited f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +14,7 @@ from typing import Any, Self
 from core.readings import Positions
 from gateway.authority import Authority
 from gateway.devices import add_device
-from gateway.orders import activate, add_order
+from gateway.orders import activate, add_order, deactivate
 from gateway.service import GatewayProcess
 from gateway.settings import Settings
 from gateway.store import Store
@@ -43,17 +42,28 @@ class SerialLine:
 
 
 class Rig:
-    """A gateway with its tags. Use it as a context: all processes end with it."""
+    """A gateway with its tags. Use it as a context: all processes end with it.
+
+    ``patience_s`` is how long, in real seconds, a tag's time stands still for an answer that does not come.
+    """
 
     def __init__(
-        self, data_dir: Path, *, web: bool = False, broker: str | None = None, seed: int = 0
+        self,
+        data_dir: Path,
+        *,
+        web: bool = False,
+        broker: str | None = None,
+        seed: int = 0,
+        patience_s: float = 3.0,
     ) -> None:
         self.settings = Settings.load(
             data_dir, clock="stepped", web=web, mqtt_port=0, web_port=0, broker=broker
         )
         self.seed = seed
+        self._patience_s = patience_s
         self.tags: dict[str, VirtualTag] = {}
         self._lines: dict[str, SerialLine] = {}
+        self._worn: dict[str, str] = {}
         self.now_ms = 0
 
     def __enter__(self) -> Self:
@@ -87,13 +97,14 @@ class Rig:
         credentials = add_device(self.store, self.authority, device, settings=self.settings)
         if order is not None:
             added = add_order(self.store, order)
-            activate(self.store, device, added.order_id, datetime.fromtimestamp(start_ms / 1000, UTC))
+            self._worn[device] = activate(self.store, device, added.order_id, start_ms)
         tag = VirtualTag(
             self.settings.data_dir / "tags" / device,
             credentials,
             start_ms=start_ms,
             seed=self.seed,
             config=config,
+            patience_s=self._patience_s,
         )
         tag.start()
         self.tags[device] = tag
@@ -121,11 +132,12 @@ class Rig:
         self.advance(self.now_ms + _LAST_UPLOAD_MS, *devices, fed=False)
 
     def retire(self, device: str) -> dict[str, int]:
-        """Switch a tag off for good; returns what it counted."""
+        """Take a tag off its wearer and switch it off for good; returns what it counted."""
         tag = self.tags.pop(device)
-        counters = tag.counters()
         tag.stop()
-        return counters
+        if device in self._worn:
+            deactivate(self.store, self._worn.pop(device), tag.now_ms)
+        return tag.counters()
 
     def positions(self, device: str) -> Positions:
         """The positions of a device as the gateway has committed them, in the order in which they were made."""

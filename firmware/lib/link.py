@@ -47,8 +47,8 @@ CONNECT_S = 60  # dial, handshake and CONNACK over a slow cell
 FIRST_PAUSE_MS = 1000
 MOST_PAUSE_MS = 120000  # so that a tamper is reported within 3 minutes once the network is back (NIJ 5.4.1)
 LEAST_PAUSE_MS = 5000  # even an urgent reading lets a broken network rest that long
-# A reading is made when it is on flash: at most so many seconds of them may be lost to a power cut. At one position in
-# 15 s every one is flushed alone, 5,760 erases a day over 160 blocks: 100,000 cycles last seven years.
+# A reading is made when it is on flash: none stays longer in memory only, and one that comes alone is written at once.
+# At one position in 15 s that makes 5,760 erases a day over 160 blocks: 100,000 cycles last seven years.
 FLUSH_MS = 10000
 TAMPER_EVERY_MS = 600000  # docs/protocol.md: forged messages are reported at most once in 10 minutes
 
@@ -83,7 +83,8 @@ class Link:
         self._event = asyncio.Event()
         self._awake: bool | None = None
         self._send_ms: int | None = None  # when what has been made is to be sent
-        self._flushed_ms = clock.uptime_ms()
+        self._woken_ms = -FLUSH_MS  # when the last reading was appended
+        self._unflushed_ms: int | None = None  # since when a reading is in memory only
         self._urgent = False
         self._failures = 0
         self._forged = 0
@@ -99,8 +100,14 @@ class Link:
         elif self._send_ms is None:
             self._send_ms = now_ms + self._upload_ms
             self._event.set()
-        if urgent or now_ms - self._flushed_ms >= FLUSH_MS:
-            self._flush(now_ms)  # also when there is no connection
+        alone = now_ms - self._woken_ms >= FLUSH_MS
+        self._woken_ms = now_ms
+        if self._unflushed_ms is None:
+            self._unflushed_ms = now_ms
+        if urgent or alone or now_ms - self._unflushed_ms >= FLUSH_MS:
+            self._flush()  # also when there is no connection
+        elif self._unflushed_ms == now_ms:
+            self._event.set()  # whoever waits must not wait too long
 
     async def run(self) -> None:
         """Connect, converse, and connect again, for ever."""
@@ -159,10 +166,15 @@ class Link:
         await self._wait(min(waits))
 
     async def _wait(self, ms: int) -> None:
+        """Until something happens, at most so long; flushes what has been in memory for long enough."""
+        if self._unflushed_ms is not None:
+            ms = min(ms, self._unflushed_ms + FLUSH_MS - self._clock.uptime_ms())
         try:
             await asyncio.wait_for(self._event.wait(), max(ms, 1) / 1000)
         except asyncio.TimeoutError:
             pass
+        if self._unflushed_ms is not None and self._clock.uptime_ms() - self._unflushed_ms >= FLUSH_MS:
+            self._flush()
 
     async def _pause(self) -> None:
         """Back off, doubling, by a random half: many tags that lost one broker must not come back at once."""
@@ -209,16 +221,17 @@ class Link:
         self.wake(True)
 
     def _release(self) -> None:
-        self._flush(self._clock.uptime_ms())
+        self._flush()
         self._send_ms = None
         self._conversation.release()
 
-    def _flush(self, now_ms: int) -> None:
-        self._flushed_ms = now_ms
+    def _flush(self) -> None:
+        self._unflushed_ms = None
         try:
             self._journal.flush()
         except OSError:
             self._counters.count("flash_errors")
+            self._unflushed_ms = self._clock.uptime_ms()
 
     def _stay_awake(self, on: bool) -> None:
         if on != self._awake:
