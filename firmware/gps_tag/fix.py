@@ -6,15 +6,7 @@ last counts: always a position that the receiver really gave, and from the same 
 """
 
 from nmea_fields import MalformedError, calendar_date, coordinate, decimal, root, short_date
-
-# Bits of a position's flags, docs/protocol.md
-THREE_D = 1 << 2
-NOT_SATELLITE = 1 << 3
-NO_CHECKSUM = 1 << 4
-PRECISION_GST = 1 << 5
-
-UNKNOWN_U8 = 255
-UNKNOWN_U16 = 65535
+from records import NO_CHECKSUM, NOT_SATELLITE, PRECISION_GST, THREE_D, UNKNOWN_U8, UNKNOWN_U16
 
 # 10 m (90 %, NIJ 1004.00; see docs/protocol.md) per unit of HDOP is one decimetre per hundredth.
 # Receivers write 99.9 and the like for an HDOP that they do not know.
@@ -33,8 +25,9 @@ class Fix:
     """A valid position of one epoch.
 
     `lat_e7`, `lon_e7`: 1e-7 degree. `precision_dm`: 95 % radius in decimetres, 65535 unknown. `speed` km/h, `course`
-    units of 1.5 degrees, `satellites`, `hdop` tenths: 255 unknown. `flags`: the bits above. `date`: (year, month, day)
-    or None. `time_ds`: tenths of a second since midnight UTC (864,000 and more within a leap second) or None.
+    units of 1.5 degrees, `satellites`, `hdop` tenths: 255 unknown. `flags`: bits 2 to 5 of a position's. `date`:
+    (year, month, day) or None. `time_ds`: tenths of a second since midnight UTC (864,000 and more within a leap
+    second) or None.
     """
 
     def __init__(self, lat_e7: int, lon_e7: int) -> None:
@@ -82,7 +75,7 @@ class Epoch:
         self._dates_differ = False
 
     def add(self, kind: bytes, f: list[bytes], bare: bool) -> None:
-        """Take a timed sentence: its letters with the comma, its fields, whether it came bare. Raises MalformedError."""
+        """Take a timed sentence: letters with the comma, fields, whether it came bare. Raises MalformedError."""
         if bare:
             self._flags |= NO_CHECKSUM
         if kind == b"RMC,":

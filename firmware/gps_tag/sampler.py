@@ -93,7 +93,6 @@ class Sampler:
         interval = t_ds // self._sample_ds
         if interval == self._interval and not self._every_fix:
             return
-        self._interval = interval
         body = records.position(
             fix.lat_e7,
             fix.lon_e7,
@@ -104,7 +103,8 @@ class Sampler:
             fix.hdop,
             fix.flags | flags,
         )
-        self._append(records.POSITION, t_ds, body)
+        if self._append(records.POSITION, t_ds, body):
+            self._interval = interval
 
     def _stamp(self, fix: "Fix") -> tuple[int, int]:
         """The instant of a fix and the flags that say how it is known; sets the clock."""
@@ -125,11 +125,12 @@ class Sampler:
         self._clock.gnss(t_ds)
         return t_ds, records.GNSS
 
-    def _append(self, kind: int, t_ds: int, body: bytes) -> None:
+    def _append(self, kind: int, t_ds: int, body: bytes) -> bool:
         try:
             self._journal.append(kind, t_ds, body)
         except OSError:
-            count("flash_errors")  # the next reading tries again; this one is told by nothing but the counter
-            return
+            count("flash_errors")  # the next fix tries again
+            return False
         count("readings_made")
         self._link.wake(False)
+        return True

@@ -22,7 +22,7 @@ sirfstarv-nmea skytraq-fix st-teseo-liv3f telit-pls83-w ublox-lea-5h ublox-neo-m
 """.split()  # noqa: SIM905  a list of names reads better as text
 READ_ALL = """
 import json, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1] + "/gps_tag", sys.argv[1] + "/lib"]
 from nmea import Receiver
 NAMES = "lat_e7 lon_e7 precision_dm speed course satellites hdop flags date time_ds".split()
 for log in sys.argv[3:]:
@@ -126,7 +126,7 @@ def test_the_microcontrollers_python_reads_every_log_to_the_same_fixes(data: Pat
     script.write_text(READ_ALL)
     micropython = Path(sys.executable).parent / "micropython"
     done = subprocess.run(
-        [micropython, "-X", "heapsize=64wk", script, ROOT / "firmware" / "gps_tag", tmp_path, *LOGS],
+        [micropython, "-X", "heapsize=64wk", script, ROOT / "firmware", tmp_path, *LOGS],
         capture_output=True,
         text=True,
         check=True,

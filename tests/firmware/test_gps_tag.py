@@ -1,0 +1,281 @@
+"""Which fixes become positions, what time they bear, and what the tag tells of itself."""
+
+from __future__ import annotations
+
+import struct
+from datetime import UTC, datetime
+
+import counters
+import pytest
+import records
+from clock import Clock
+from equipment import LOOK_MS, STATUS_MS, Equipment
+from fix import Fix
+from hypothesis import given
+from hypothesis import strategies as st
+from sampler import Sampler
+
+from sim.sentences import fix as sentences_of_a_fix
+
+DAY_DS = 864_000
+Reading = tuple[int, int, bytes, bool]
+
+
+class Board:
+    """Ticks, RTC and equipment to set by hand."""
+
+    def __init__(self) -> None:
+        self.ms = 0
+        self.closed = True
+        self.fed = 0
+        self.kept: tuple[int, ...] | None = None
+
+    def ticks_ms(self) -> int:
+        return self.ms % (1 << 30)
+
+    def rtc(self) -> tuple[int, ...] | None:
+        return self.kept
+
+    def set_rtc(self, when: tuple[int, ...]) -> None:
+        self.kept = when
+
+    def strap_closed(self) -> bool:
+        return self.closed
+
+    def battery_mv(self) -> int:
+        return 3700
+
+    def reset_cause(self) -> int:
+        return 3
+
+    def feed_watchdog(self) -> None:
+        self.fed += 1
+
+
+class Ledger:
+    """Stands for journal and link: what was appended, and whether the link was woken."""
+
+    def __init__(self) -> None:
+        self.made: list[Reading] = []
+        self.woken: list[bool] = []
+        self.boots = 7
+        self.full = False
+
+    def append(self, kind: int, t_ds: int, body: bytes, urgent: bool = False) -> int:
+        if self.full:
+            raise OSError(28)
+        self.made.append((kind, t_ds, body, urgent))
+        return len(self.made)
+
+    def wake(self, urgent: bool) -> None:
+        self.woken.append(urgent)
+
+    def of_kind(self, kind: int) -> list[tuple[int, bytes]]:
+        return [(t_ds, body) for made, t_ds, body, _ in self.made if made == kind]
+
+    def positions(self) -> list[tuple[int, int]]:
+        """Instant and flags of each position."""
+        return [(t_ds, body[-1]) for t_ds, body in self.of_kind(records.POSITION)]
+
+
+class Bench:
+    """A sampler on a board whose time goes on second by second."""
+
+    def __init__(self, sample_s: int = 60, every_fix: bool = False) -> None:
+        self.board = Board()
+        self.ledger = Ledger()
+        self.clock = Clock(self.board)
+        self.sampler = Sampler(self.ledger, self.clock, self.ledger, sample_s, every_fix)
+
+    def take(
+        self, date: tuple[int, int, int] | None, time_ds: int | None, after_s: int = 1, flags: int = 0
+    ) -> None:
+        """A fix that comes ``after_s`` seconds after the last."""
+        self.board.ms += after_s * 1000
+        fix = Fix(521000000, 49000000)
+        fix.date, fix.time_ds, fix.flags = date, time_ds, flags
+        self.sampler.take(fix)
+
+
+def ds(*when: int) -> int:
+    """Tenths of a second from 1970 to a civil time."""
+    return int(datetime(*when, tzinfo=UTC).timestamp()) * 10  # type: ignore[arg-type, misc]
+
+
+TODAY = (2026, 1, 15)
+NOON = 12 * 36000
+
+
+def test_one_position_is_made_for_each_interval_from_its_first_fix() -> None:
+    bench = Bench()
+    for second in range(0, 200):
+        bench.take(TODAY, NOON + 300 + second * 10)
+    assert [t_ds for t_ds, _ in bench.ledger.positions()] == [
+        ds(2026, 1, 15, 12) + offset for offset in (300, 600, 1200, 1800)
+    ]
+    assert bench.ledger.woken == [False] * 5  # and the time quality record
+
+
+def test_a_fix_that_is_due_and_does_not_come_is_replaced_by_the_next_that_does() -> None:
+    bench = Bench()
+    for second in (0, 1, 95, 96, 119, 120):
+        bench.take(TODAY, NOON + second * 10)
+    assert [t_ds - ds(2026, 1, 15, 12) for t_ds, _ in bench.ledger.positions()] == [0, 950, 1200]
+
+
+def test_with_every_fix_none_is_left_out() -> None:
+    bench = Bench(every_fix=True)
+    for second in range(50):
+        bench.take(TODAY, NOON + second * 2)
+    assert [t_ds - ds(2026, 1, 15, 12) for t_ds, _ in bench.ledger.positions()] == list(range(0, 100, 2))
+
+
+def test_a_full_date_sets_the_clock_and_the_setting_is_told_once() -> None:
+    bench = Bench()
+    bench.take(TODAY, NOON, after_s=5)
+    bench.take(TODAY, NOON + 10)
+    assert bench.clock.now() == (ds(2026, 1, 15, 12) + 10, records.KEPT)
+    ((t_ds, body),) = bench.ledger.of_kind(records.TIME)
+    uptime_s, step_s, source, flags = struct.unpack("<IiBB", body)
+    assert (t_ds, uptime_s, source, flags) == (ds(2026, 1, 15, 12), 5, records.SOURCE_GNSS, records.KEPT)
+    assert step_s == ds(2026, 1, 15, 12) // 10 - 5
+    assert [flags & records.QUALITY_MASK for _, flags in bench.ledger.positions()] == [records.GNSS]
+
+
+def test_a_clock_that_is_stepped_by_more_than_two_seconds_says_so() -> None:
+    bench = Bench()
+    bench.take(TODAY, NOON)
+    bench.take(TODAY, NOON + 10 + 15)
+    assert len(bench.ledger.of_kind(records.TIME)) == 1
+    bench.take(TODAY, NOON + 10 + 15 + 10 + 25)
+    (_, body) = bench.ledger.of_kind(records.TIME)[1]
+    assert struct.unpack("<IiBB", body)[1] == 2
+
+
+def test_a_fix_without_date_bears_the_time_since_boot_until_a_date_is_known() -> None:
+    bench = Bench(every_fix=True)
+    bench.take(None, NOON, after_s=3)
+    bench.take(None, None, after_s=4)
+    bench.take(TODAY, NOON + 100, after_s=3)
+    bench.take(None, NOON + 110)
+    bench.take(None, None)
+    noon = ds(2026, 1, 15, 12)
+    assert bench.ledger.positions() == [
+        (30, records.UNSET),
+        (70, records.UNSET),
+        (noon + 100, records.GNSS),
+        (noon + 110, records.TIME_OF_DAY),
+        (noon + 120, records.KEPT),
+    ]
+
+
+@given(st.integers(0, DAY_DS - 1), st.integers(-DAY_DS // 2 + 10, DAY_DS // 2 - 10))
+def test_a_time_of_day_takes_the_date_that_lies_nearest_to_the_clock(now_ds: int, error_ds: int) -> None:
+    bench = Bench(every_fix=True)
+    bench.take((2026, 1, 15), now_ds)
+    truth = ds(2026, 1, 15) + now_ds + error_ds
+    bench.take(None, truth % DAY_DS, after_s=0)
+    assert bench.ledger.positions()[-1] == (truth, records.TIME_OF_DAY)
+
+
+@pytest.mark.parametrize("date", [(1999, 8, 22), (2006, 5, 31), (2026, 1, 13), (2026, 1, 17), (2045, 8, 31)])
+def test_a_date_that_contradicts_the_clock_is_not_believed_and_marked(date: tuple[int, int, int]) -> None:
+    bench = Bench(every_fix=True)
+    bench.take(TODAY, NOON)
+    bench.take(date, NOON + 20, after_s=2)
+    assert bench.ledger.positions()[1] == (
+        ds(2026, 1, 15, 12) + 20,
+        records.TIME_OF_DAY | records.DATE_SUSPECT,
+    )
+    bench.take(TODAY, NOON + 30)
+    assert bench.ledger.positions()[2] == (ds(2026, 1, 15, 12) + 30, records.GNSS)
+
+
+def test_midnight_is_no_contradiction() -> None:
+    bench = Bench(every_fix=True)
+    bench.take((2025, 12, 31), DAY_DS - 5)
+    bench.take((2026, 1, 1), 5)
+    assert bench.ledger.positions()[1] == (ds(2026, 1, 1) + 5, records.GNSS)
+
+
+def test_a_leap_second_is_the_first_of_the_next_day() -> None:
+    bench = Bench(every_fix=True)
+    bench.take((2016, 12, 31), DAY_DS + 3)
+    assert bench.ledger.positions() == [(ds(2017, 1, 1) + 3, records.GNSS)]
+
+
+def test_a_fixs_flags_are_kept_beside_the_quality_of_its_time() -> None:
+    bench = Bench()
+    bench.take(TODAY, NOON, flags=records.THREE_D | records.NOT_SATELLITE)
+    assert bench.ledger.positions()[0][1] == records.THREE_D | records.NOT_SATELLITE | records.GNSS
+
+
+def test_a_position_that_flash_refused_is_made_of_the_next_fix() -> None:
+    counters.COUNTERS.clear()
+    bench = Bench()
+    bench.ledger.full = True
+    bench.take(TODAY, NOON)
+    bench.ledger.full = False
+    bench.take(TODAY, NOON + 10)
+    assert counters.COUNTERS["flash_errors"] == 2  # the position and the time quality record
+    assert [t_ds for t_ds, _ in bench.ledger.positions()] == [ds(2026, 1, 15, 12) + 10]
+
+
+def test_sentences_are_counted() -> None:
+    counters.COUNTERS.clear()
+    bench = Bench()
+    bench.sampler.feed(sentences_of_a_fix(1_767_225_600_000, 52.1, 4.9) + b"$GPGGA,torn*00\r\n")
+    bench.sampler.idle()
+    assert (counters.COUNTERS["sentences_accepted"], counters.COUNTERS["sentences_rejected"]) == (2, 1)
+    assert (counters.COUNTERS["fixes"], counters.COUNTERS["readings_made"]) == (1, 2)
+
+
+def equipment(board: Board, ledger: Ledger) -> Equipment:
+    return Equipment(ledger, Clock(board), ledger, board)
+
+
+def test_the_boot_record_tells_why_and_how_often_the_tag_has_started() -> None:
+    ledger = Ledger()
+    equipment(Board(), ledger).started()
+    ((_, body),) = ledger.of_kind(records.BOOT)
+    assert struct.unpack("<BHHB", body) == (3, 1, 7, records.UNSET)
+
+
+def test_a_strap_that_opens_and_closes_is_told_twice_each_time_at_once() -> None:
+    board, ledger = Board(), Ledger()
+    watch = equipment(board, ledger)
+    for second, closed in enumerate((True, False, False, True, True)):
+        board.ms, board.closed = second * LOOK_MS, closed
+        watch.look()
+    told = [struct.unpack("<BHB", body)[:2] for _, body in ledger.of_kind(records.TAMPER)]
+    assert told == [(records.TAMPER_STRAP, 1), (records.TAMPER_STRAP, 0)]
+    assert [urgent for kind, _, _, urgent in ledger.made if kind == records.TAMPER] == [True, True]
+    assert board.fed == 5
+
+
+def test_a_strap_cut_while_the_tag_was_off_is_told_at_its_first_look() -> None:
+    board, ledger = Board(), Ledger()
+    board.closed = False
+    equipment(board, ledger).look()
+    assert len(ledger.of_kind(records.TAMPER)) == 1
+
+
+def test_a_strap_cut_that_flash_refused_is_told_at_the_next_look() -> None:
+    board, ledger = Board(), Ledger()
+    board.closed, ledger.full = False, True
+    watch = equipment(board, ledger)
+    watch.look()
+    ledger.full = False
+    watch.look()
+    assert len(ledger.of_kind(records.TAMPER)) == 1
+
+
+def test_the_battery_is_told_every_quarter_of_an_hour() -> None:
+    counters.COUNTERS.clear()
+    counters.count("sentences_rejected", 5)
+    board, ledger = Board(), Ledger()
+    watch = equipment(board, ledger)
+    for board.ms in range(0, 4 * STATUS_MS, LOOK_MS):
+        watch.look()
+    told = [struct.unpack("<HbBHB", body) for _, body in ledger.of_kind(records.STATUS)]
+    assert told == [(3700, -128, 255, 5, records.UNSET)] * 4
