@@ -1,0 +1,72 @@
+"""A broker that is not ours: Debian's Mosquitto, with the gateway's certificates, does as well as the embedded one."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.authority import Authority
+from sim.recordings import load
+from sim.replay import replay
+from sim.rig import Rig
+from tests.system.test_a_real_day import DAY, ZONE
+
+NAMES = ("localhost", "127.0.0.1")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """Mosquitto with mutual TLS on a data folder's own authority: the folder, and its port."""
+    program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+    assert Path(program).exists(), (
+        "mosquitto is missing: apt-get install -y --no-install-recommends mosquitto"
+    )
+    data_dir, port = tmp_path / "gateway", free_port()
+    authority = Authority.open(data_dir / "authority", NAMES)
+    certificate, key = authority.paths("server")
+    configuration = tmp_path / "mosquitto.conf"
+    configuration.write_text(
+        f"user root\nlistener {port} 127.0.0.1\npersistence false\nallow_anonymous true\n"
+        f"cafile {authority.ca_pem}\ncertfile {certificate}\nkeyfile {key}\nrequire_certificate true\n"
+    )
+    with (tmp_path / "mosquitto.log").open("wb") as log:
+        process = subprocess.Popen([program, "-c", str(configuration)], stdout=log, stderr=log)
+        try:
+            for _ in range(250):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.02)
+            yield data_dir, port
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+
+
+def test_a_real_day_through_mosquitto_gives_the_same_alerts_as_through_the_embedded_broker(
+    data: Path, tmp_path: Path, mosquitto: tuple[Path, int]
+) -> None:
+    recording = load(data / "trails" / DAY, 0)
+    data_dir, port = mosquitto
+    with Rig(data_dir, broker=f"mqtts://localhost:{port}") as rig:
+        assert rig.gateway.run().get("broker_pid") is None
+        (outside,) = replay(rig, [recording], zone=ZONE)
+    with Rig(tmp_path / "embedded") as rig:
+        (embedded,) = replay(rig, [recording], zone=ZONE)
+    assert [alert["sentence"] for alert in outside.alerts] == [alert["sentence"] for alert in embedded.alerts]
+    assert [alert["id"] for alert in outside.alerts] == [alert["id"] for alert in embedded.alerts]
+    assert len(outside.alerts) >= 5
+    assert outside.positions.t_ms.tolist() == embedded.positions.t_ms.tolist()
