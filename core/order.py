@@ -147,7 +147,11 @@ class _Reader:
         value = parent.get(key)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
             return value
-        self.refuse(_join(path, key), _fact(value, "a whole number from 1"), "Give 1, 2, 3 …")
+        self.refuse(
+            _join(path, key),
+            _fact(value, "a whole number from 1"),
+            "Give 1 for the first version, then 2, 3 and so on.",
+        )
         return 1
 
     def items(self, parent: Mapping[str, Any], key: str, path: str) -> list[Any]:
@@ -173,11 +177,13 @@ class _Reader:
 def order_from_json(document: Mapping[str, object]) -> Order:
     """Read one version of an order. Raises `OrderError` with every problem found."""
     read = _Reader()
+    if read.mapping(document, "order") is None:
+        raise OrderError(read.problems)
     read.keys(document, "", "order_id", "version", "regime", "wearer", "effective", "conditions")
     order_id = read.text(document, "order_id", "")
     version = read.whole(document, "version", "")
     regime = document.get("regime")
-    if regime not in set(Regime):
+    if not isinstance(regime, str) or regime not in set(Regime):
         read.refuse("regime", _fact(regime, "a regime"), f"Give one of: {', '.join(Regime)}.")
     wearer = read.mapping(document.get("wearer"), "wearer")
     who = None
