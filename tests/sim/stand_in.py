@@ -7,7 +7,9 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from socket import IPPROTO_TCP, TCP_NODELAY
 from types import TracebackType
+from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -78,6 +80,7 @@ class StandIn:
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="stand-in")
         client.tls_set_context(tls)
         client.on_message = self._take
+        client.on_socket_open = self._at_once
         subscribed = threading.Event()
         client.on_subscribe = lambda *_: subscribed.set()
         client.connect(self.address.host, self.address.port)
@@ -96,6 +99,10 @@ class StandIn:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def _at_once(self, client: mqtt.Client, _: object, opened: Any) -> None:
+        # an acknowledgement and a commit are two small writes: by Nagle's rule the second would wait 40 ms
+        opened.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
 
     def _take(self, client: mqtt.Client, _: object, message: mqtt.MQTTMessage) -> None:
         device = topics.speaker(message.topic)
