@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.web.book import AlertRecord, Revision
-from gateway.web.words import STATES, clock_time, day, plain
+from gateway.web.words import STATES, clock_time, day, figure_value, figure_words, plain
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,16 @@ def _differences(before: AlertRecord, now: AlertRecord) -> list[str]:
         told.append(f"Judged by order version {now.order_version}, before by {before.order_version}")
     if before.rule_set != now.rule_set:
         told.append(f"Judged by rule set {now.rule_set}, before by {before.rule_set}")
-    if before.readings != now.readings:
+    told += [
+        f"{figure_words(name)}: {figure_value(value)}, before {figure_value(before.figures.get(name))}"
+        for name, value in now.figures.items()
+        if value != before.figures.get(name)
+    ]
+    if len(before.readings) != len(now.readings):
         told.append(f"Rests on {_count(now)}, before on {_count(before)}")
     if before.sentence != now.sentence and not told:
         told.append("Described anew")
-    return told or ["Figures changed"]
+    return told or ["Rests on other readings"]
 
 
 def _end(before: datetime | None, now: datetime | None) -> str:
