@@ -85,10 +85,18 @@ def activate(store: Store, device: str, order_id: str, fitted: datetime | int | 
 
 
 def deactivate(store: Store, activation_id: str, removed: datetime | int | None = None) -> None:
-    """The device was taken off. Raises OrderRefused where the activation is unknown or has ended."""
+    """The device was taken off. Raises OrderRefused where the activation is unknown, has ended, or had not begun."""
+    removed_ms = _instant_ms(removed)
     with store.write() as connection:
-        if not orders.end_activation(connection, activation_id, _instant_ms(removed)):
+        worn = orders.one_activation(connection, activation_id)
+        if worn is None or worn.removed_ms is not None:
             raise OrderRefused(f"activation {activation_id} is not known, or has ended before")
+        if removed_ms < worn.fitted_ms:
+            raise OrderRefused(
+                f"{utc_text(removed_ms)} lies before it was fitted ({utc_text(worn.fitted_ms)}): "
+                "give a later instant"
+            )
+        orders.end_activation(connection, activation_id, removed_ms)
 
 
 class Orders:

@@ -30,7 +30,7 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """The settings of one gateway. Make it by ``Settings.load``, which reads the data folder's file too."""
 
-    model_config = SettingsConfigDict(env_prefix="TAGWATCH_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TAGWATCH_", extra="forbid", frozen=True)
 
     data_dir: Path = Field(Path("tagwatch-data"), description="The one folder that holds everything.")
     broker: str = Field(
@@ -129,14 +129,12 @@ class Settings(BaseSettings):
         given = {name: value for name, value in overrides.items() if value is not None}
         if data_dir is not None:
             given["data_dir"] = Path(data_dir)
-        unknown = sorted(set(given) - set(cls.model_fields))
-        if unknown:
-            raise SettingsError(f"no setting is called {', '.join(unknown)}")
         try:
             return cls(**given)
         except ValidationError as error:
             problems = "; ".join(
-                f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+                f"{'.'.join(map(str, problem['loc']))}: "
+                + ("no setting is called so" if problem["type"] == "extra_forbidden" else problem["msg"])
                 for problem in error.errors()
             )
             raise SettingsError(f"settings can not be used: {problems}") from None

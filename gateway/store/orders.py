@@ -74,16 +74,18 @@ def add_activation(connection: Connection, entry: ActivationRow) -> None:
     state.note_change(connection)
 
 
-def end_activation(connection: Connection, activation_id: str, removed_ms: int) -> bool:
-    """The device was taken off; False where the activation is not known or has ended."""
-    changed = connection.execute(
-        update(activation)
-        .where(activation.c.id == activation_id, activation.c.removed_ms.is_(None))
-        .values(removed_ms=removed_ms)
+def end_activation(connection: Connection, activation_id: str, removed_ms: int) -> None:
+    """The device was taken off."""
+    connection.execute(
+        update(activation).where(activation.c.id == activation_id).values(removed_ms=removed_ms)
     )
-    if changed.rowcount:
-        state.note_change(connection)
-    return bool(changed.rowcount)
+    state.note_change(connection)
+
+
+def one_activation(connection: Connection, activation_id: str) -> ActivationRow | None:
+    """The activation of that id, or None."""
+    row = connection.execute(select(activation).where(activation.c.id == activation_id)).one_or_none()
+    return None if row is None else ActivationRow(*row)
 
 
 def activations(connection: Connection, device: str | None = None) -> list[ActivationRow]:

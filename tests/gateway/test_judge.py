@@ -20,6 +20,7 @@ from gateway.store import Store, alerts, devices
 from tests.gateway.stand_in import EPOCH, START_S, positions
 
 DEVICE = "tag0001"
+IN_ZONE = "in_exclusion_zone"
 KEY = bytes(32)
 INSIDE = {"lat": 51.5, "lon": -0.1}
 OUTSIDE = {"lat": 51.6, "lon": -0.1}
@@ -84,7 +85,7 @@ def test_an_incursion_becomes_an_alert_with_number_wearer_and_reasons(desk: Desk
     assert judge.judge((START_S + 300) * 1000) == 1
     (alert,) = desk.alerts()
     assert (alert["number"], alert["revision"], alert["device"]) == (1, 1, DEVICE)
-    assert (alert["activation"], alert["condition"]) == (activation, "zone-1")
+    assert (alert["activation"], alert["condition"], alert["rule"]) == (activation, "zone-1", IN_ZONE)
     assert alert["wearer"] == {"id": "w-1", "name": "Alex Example"}
     assert alert["readings"][0] == [EPOCH, 1]
 
@@ -138,7 +139,7 @@ def test_positions_before_fitting_and_after_removal_are_not_the_wearers(desk: De
     judge = fresh_judge(desk)
     judge.add(desk.commit(positions(1, 5, **INSIDE), positions(6, 5, **OUTSIDE), positions(11, 5, **INSIDE)))
     judge.judge(LATER_MS)
-    assert [alert for alert in desk.alerts() if alert["rule"] == "exclusion_zone"] == []
+    assert [alert for alert in desk.alerts() if alert["rule"] == IN_ZONE] == []
 
 
 def test_a_changed_order_is_taken_over_while_running(desk: Desk) -> None:
@@ -152,7 +153,7 @@ def test_a_changed_order_is_taken_over_while_running(desk: Desk) -> None:
     add_order(desk.store, order(2, conditions=moved))
     judge.refresh()
     judge.judge(LATER_MS)
-    assert {alert["state"] for alert in desk.alerts() if alert["rule"] == "exclusion_zone"} <= {"withdrawn"}
+    assert {alert["state"] for alert in desk.alerts() if alert["rule"] == IN_ZONE} <= {"withdrawn"}
 
 
 def test_an_alert_that_could_not_be_written_is_written_when_it_can(desk: Desk, tmp_path: Path) -> None:

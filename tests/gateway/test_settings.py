@@ -1,0 +1,82 @@
+"""Settings: one typed class, file then environment then argument, errors that name the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import Settings, SettingsError
+
+
+def test_an_argument_overrides_the_environment_which_overrides_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tagwatch.toml").write_text("mqtt_port = 1001\nweb_port = 1002\ngroup_size = 7\n")
+    monkeypatch.setenv("TAGWATCH_WEB_PORT", "2002")
+    monkeypatch.setenv("TAGWATCH_GROUP_SIZE", "8")
+    read = Settings.load(tmp_path, group_size=9)
+    assert (read.mqtt_port, read.web_port, read.group_size) == (1001, 2002, 9)
+
+
+def test_the_folder_itself_can_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tagwatch.toml").write_text("mqtt_port = 1001\n")
+    monkeypatch.setenv("TAGWATCH_DATA_DIR", str(tmp_path))
+    assert Settings.load().mqtt_port == 1001
+
+
+def test_a_child_process_gets_exactly_the_same_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = Settings.load(
+        tmp_path, web=False, server_names=("gateway.example", "10.0.0.1"), group_ms=3, clock="stepped"
+    )
+    for name, value in given.environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings.load() == given
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("mqtt_port", 70_000),
+        ("broker", "amqp://somewhere"),
+        ("broker", "mqtt://"),
+        ("clock", "sundial"),
+        ("server_names", ()),
+        ("queue_size", 1),
+    ],
+)
+def test_a_setting_that_can_not_be_used_is_named(tmp_path: Path, setting: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=setting):
+        Settings.load(tmp_path, **{setting: value})
+
+
+def test_a_setting_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="mqtt_prot: no setting is called so"):
+        Settings.load(tmp_path, mqtt_prot=1)
+
+
+def test_a_misspelt_key_in_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tagwatch.toml").write_text("mqtt_prot = 1\n")
+    with pytest.raises(SettingsError, match="mqtt_prot"):
+        Settings.load(tmp_path)
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tagwatch.toml").write_text("mqtt_port: 5\n")
+    with pytest.raises(SettingsError, match=r"tagwatch\.toml"):
+        Settings.load(tmp_path)
+
+
+def test_everything_listens_on_this_machine_only_until_told_otherwise(tmp_path: Path) -> None:
+    read = Settings.load(tmp_path)
+    assert (read.mqtt_host, read.web_host) == ("127.0.0.1", "127.0.0.1")
+
+
+def test_a_simulation_waits_for_nobody_and_a_gateway_spares_its_disk(tmp_path: Path) -> None:
+    assert Settings.load(tmp_path, clock="stepped").group_s == 0
+    assert Settings.load(tmp_path).group_s == 0.02
+    assert Settings.load(tmp_path, clock="stepped", group_ms=5).group_s == 0.005
