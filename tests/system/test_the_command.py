@@ -1,0 +1,108 @@
+"""The command as an operator types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.test_replay import TAGWATCH, run
+
+ORDER = {
+    "order_id": "LDS-2026-0001",
+    "version": 1,
+    "regime": "community_order",
+    "wearer": {"id": "W-0001", "name": "Alex Example"},
+    "effective": "2026-11-01T00:00:00Z",
+    "conditions": [
+        {
+            "id": "curfew",
+            "type": "curfew",
+            "address": {"name": "primary", "latitude": 52.9668, "longitude": -1.1787, "radius_m": 30},
+            "timetable": [{"days": ["Mo"], "start": "19:00", "end": "07:00"}],
+        }
+    ],
+}
+
+
+def test_the_demonstration_ends_by_itself_with_one_object_in_which_nothing_is_missing() -> None:
+    done = run("demo", "--for", 30, "--speed", 120, "--json")
+    summary: dict[str, Any] = json.loads(done.stdout)
+    assert set(summary) == {"tags", "sent", "committed", "duplicates", "quarantined", "alerts"}
+    assert summary["tags"] == 5
+    assert summary["sent"] == summary["committed"] > 200
+    assert summary["quarantined"] == 0
+    rules = {alert["rule"] for alert in summary["alerts"]}
+    assert rules == {"in_exclusion_zone", "absent_during_curfew", "whereabouts_unknown"}
+    told = {alert["wearer"]["name"] for alert in summary["alerts"]}
+    assert told == {"Anna Field", "Bill Marsh", "Esme Heath"}
+    assert "http://127.0.0.1:" in done.stderr
+
+
+def test_a_device_and_an_order_are_added_once_and_refused_with_the_reason_after(tmp_path: Path) -> None:
+    folder = ("--data-dir", tmp_path / "gateway")
+    order = tmp_path / "order.json"
+    order.write_text(json.dumps(ORDER))
+    run("device", "add", "gps00001", *folder)
+    assert "was added before" in run("device", "add", "gps00001", *folder, code=1).stderr
+    assert "4 to 16 small letters" in run("device", "add", "GPS 1", *folder, code=1).stderr
+    (listed,) = json.loads(run("device", "list", "--json", *folder).stdout)
+    assert listed["device"] == "gps00001"
+    assert listed["revoked"] is None
+    fitted = ("--device", "gps00001", "--fitted", "2026-11-02T12:00:00Z")
+    assert "gps00001-1" in run("order", "add", order, *fitted, *folder).stdout
+    assert "worn" in run("order", "add", order, *fitted, *folder, code=1).stderr
+    assert json.loads(run("alerts", "--json", *folder).stdout) == []
+
+
+def test_secrets_of_a_device_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    run("device", "add", "gps00001", "--data-dir", tmp_path)
+    secret = [*(tmp_path / "devices").rglob("*.*"), *(tmp_path / "authority").rglob("*key*")]
+    assert len(secret) >= 5
+    assert all(path.stat().st_mode & 0o077 == 0 for path in secret if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"conditions": "none"}, "conditions"),
+        ({"effective": "tomorrow"}, "effective"),
+        ({"version": 0}, "version"),
+    ],
+)
+def test_an_order_that_can_not_be_used_is_refused_by_the_name_of_what_is_wrong(
+    tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    order = tmp_path / "order.json"
+    order.write_text(json.dumps(ORDER | change))
+    done = run("order", "add", order, "--data-dir", tmp_path / "gateway", code=1)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_condition_that_can_not_be_checked_yet_is_named_not_monitored(tmp_path: Path) -> None:
+    order = tmp_path / "order.json"
+    odd = {"id": "tea", "type": "tea_at_five"}
+    order.write_text(json.dumps(ORDER | {"conditions": [*ORDER["conditions"], odd]}))  # type: ignore[misc]
+    done = run("order", "add", order, "--data-dir", tmp_path / "gateway")
+    assert "NOT MONITORED" in done.stdout
+    assert "tea" in done.stdout
+
+
+def test_serve_says_where_it_is_and_ends_cleanly(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [TAGWATCH, "serve", "--data-dir", str(tmp_path), "--mqtt-port", "0", "--web-port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    told = process.stdout.readline()
+    assert "http://127.0.0.1:" in told
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
