@@ -54,7 +54,7 @@ _CLEAR_CAP_M = 50_000.0
 """A clearance is not trusted further: over 50 km metres per degree change by 2 % at 70°, a tenth is allowed for."""
 _CLEAR_LATITUDE = 75.0
 _DEGREE_M = 111_700.0
-"""More than a degree measures anywhere on the ellipsoid, in any direction."""
+"""More than a degree of latitude measures anywhere on the ellipsoid."""
 
 
 @njit(cache=True)
@@ -148,8 +148,8 @@ def watch_zones(
             for q in range(stint["first"], stint["last"]):
                 k, visit, draft = zones[q], visits[slots[q]], drafts[slots[q]]
                 kx, ky = metres_at(table.scales[k], lat)
-                within = table.scales[k, 0, 0] <= lat <= table.scales[k, 0, 4]
-                widest_kx = max(widest_kx, kx if within else _DEGREE_M)
+                # right for every zone within a degree of latitude; those beyond are out of reach of any clearance
+                widest_kx = max(widest_kx, kx)
                 distance_m = box_distance(table, k, lon, lat, kx, ky)
                 if distance_m <= radius_m:
                     distance_m = signed_distance(table, k, lon, lat, kx, ky)

@@ -148,6 +148,20 @@ def test_two_positions_with_too_much_silence_between_do_not_confirm_each_other()
     assert len(judged(positions((minute(0), "zone"), (minute(15), "zone")))) == 1
 
 
+def test_a_certain_position_outside_between_two_inside_breaks_the_confirmation() -> None:
+    # the uncertain one at the same spot must not let the certain one pass unseen
+    rows = positions((minute(0), "zone"), (minute(1), "kerb", 60.0), (minute(2), "kerb"), (minute(3), "zone"))
+    assert judged(rows) == []
+    assert len(judged(rows.take(np.array([0, 1, 3])))) == 1
+
+
+def test_each_visit_rests_on_its_own_readings() -> None:
+    rows = positions(*stay("zone", 0, 5), *stay("street", 5, 10), *stay("zone", 10, 15))
+    first, second = judged(rows)
+    assert first.readings == ((77, 1), (77, 2), (77, 5), (77, 6))
+    assert second.readings == ((77, 11), (77, 12), (77, 15))
+
+
 def test_editing_a_zone_invents_no_transition() -> None:
     before = watched()
     rows = positions(*stay("street", 0, 5), *stay("zone", 5, 60))

@@ -25,6 +25,7 @@ PLACES = {
     "street": (0.0350, 51.5000),
     "zone": (0.0100, 51.5050),
     "edge": (0.020043, 51.5050),  # 3 m outside
+    "kerb": (0.0207, 51.5050),  # 49 m outside
     "far": (0.3, 51.7),
 }
 
@@ -124,7 +125,7 @@ STEPS_S = [0, 1, 5, 9, 10, 11, 60, 60, 60, 149, 150, 151, 899, 900, 901, 1049, 1
 CURFEW_S = 18 * 3600
 """When the evening curfew begins on the first day, seconds after its midnight in UTC."""
 stays = st.tuples(
-    st.sampled_from(["home", "home", "street", "street", "zone", "zone", "far", "door", "edge"]),
+    st.sampled_from(["home", "home", "street", "street", "zone", "zone", "far", "door", "edge", "kerb"]),
     st.integers(1, 6),
     st.sampled_from(STEPS_S),
     st.sampled_from([10.0, 10.0, 10.0, 10.0, 10.0, 2.0, 60.0, np.nan]),
