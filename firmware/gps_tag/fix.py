@@ -5,7 +5,7 @@ Where they disagree about the place (some receivers write some sentences with fe
 last counts: always a position that the receiver really gave, and from the same sentence in every epoch.
 """
 
-from nmea_fields import MalformedError, calendar_date, coordinate, decimal, root, short_date
+from nmea_fields import MalformedError, calendar_date, coordinate, decimal, decimals_of, root, short_date
 from records import NO_CHECKSUM, NOT_SATELLITE, PRECISION_GST, THREE_D, UNKNOWN_U8, UNKNOWN_U16
 
 # 10 m (90 %, NIJ 1004.00; see docs/protocol.md) per unit of HDOP is one decimetre per hundredth.
@@ -50,18 +50,22 @@ class Epoch:
     """
 
     def __init__(self) -> None:
+        self.seen: list[bytes] = []  # addresses of the timed sentences so far
         self.begin(None)
 
     def begin(self, ms: int | None) -> None:
         """Forget everything; the sentences of another instant follow."""
         self.ms = ms
-        self.seen: list[bytes] = []  # addresses of the timed sentences so far
+        self.seen.clear()
         self._no_fix = False
         self._flags = 0
-        self._place: tuple[bytes, ...] = ()
+        self._placed = False
+        self._lat = b""
+        self._lon = b""
+        self._north = b""
+        self._east = b""
         self._lat_e7 = 0
         self._lon_e7 = 0
-        self._decimals = 0
         self._hdop = 0  # hundredths, the largest told
         self._satellites = -1
         self._altitude = False
@@ -155,9 +159,9 @@ class Epoch:
     def take_gsa(self, body: bytes) -> None:
         """Take a GSA from its address on."""
         # One for each constellation, and the constellation that gives nothing may say so: the best of them counts.
-        mode = body.split(b",", 3)[2:3]
-        if mode and mode[0] in (b"1", b"2", b"3"):
-            self._gsa_mode = max(self._gsa_mode, int(mode[0]))
+        at = body.find(b",", 6)
+        if 0 < at < len(body) - 2 and body[at + 2] == 44 and 49 <= body[at + 1] <= 51:
+            self._gsa_mode = max(self._gsa_mode, body[at + 1] - 48)
             self._gsa = body
 
     # ----------------------------------------------------------------------------------------------- fields
@@ -171,17 +175,19 @@ class Epoch:
         return True
 
     def _at(self, lat: bytes, north_south: bytes, lon: bytes, east_west: bytes) -> None:
-        place = (lat, north_south, lon, east_west)
-        if place == self._place:
-            return
+        if lat == self._lat and lon == self._lon and north_south == self._north and east_west == self._east:
+            return  # as the sentence before it
         lat_e7 = coordinate(lat, north_south, b"N", b"S", 90)
         lon_e7 = coordinate(lon, east_west, b"E", b"W", 180)
         if lat_e7 == 0 == lon_e7:  # what receivers write before they know where they are
             self._no_fix = True
-        self._place = place
+        self._placed = True
+        self._lat = lat
+        self._lon = lon
+        self._north = north_south
+        self._east = east_west
         self._lat_e7 = lat_e7
         self._lon_e7 = lon_e7
-        self._decimals = min(len(lat.partition(b".")[2]), len(lon.partition(b".")[2]))
 
     def _quality(self, f: list[bytes]) -> None:
         """Fields 7 to 9 of GGA and GNS: satellites, HDOP, altitude."""
@@ -200,7 +206,7 @@ class Epoch:
 
     def fix(self) -> Fix | None:
         """The fix of all sentences taken, or None if any of them denies it."""
-        if not self._place or self._no_fix or self._gsa_mode == 1:
+        if not self._placed or self._no_fix or self._gsa_mode == 1:
             return None
         fix = Fix(self._lat_e7, self._lon_e7)
         fix.flags = self._flags
@@ -228,8 +234,9 @@ class Epoch:
             fix.flags |= PRECISION_GST
             precision_dm = self._gst_dm
         if precision_dm:
-            if self._decimals < COARSE_DECIMALS:
-                precision_dm += MINUTE_CELL_DM // 10**self._decimals
+            decimals = min(decimals_of(self._lat), decimals_of(self._lon))
+            if decimals < COARSE_DECIMALS:
+                precision_dm += MINUTE_CELL_DM // 10**decimals
             fix.precision_dm = min(precision_dm, UNKNOWN_U16)
 
     def _set_motion(self, fix: Fix) -> None:

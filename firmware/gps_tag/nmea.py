@@ -14,6 +14,7 @@ TRIAL = 8
 # which field is the time of day
 TIMED = {b"GGA,": 1, b"RMC,": 1, b"GLL,": 5, b"GNS,": 1, b"GST,": 1, b"ZDA,": 1}
 HEX = b"0123456789ABCDEF"
+DOLLAR = 0x24
 STRICT = -1
 
 
@@ -33,22 +34,20 @@ class Receiver:
     def feed(self, data: bytes) -> list[Fix]:
         """Take the next bytes, cut anywhere; return the fixes of the epochs that they complete."""
         fixes: list[Fix] = []
-        buffer = self._rest + data
-        if b"\r" in buffer:
-            buffer = buffer.replace(b"\r", b"\n")
-        lines = buffer.split(b"\n")
-        rest = lines.pop()
-        for line in lines:
-            if line:
-                self._line(line, True, fixes)
-        dollar = rest.rfind(b"$")
-        if dollar > 0:
-            self._line(rest[:dollar], False, fixes)
-        rest = rest[dollar:] if dollar >= 0 else b""
-        if len(rest) > LONGEST:
-            self._line(rest, False, fixes)
-            rest = b""
-        self._rest = rest
+        buffer = self._rest + data if self._rest else data
+        start = buffer.find(b"$")
+        while start >= 0:
+            end = first(buffer, start + 1)
+            if end < 0 and len(buffer) - start <= LONGEST:
+                break
+            if end < 0:  # too long already: what may still come of it does not count
+                self._sentence(buffer, start + 1, len(buffer), False, fixes)
+                start = -1
+            else:
+                ended = buffer[end] != DOLLAR
+                self._sentence(buffer, start + 1, end, ended, fixes)
+                start = buffer.find(b"$", end)
+        self._rest = buffer[start:] if start >= 0 else b""
         return fixes
 
     def flush(self) -> list[Fix]:
@@ -58,28 +57,21 @@ class Receiver:
         star = rest.find(b"*")
         if star >= 0 and len(rest) >= star + 3:
             self._rest = b""
-            self._line(rest, False, fixes)
+            self._sentence(rest, 1, len(rest), False, fixes)
         self._complete(fixes)
         return fixes
 
-    def _line(self, line: bytes, ended: bool, fixes: list[Fix]) -> None:
-        """Bytes without a line end among them; `ended` when one follows them."""
-        parts = line.split(b"$")
-        last = len(parts) - 1
-        for i in range(1, last + 1):
-            self._sentence(parts[i], ended and i == last, fixes)
-
-    def _sentence(self, text: bytes, ended: bool, fixes: list[Fix]) -> None:
-        """What stands between a `$` and the next one, or the line's end."""
-        star = text.find(b"*")
-        body = text if star < 0 else text[:star]
+    def _sentence(self, buffer: bytes, start: int, end: int, ended: bool, fixes: list[Fix]) -> None:
+        """What stands between a `$` and the next one or the line's end; `ended` if it is the line's end."""
+        star = buffer.find(b"*", start, end)
+        body = buffer[start : end if star < 0 else star]
         if len(body) > LONGEST:
             good = False
         elif star < 0:
             # without a line end it may have lost its last digits to the sentence that ran into it
             good = self._bare >= TRIAL and ended and printable(body)
         else:
-            good = checksum_holds(body, text[star + 1 : star + 3])
+            good = star + 2 < end and checksum_holds(body, buffer[star + 1], buffer[star + 2])
         if star < 0:
             if 0 <= self._bare < TRIAL:
                 self._bare += 1
@@ -98,8 +90,8 @@ class Receiver:
     def _take(self, body: bytes, bare: bool, fixes: list[Fix]) -> None:
         """A sentence as it was sent, from its address on."""
         kind = body[2:6]
-        if body[:1] == b"P" and body[1:2] != b"Q":
-            return  # proprietary, save for Quectel's PQ, which is a talker
+        if not body or (body[0] == 0x50 and body[1:2] != b"Q"):
+            return  # proprietary (P…), save for Quectel's PQ, which is a talker
         if kind in TIMED:
             fields = body.split(b",")
             at = TIMED[kind]
@@ -148,17 +140,25 @@ class Receiver:
                 fixes.append(fix)
 
 
-def checksum_holds(body: bytes, written: bytes) -> bool:
-    """Whether `written` is the checksum of `body`: two hexadecimal digits."""
+def first(buffer: bytes, start: int) -> int:
+    """Where the sentence that is under way at `start` is over: at a line end or another `$`; -1 if nowhere yet."""
+    end = -1
+    for mark in (b"\r", b"\n", b"$"):
+        at = buffer.find(mark, start, end) if end >= 0 else buffer.find(mark, start)
+        if at >= 0:
+            end = at
+    return end
+
+
+def checksum_holds(body: bytes, high: int, low: int) -> bool:
+    """Whether the characters `high` and `low` are the checksum of `body` in hexadecimal, of whatever case."""
     xor = 0
     for byte in body:
         xor ^= byte
-    high, low = HEX[xor >> 4], HEX[xor & 15]
-    if len(written) != 2:
-        return False
-    if written[0] != high or written[1] != low:
-        written = written.upper()
-    return written[0] == high and written[1] == low
+    # lower case letters have a bit that digits and capitals must not be asked for
+    return (high if high < 0x61 else high - 0x20) == HEX[xor >> 4] and (
+        low if low < 0x61 else low - 0x20
+    ) == HEX[xor & 15]
 
 
 def printable(text: bytes) -> bool:

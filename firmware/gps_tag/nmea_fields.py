@@ -9,17 +9,36 @@ class MalformedError(ValueError):
 
 def decimal(field: bytes, places: int) -> int | None:
     """`field` ("12.34") in units of 10 ** -places, half rounded up; None unless it is digits with at most one point."""
-    whole, _, fraction = field.partition(b".")
-    if not (whole + fraction).isdigit() or len(field) > 18:
+    # digit by digit: nothing is allocated, and it is faster than slicing
+    value = 0
+    digits = 0
+    decimals = -1
+    for byte in field:
+        if 48 <= byte <= 57:
+            digits += 1
+            if decimals < places:
+                value = value * 10 + byte - 48
+                if decimals >= 0:
+                    decimals += 1
+            elif decimals == places:
+                decimals += 1
+                if byte >= 53:
+                    value += 1
+        elif byte == 46 and decimals < 0:
+            decimals = 0
+        else:
+            return None
+    if not 0 < digits < 19:
         return None
-    value = int(whole + fraction[:places]) if whole or places else 0
-    missing = places - len(fraction)
-    if missing > 0:
-        scale: int = 10**missing
-        return value * scale
-    if missing < 0 and fraction[places] >= 0x35:
-        return value + 1
+    for _ in range(max(decimals, 0), places):
+        value *= 10
     return value
+
+
+def decimals_of(field: bytes) -> int:
+    """How many digits stand behind the point."""
+    point = field.find(b".")
+    return 0 if point < 0 else len(field) - point - 1
 
 
 def time_of_day(field: bytes) -> int | None:
@@ -27,14 +46,15 @@ def time_of_day(field: bytes) -> int | None:
 
     Second 60 is a leap second.
     """
-    whole, _, fraction = field.partition(b".")
-    if len(whole) != 6 or not whole.isdigit() or (fraction and not fraction.isdigit()):
+    if len(field) < 6 or (len(field) > 6 and field[6] != 46):
         return None
-    number = int(whole)
-    hour, minute, second = number // 10000, number // 100 % 100, number % 100
-    if hour > 23 or minute > 59 or second > 60:
+    number = decimal(field[:10], 3)
+    if number is None:
         return None
-    return ((hour * 60 + minute) * 60 + second) * 1000 + int((fraction + b"000")[:3])
+    hour, minute, ms = number // 10000000, number // 100000 % 100, number % 100000
+    if hour > 23 or minute > 59 or ms > 60999:
+        return None
+    return (hour * 60 + minute) * 60000 + ms
 
 
 def calendar_date(year: int, month: int, day: int) -> tuple[int, int, int] | None:
@@ -57,18 +77,13 @@ def short_date(field: bytes) -> tuple[int, int, int] | None:
 
 def coordinate(field: bytes, hemisphere: bytes, plus: bytes, minus: bytes, limit_deg: int) -> int:
     """`[dd]dmm.mmmm` and its hemisphere in 1e-7 degree, to the nearest. Beyond `limit_deg`: MalformedError."""
-    whole, _, fraction = field.partition(b".")
-    fraction = fraction[:9]
-    if not (whole + fraction).isdigit() or not 0 < len(whole) < 6:
+    number = decimal(field, 9)
+    if number is None or (hemisphere != plus and hemisphere != minus):
         raise MalformedError
-    if hemisphere != plus and hemisphere != minus:
-        raise MalformedError
-    scale: int = 10 ** (9 - len(fraction))
-    minutes_e9 = int(whole[-2:] + fraction) * scale
+    minutes_e9 = number % 100000000000
     if minutes_e9 >= 60000000000:
         raise MalformedError
-    degrees = int(whole[:-2]) if len(whole) > 2 else 0
-    value = degrees * 10000000 + (minutes_e9 + 3000) // 6000
+    value = number // 100000000000 * 10000000 + (minutes_e9 + 3000) // 6000
     if value > limit_deg * 10000000:
         raise MalformedError
     return -value if hemisphere == minus else value

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHADOW = Path(__file__).resolve().parent / "shadow"
 FIRMWARE = [ROOT / "firmware" / "gps_tag", ROOT / "firmware" / "lib", ROOT / "firmware"]
-HEAP = "heapsize=128wk"
-"""64 Ki words for the firmware, the stand-in for 64 KiB on a 32-bit board; the rest for code, which a board has in
-flash. See `take_up_heap` in shadow/power_on.py."""
-
+HEAP_BYTES = 129_536
+"""What ``-X heapsize=64wk`` gives this port, whose words have 64 bits: the stand-in for 64 KiB on a 32-bit board."""
+PROCESS_HEAP = "heapsize=128wk"
+"""Of the whole process. A board has its code in flash; here it lies in the heap, as does the virtual board. What is too
+much of it once the code is loaded is taken up, so that the firmware has `HEAP_BYTES` and no more."""
 POWER_ON, WATCHDOG, RESET_EXIT = 1, 3, 77
 PROGRESS_MS = 60_000
 """How often, in virtual time, a tag tells where it is; see shadow/world.py."""
@@ -47,6 +48,7 @@ class VirtualTag:
 
     ``config`` adds settings to ``/config.json``; it counts only when the image is made, at the first use of
     ``folder``. ``patience_s`` is how long, in real seconds, time stays frozen for an answer that does not come.
+    ``heap_bytes`` is what the firmware has for everything but its code.
     With the same ``seed``, ``folder`` content and feed a tag makes the same bytes.
     """
 
@@ -59,12 +61,14 @@ class VirtualTag:
         seed: int = 0,
         config: Mapping[str, object] | None = None,
         patience_s: float = 3.0,
+        heap_bytes: int = HEAP_BYTES,
     ) -> None:
         self.folder = folder.resolve()
         self.device = credentials.device
         self.now_ms = start_ms
         self.resets = 0
         self._seed = seed
+        self._heap_bytes = heap_bytes
         self._patience_ms = int(patience_s * 1000)
         self._image = self.folder / "flash.img"
         self._rtc = self.folder / "rtc"
@@ -127,14 +131,20 @@ class VirtualTag:
             with (self.folder / "tag.log").open("ab") as log:
                 self._process = subprocess.Popen(
                     [
-                        *(str(micropython), "-X", HEAP, str(SHADOW / "power_on.py")),
+                        *(str(micropython), "-X", PROCESS_HEAP, str(SHADOW / "power_on.py")),
                         *(
                             str(commands_out),
                             str(reports_in),
                             str(self._image),
                             str(self._rtc),
                         ),
-                        *(life, str(self.now_ms), str(cause), *(str(folder) for folder in FIRMWARE)),
+                        *(
+                            life,
+                            str(self.now_ms),
+                            str(cause),
+                            str(self._heap_bytes),
+                            *(str(folder) for folder in FIRMWARE),
+                        ),
                     ],
                     env={"MICROPYPATH": str(SHADOW), "PATH": os.environ.get("PATH", "")},
                     stdin=subprocess.DEVNULL,
@@ -183,8 +193,8 @@ class VirtualTag:
             self._add(at_ms, b"U", data[start : start + _LARGEST_RECORD])
 
     def set_pin(self, at_ms: int, pin: int, level: int) -> None:
-        """Give an input the level ``level`` (0 or 1; an analogue one millivolts up to 255) from ``at_ms`` on."""
-        self._add(at_ms, b"P", bytes((pin, level)))
+        """Give an input the level ``level`` (0 or 1; an analogue one millivolts) from ``at_ms`` on."""
+        self._add(at_ms, b"P", struct.pack("<BH", pin, level))
 
     def _add(self, at_ms: int, kind: bytes, payload: bytes) -> None:
         if self._granted is not None:

@@ -82,6 +82,24 @@ def test_an_hour_of_fixes_arrives_whole_one_position_a_minute(gateway: StandIn, 
     assert len(of_kind(gateway, "tag00001", Kind.STATUS)) == 5
 
 
+def test_64_kib_of_heap_are_enough_even_with_words_of_64_bits(gateway: StandIn, tmp_path: Path) -> None:
+    credentials = gateway.credentials("tag00001")
+    config = {"every_fix": True}
+    with VirtualTag(
+        tmp_path / "tag", credentials, start_ms=START_MS, config=config, heap_bytes=65_536, patience_s=0.2
+    ) as tag:
+        tag.start()
+        walk(tag, START_MS, START_MS + HOUR_MS, 2000)
+        gateway.silent = True  # a backlog to resend, in the largest messages that a tag makes
+        tag.run_until(START_MS + HOUR_MS // 2)
+        gateway.silent = False
+        tag.run_until(START_MS + HOUR_MS + 10 * MINUTE_MS)
+        assert tag.counters()["connections"] == 1 + tag.counters().get("reconnects", 0)
+    assert "MemoryError" not in tag.log()
+    assert len(of_kind(gateway, "tag00001", Kind.POSITION)) == 1800
+    numbers_without_hole(gateway, "tag00001")
+
+
 def test_every_fix_becomes_a_position_where_thinning_is_off(gateway: StandIn, tmp_path: Path) -> None:
     credentials = gateway.credentials("tag00001")
     with VirtualTag(tmp_path / "tag", credentials, start_ms=START_MS, config={"every_fix": True}) as tag:
@@ -191,13 +209,19 @@ def test_a_strap_cut_is_stamped_within_five_seconds_and_sent_at_once(
         walk(tag, START_MS, START_MS + 10 * MINUTE_MS)
         cut_ms = START_MS + 7 * MINUTE_MS + 1234
         tag.set_pin(cut_ms, PINS["strap"], 1)
+        tag.set_pin(cut_ms, PINS["battery_adc"], 1650)
         tag.run_until(cut_ms + 6000)
         ((t_ms, record),) = of_kind(gateway, "tag00001", Kind.TAMPER)
         assert t_ms is not None
         assert cut_ms <= t_ms <= cut_ms + 5000
         assert record[0] == 2
         tag.run_until(START_MS + 10 * MINUTE_MS)
+        tag.run_until(START_MS + 20 * MINUTE_MS)
     assert len(of_kind(gateway, "tag00001", Kind.TAMPER)) == 1
+    batteries = [
+        int.from_bytes(record[:2], "little") for _, record in of_kind(gateway, "tag00001", Kind.STATUS)
+    ]
+    assert batteries == [3800, 3300]
 
 
 def test_a_receiver_without_a_fix_yields_no_position_and_no_guess(gateway: StandIn, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Power on: lay the virtual board around the firmware and run its main.py, as the port's start does on a board.
 
-    power_on.py COMMANDS_FD REPORTS_FD IMAGE RTC SEED NOW_MS RESET_CAUSE FIRMWARE_FOLDER...
+    power_on.py COMMANDS_FD REPORTS_FD IMAGE RTC SEED NOW_MS RESET_CAUSE HEAP_BYTES FIRMWARE_FOLDER...
 
 SEED is hexadecimal and differs at each boot. `MICROPYPATH` leads to this folder, so that machine, time, network, esp32
 and os are the ones here.
@@ -14,8 +14,6 @@ import vfs
 
 # The board's flash is mounted at /, so the host's files move out of its way.
 HOST = "/host"
-# What `-X heapsize=64wk` gives this 64-bit port: the stand-in for the 64 KiB of a 32-bit board.
-BOARD_HEAP_BYTES = 129536
 
 
 def lay_out(arguments):
@@ -24,7 +22,7 @@ def lay_out(arguments):
     vfs.umount("/")
     vfs.mount(vfs.VfsPosix("/"), HOST)
     sys.path[:] = [HOST + folder for folder in sys.path if folder.startswith("/")] + [".frozen"]
-    sys.path += [HOST + folder for folder in arguments[7:]]
+    sys.path += [HOST + folder for folder in arguments[8:]]
     import esp32
     import world
 
@@ -64,8 +62,8 @@ def wire(the_world) -> None:
     the_world.on_pin[PINS["modem_dtr"]] = lambda level: the_world.stay_awake(not level)
 
 
-def take_up_heap():
-    """Leave the firmware as much heap as a board has, 64 Ki words.
+def take_up_heap(heap_bytes: int):
+    """Leave the firmware as much heap as a board has.
 
     On a board the code is frozen into flash; here it lies in the heap, as does the virtual board. So the heap is
     larger, and what is too much of it once the code is loaded is taken up by this.
@@ -74,7 +72,7 @@ def take_up_heap():
 
     gc.collect()
     pieces = []  # small ones, which fill the holes that loading has left
-    while gc.mem_free() > BOARD_HEAP_BYTES:
+    while gc.mem_free() > heap_bytes:
         pieces.append(bytearray(256))
     return pieces
 
@@ -82,6 +80,6 @@ def take_up_heap():
 the_world = lay_out(sys.argv[1:])
 lend_time(the_world)
 wire(the_world)
-ballast = take_up_heap()
+ballast = take_up_heap(int(sys.argv[8]))
 the_world.await_grant()
 import main  # noqa: F401

@@ -8,7 +8,7 @@ time-outs work against a broker that is dead.
 
 The host writes records on one descriptor: kind (1), instant (int64), length (uint16), payload.
     G  grant until that instant; payload: pace in thousandths of real time (0: as fast as it goes), patience ms (uint32)
-    U  bytes on the GNSS line    P  pin: number (uint8), level (uint8)    E  nothing more before the horizon
+    U  bytes on the GNSS line    P  pin: number (uint8), level (uint16)    E  nothing more before the horizon
 and reads lines on another: `T instant` now and then, `H instant counters` there, `R instant cause` at a reset.
 """
 
@@ -124,7 +124,8 @@ class World:
                 if 1 in self.lines:
                     self.lines[1].arrive(payload)
             elif kind == b"P":
-                self.pins[payload[0]] = payload[1]
+                pin, level = struct.unpack("<BH", payload)
+                self.pins[pin] = level
 
     # -------------------------------------------------------------------------------------------- time
 
