@@ -27,6 +27,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 GATEWAY_NAME = "tagwatch-gateway"
 """Has a hyphen, so that no device can be called so."""
+LOOPBACK_NAMES = ("localhost", "127.0.0.1")
+"""The broker's certificate stands for these as well: so the gateway finds it on its own machine."""
+
 AUTHORITY_NAME = "Tagwatch authority"
 VALID_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 """Before any tag's clock can start: a board without battery wakes in the past and must still reach its gateway."""
@@ -74,7 +77,8 @@ class Authority:
                 authority = cls(folder, key, certificate)
                 write_whole(folder / "ca.der", certificate.public_bytes(Encoding.DER), 0o644)
                 write_whole(cert_path, certificate.public_bytes(Encoding.PEM), 0o644)
-            authority._ensure("server", server_names[0], server_names, server=True)
+            names = tuple(dict.fromkeys((*server_names, *LOOPBACK_NAMES)))
+            authority._ensure("server", server_names[0], names, server=True)
             authority._ensure("gateway", GATEWAY_NAME, (), server=False)
             return authority
 

@@ -11,12 +11,12 @@ import shutil
 import socket
 import ssl
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.authority import Authority, write_whole
-from gateway.settings import Settings
+from gateway.authority import LOOPBACK_NAMES, Authority, write_whole
+from gateway.settings import EVERYWHERE, Settings
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 _HANDSHAKE_S = 5.0  # a tag on a poor uplink; NATS' own 2 s cut off real ones
@@ -37,13 +37,30 @@ class Address:
 
 
 def address(settings: Settings) -> Address:
-    """Where tags and gateway find the broker. A free port that was picked once is kept for ever."""
+    """Where the gateway finds the broker. A free port that was picked once is kept for ever."""
     if not settings.embedded:
         parts = urlsplit(settings.broker)
         assert parts.hostname is not None
         return Address(parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme], parts.scheme == "mqtts")
     port = settings.mqtt_port or kept_port(settings.broker_dir / "port", settings.mqtt_host)
-    return Address(settings.mqtt_host, port, tls=True)
+    return Address("127.0.0.1" if settings.mqtt_host == EVERYWHERE else settings.mqtt_host, port, tls=True)
+
+
+def address_for_tags(settings: Settings) -> Address:
+    """Where tags find the broker: by the first of its names, or on this machine where it listens nowhere else."""
+    place = address(settings)
+    if settings.embedded and settings.mqtt_host not in LOOPBACK_NAMES:
+        return replace(place, host=settings.server_names[0])
+    return place
+
+
+def last_error(settings: Settings) -> str:
+    """What the embedded broker complained of last; empty where of nothing."""
+    try:
+        lines = (settings.broker_dir / "broker.log").read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return next((line for line in reversed(lines) if "[FTL]" in line or "[ERR]" in line), "")
 
 
 def kept_port(path: Path, host: str) -> int:
@@ -78,9 +95,10 @@ def executable() -> str:
 
 
 def prepare(settings: Settings, authority: Authority) -> list[str]:
-    """Empty the broker's store, write its configuration, and return the command that starts it."""
+    """Empty the broker's store and log, write its configuration, and return the command that starts it."""
     folder = settings.broker_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "broker.log").unlink(missing_ok=True)
     shutil.rmtree(folder / "store", ignore_errors=True)
     file = folder / "broker.conf"
     write_whole(file, configuration(settings, authority).encode(), 0o600)

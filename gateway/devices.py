@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.authority import Authority, write_whole
-from gateway.broker import address
+from gateway.broker import address_for_tags
 from gateway.settings import Settings
 from gateway.store import Store, devices
 
@@ -87,7 +87,7 @@ def add_device(store: Store, authority: Authority, device_id: str, *, settings: 
                 f"device {device_id} was added before: its credentials lie in the devices folder"
             )
     made = authority.certify(device_id)
-    place = address(settings)
+    place = address_for_tags(settings)
     credentials = Credentials(
         device=device_id,
         key=secrets.token_bytes(KEY_BYTES),

@@ -121,12 +121,14 @@ class Service:
             began = time.monotonic()
             was_ready, code = await self._live(child)
             pause = shortest if was_ready else min(2 * pause, longest)
+            said = {"said": broker.last_error(self._settings)} if child.name == "broker" else {}
             log.warning(
                 "a process has ended and is started again",
                 ended=child.name,
                 code=code,
                 after_s=round(time.monotonic() - began, 1),
                 pause_s=pause,
+                **said,
             )
             await asyncio.sleep(pause)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +21,8 @@ from pydantic_settings import (
 
 FILE_NAME = "tagwatch.toml"
 EMBEDDED = "embedded"
+EVERYWHERE = "0.0.0.0"
+_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class SettingsError(ValueError):
@@ -106,6 +108,18 @@ class Settings(BaseSettings):
             raise ValueError("give at least one name: tags check it")
         return value
 
+    @model_validator(mode="after")
+    def _listens_where_it_is_known(self) -> Settings:
+        if self.mqtt_host not in (EVERYWHERE, *_LOOPBACK, *self.server_names):
+            raise ValueError(
+                f"mqtt_host {self.mqtt_host} is not among server_names: add it, for tags check the name"
+            )
+        if self.mqtt_host not in _LOOPBACK and self.server_names[0] in _LOOPBACK:
+            raise ValueError(
+                "server_names begins with a name of this machine only: put first what tags shall dial"
+            )
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -133,7 +147,7 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             problems = "; ".join(
-                f"{'.'.join(map(str, problem['loc']))}: "
+                f"{'.'.join(map(str, problem['loc'])) or 'together'}: "
                 + ("no setting is called so" if problem["type"] == "extra_forbidden" else problem["msg"])
                 for problem in error.errors()
             )

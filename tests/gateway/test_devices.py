@@ -133,7 +133,7 @@ def test_a_new_name_of_the_broker_gives_it_a_new_certificate_under_the_same_auth
     assert first.ca_der == second.ca_der
     certificate = x509.load_pem_x509_certificate((settings.authority_dir / "server.pem").read_bytes())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["gateway.example"]
+    assert names.get_values_for_type(x509.DNSName) == ["gateway.example", "localhost"]
 
 
 def test_a_free_port_that_was_picked_once_is_kept(settings: Settings) -> None:

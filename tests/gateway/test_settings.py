@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import broker
 from gateway.settings import Settings, SettingsError
 
 
@@ -80,3 +81,13 @@ def test_a_simulation_waits_for_nobody_and_a_gateway_spares_its_disk(tmp_path: P
     assert Settings.load(tmp_path, clock="stepped").group_s == 0
     assert Settings.load(tmp_path).group_s == 0.02
     assert Settings.load(tmp_path, clock="stepped", group_ms=5).group_s == 0.005
+
+
+def test_a_broker_that_others_shall_reach_needs_a_name_that_they_can_dial(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="put first what tags shall dial"):
+        Settings.load(tmp_path, mqtt_host="0.0.0.0")
+    with pytest.raises(SettingsError, match=r"10\.0\.0\.5 is not among server_names"):
+        Settings.load(tmp_path, mqtt_host="10.0.0.5")
+    read = Settings.load(tmp_path, mqtt_host="0.0.0.0", mqtt_port=9, server_names=("gateway.example",))
+    assert broker.address(read) == broker.Address("127.0.0.1", 9, tls=True)
+    assert broker.address_for_tags(read) == broker.Address("gateway.example", 9, tls=True)
