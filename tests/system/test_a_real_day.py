@@ -62,7 +62,7 @@ def seconds(text: str | None) -> float | None:
 
 
 def told(alerts: list[dict[str, Any]]) -> list[tuple[float | None, float | None]]:
-    return sorted((seconds(alert["start"]), seconds(alert["end"])) for alert in alerts)  # type: ignore[type-var]
+    return sorted((seconds(alert["start"]), seconds(alert["end"])) for alert in alerts)
 
 
 def positions_of(result: Result) -> list[tuple[float, float, float, float]]:
