@@ -204,12 +204,23 @@ class Epoch:
 
     # -------------------------------------------------------------------------------------------------- fix
 
-    def fix(self) -> Fix | None:
-        """The fix of all sentences taken, or None if any of them denies it."""
-        if not self._placed or self._no_fix or self._gsa_mode == 1:
+    def disputed(self) -> bool:
+        """Whether one sentence gives a place and another says that there is none."""
+        return self._placed and (self._no_fix or self._gsa_mode == 1)
+
+    def fix(self, even_disputed: bool = False) -> Fix | None:
+        """The fix of all sentences taken, or None if any of them denies it.
+
+        ``even_disputed`` gives the place all the same, marked as proving nothing.
+        """
+        if not self._placed or not (self._lat_e7 or self._lon_e7):
             return None
         fix = Fix(self._lat_e7, self._lon_e7)
         fix.flags = self._flags
+        if self.disputed():
+            if not even_disputed:
+                return None
+            fix.flags |= NOT_SATELLITE
         if self._gsa_mode == 3 or (self._gsa_mode == 0 and self._altitude):
             fix.flags |= THREE_D
         if self._satellites >= 0:

@@ -11,6 +11,11 @@ LONGEST = 255
 # A receiver whose first so many sentences have no checksum is taken for one that sends none (NMEA 0183 before 2.0).
 TRIAL = 8
 
+# A receiver whose first so many epochs with a place all deny it too means something else by one of the fields (Jackson
+# Labs' GGA tells the state of an oscillator for its quality): its places are told from then on, as proving nothing.
+QUARRELSOME = 3
+AGREED = -1
+
 # which field is the time of day
 TIMED = {b"GGA,": 1, b"RMC,": 1, b"GLL,": 5, b"GNS,": 1, b"GST,": 1, b"ZDA,": 1}
 HEX = b"0123456789ABCDEF"
@@ -25,6 +30,7 @@ class Receiver:
         self.accepted = 0
         self.rejected = 0
         self._rest = b""
+        self._disputes = 0  # epochs that deny their own place while none has been clean; AGREED once one was
         self._bare = 0  # how many sentences had no checksum while none had one; STRICT once one had
         self._epoch = Epoch()
         self._closed = True
@@ -135,9 +141,13 @@ class Receiver:
     def _complete(self, fixes: list[Fix]) -> None:
         if not self._closed:
             self._closed = True
-            fix = self._epoch.fix()
+            if 0 <= self._disputes < QUARRELSOME and self._epoch.disputed():
+                self._disputes += 1
+            fix = self._epoch.fix(self._disputes == QUARRELSOME)
             if fix is not None:
                 fixes.append(fix)
+                if not self._epoch.disputed():
+                    self._disputes = AGREED
 
 
 def first(buffer: bytes, start: int) -> int:

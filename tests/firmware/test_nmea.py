@@ -120,6 +120,18 @@ def test_one_sentence_that_denies_the_fix_takes_the_whole_epoch(denial: bytes) -
     assert read(denial, *others) == []
 
 
+def test_a_receiver_that_always_denies_its_own_places_has_them_told_as_proving_nothing() -> None:
+    def burst(second: int, quality: str) -> bytes:
+        return rmc(f"1235{second:02d}") + gga(f"1235{second:02d}", quality=quality)
+
+    always = read(*(burst(second, "0") for second in range(8)))
+    assert len(always) == 6  # two are passed over before it is taken for one of those
+    assert all(fix.flags & NOT_SATELLITE and (fix.lat_e7, fix.lon_e7) == (LAT_E7, LON_E7) for fix in always)
+    # once it has agreed with itself, a denial is a denial
+    later = read(*(burst(second, "1" if second == 2 else "0") for second in range(12)))
+    assert [bool(fix.flags & NOT_SATELLITE) for fix in later] == [False]
+
+
 def test_one_constellation_without_a_fix_does_not_deny_the_fix_of_another() -> None:
     fix = one(gga(), sentence("GNGSA,A,1,,,,,,,,,,,,,,,"), sentence("GNGSA,A,2,65,,,,,,,,,,,,2.5,1.3,2.1"))
     assert not fix.flags & THREE_D
