@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import queue
+import resource
 import sqlite3
 
 import cbor2
@@ -291,6 +292,22 @@ def test_a_store_that_fails_stops_answers_and_recovers(house: House) -> None:
     other.close()
     assert tag.answer().commit == (EPOCH, 2)
     assert house.settle()["trouble"] == ""
+
+
+def test_a_full_disk_stops_answers_and_nothing_else(house: House) -> None:
+    tag = house.new_tag()
+    tag.say(base=1)
+    pid = house.gateway.ingest_pid
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))  # no file can grow, the log neither
+    tag.publish(tag.seal(positions(1, 2)))
+    with pytest.raises(queue.Empty):
+        tag.downs.get(timeout=0.7)
+    assert house.gateway.status()["trouble"]
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    assert tag.answer().commit == (EPOCH, 2)
+    assert house.gateway.ingest_pid == pid
+    assert sorted(evident(house, tag.device)) == [1, 2]
 
 
 def _canonical(document: object) -> bytes:
