@@ -12,6 +12,8 @@ from core.order import Order
 C = TypeVar("C")
 ALWAYS_MS = 1 << 60
 """Later than any instant; −ALWAYS_MS is earlier than any."""
+LATEST_MS = 4_102_444_800_000
+"""2100-01-01. A clock beyond it is broken; without the bound it would make centuries of curfews."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,16 @@ class Activation:
     fitted_ms: int
     removed_ms: int | None = None
     earlier: tuple[Order, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fitted_ms < LATEST_MS:
+            raise ValueError(
+                f"activation {self.id!r}: fitted at {self.fitted_ms} ms; give UTC milliseconds between 1970 and 2100"
+            )
+        if self.removed_ms is not None and self.removed_ms < self.fitted_ms:
+            raise ValueError(
+                f"activation {self.id!r}: removed at {self.removed_ms} ms, before it was fitted at {self.fitted_ms}"
+            )
 
     def spans(self) -> list[tuple[int, int, Order]]:
         """``(from_ms, to_ms, order)``: which version is in force when, within the activation, ascending, not empty."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.absences import ABSENCE, WATCHED, silence, watch_curfews
-from core.activation import ALWAYS_MS, Activation, Watch, watches
+from core.activation import ALWAYS_MS, Activation, Stretch, Watch, watches
 from core.alerts import Alert, Severity, alert_id, civil, iso_utc, reading_names
 from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, limits
 from core.history import Fixes, cut
@@ -30,7 +30,7 @@ from core.presence import Place, place_of, sight
 from core.readings import I64
 from core.rules import RuleSet
 from core.slots import Slots
-from core.timetable import columns, joined
+from core.timetable import CurfewTimetable, columns, joined
 
 ABSENT, WHEREABOUTS = "absent_during_curfew", "whereabouts_unknown"
 
@@ -39,32 +39,61 @@ _AHEAD_MS = 8 * _DAY_MS
 """How far beyond now periods are worked out: a week holds the next period of every timetable."""
 
 
-class _Calendar:
-    """The curfew periods of one watch, worked out as far as they were asked for."""
+class _Expansion:
+    """The periods of one timetable in UTC, worked out as far as they were asked for; shared by all who have it."""
 
-    def __init__(self, watch: Watch[CurfewCondition], timezone: str) -> None:
-        self._watch, self._timezone = watch, timezone
+    def __init__(self, timetable: CurfewTimetable, timezone: str) -> None:
+        self._timetable, self._timezone = timetable, timezone
+        self._from_ms = self._to_ms = 0
+        self._periods = columns([])
+
+    def between(self, from_ms: int, to_ms: int) -> I64:
+        """Whole periods that overlap ``[from_ms, to_ms)``, ascending, shape ``(n, 2)``."""
+        if from_ms < self._from_ms or to_ms > self._to_ms:
+            if self._from_ms == self._to_ms:
+                self._from_ms, self._to_ms = from_ms, to_ms
+            # further each time, so that all the working out stays in proportion to the time covered
+            more_ms = max(_AHEAD_MS, self._to_ms - self._from_ms)
+            if from_ms <= self._from_ms:
+                self._from_ms = from_ms - more_ms
+            if to_ms >= self._to_ms:
+                self._to_ms = to_ms + more_ms
+            self._periods = columns(self._timetable.periods(self._from_ms, self._to_ms, self._timezone))
+        lo = np.searchsorted(self._periods[:, 1], from_ms, "right")
+        hi = np.searchsorted(self._periods[:, 0], to_ms, "left")
+        return self._periods[lo:hi]
+
+
+class _Calendar:
+    """The curfew periods of one watch: those of each version of the order while it is in force."""
+
+    def __init__(self, watch: Watch[CurfewCondition], expansions: Sequence[_Expansion]) -> None:
+        self._parts = tuple(zip(watch.stretches, expansions, strict=True))
         self._known_to_ms = watch.from_ms
         self._periods = columns([])
 
     def between(self, from_ms: int, to_ms: int) -> I64:
         """Periods that end after ``from_ms`` and begin at or before ``to_ms``, ascending, shape ``(n, 2)``."""
-        if to_ms + _AHEAD_MS > self._known_to_ms:
-            # further each time, so that all the working out stays in proportion to the time covered
-            known_ms = self._known_to_ms - self._watch.from_ms
-            self._known_to_ms = to_ms + _AHEAD_MS + max(30 * _DAY_MS, known_ms)
-            self._periods = columns(joined(self._expand()))
+        if len(self._parts) == 1:
+            return _clipped(*self._parts[0], from_ms, to_ms)
+        # where versions meet, two periods may be one: work them out from the first version on, and keep them
+        if to_ms > self._known_to_ms:
+            first_ms = self._parts[0][0].from_ms
+            self._known_to_ms = to_ms + max(_AHEAD_MS, self._known_to_ms - first_ms)
+            parts = [_clipped(*part, first_ms, self._known_to_ms) for part in self._parts]
+            self._periods = columns(joined((int(a), int(b)) for part in parts for a, b in part))
         lo = np.searchsorted(self._periods[:, 1], from_ms, "right")
         hi = np.searchsorted(self._periods[:, 0], to_ms, "right")
         return self._periods[lo:hi]
 
-    def _expand(self) -> Iterable[tuple[int, int]]:
-        for stretch in self._watch.stretches:
-            last_ms = min(stretch.to_ms, self._known_to_ms)
-            if stretch.from_ms < last_ms:
-                timetable = stretch.condition.timetable
-                for start, end in timetable.periods(stretch.from_ms, last_ms, self._timezone):
-                    yield max(start, stretch.from_ms), min(end, stretch.to_ms)
+
+def _clipped(stretch: Stretch[CurfewCondition], expansion: _Expansion, from_ms: int, to_ms: int) -> I64:
+    """The periods of one stretch from ``from_ms`` up to and with ``to_ms``, cut where the stretch begins and ends."""
+    from_ms, to_ms = max(from_ms, stretch.from_ms), min(to_ms + 1, stretch.to_ms)
+    if from_ms >= to_ms:
+        return columns([])
+    found: I64 = np.minimum(np.maximum(expansion.between(from_ms, to_ms), stretch.from_ms), stretch.to_ms)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +124,7 @@ class CurfewWatch:
         draft = np.zeros(1, EPISODE)
         self._slots = Slots(state, draft)
         self._watches: dict[int, Watch[CurfewCondition]] = {}
+        self._expansions: dict[CurfewTimetable, _Expansion] = {}
 
     def enrol(self, activation: Activation) -> Curfews:
         """Take on an activation: its curfews, with nothing known yet."""
@@ -107,7 +137,8 @@ class CurfewWatch:
                 (stretch.from_ms, stretch.to_ms, place_of(stretch.condition.address, self._rules))
                 for stretch in watch.stretches
             )
-            homes.append(_Home(slot, _Calendar(watch, self._rules.timezone), places))
+            expansions = [self._expansion(stretch.condition.timetable) for stretch in watch.stretches]
+            homes.append(_Home(slot, _Calendar(watch, expansions), places))
         curfews = Curfews(slots, tuple(homes))
         self.reset(curfews)
         return curfews
@@ -181,6 +212,11 @@ class CurfewWatch:
             for curfews in enrolled
         ]
         return [self._alert(row) for row in standing], deadlines
+
+    def _expansion(self, timetable: CurfewTimetable) -> _Expansion:
+        if timetable not in self._expansions:
+            self._expansions[timetable] = _Expansion(timetable, self._rules.timezone)
+        return self._expansions[timetable]
 
     def _due(self, home: _Home, again_ms: int, now_ms: int) -> int:
         """No period in sight is not the same as no period ever."""

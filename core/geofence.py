@@ -19,14 +19,13 @@ import numpy as np
 from core.activation import ALWAYS_MS, Activation, Watch, watches
 from core.alerts import Alert, alert_id, civil, reading_names
 from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, limits
-from core.geometry import ZoneTable, pool
+from core.geometry import ZonePool
 from core.history import Fixes, cut
 from core.order import ExclusionCondition
 from core.readings import I64
 from core.rules import RuleSet
 from core.slots import Slots
 from core.visits import ANCHOR, STINT, VISIT, watch_zones
-from core.zones import Zone
 
 RULE = "in_exclusion_zone"
 
@@ -55,9 +54,7 @@ class Geofence:
         draft["end_ms"] = OPEN_MS
         self._anchors, self._visits = Slots(anchor), Slots(visit, draft)
         self._watches: dict[int, Watch[ExclusionCondition]] = {}
-        self._zones: list[Zone] = []
-        self._numbers: dict[Zone, int] = {}
-        self._table: ZoneTable | None = None
+        self._zones = ZonePool()
 
     def enrol(self, activation: Activation) -> Fence:
         """Take on an activation: its zones, with nothing known yet."""
@@ -67,7 +64,7 @@ class Geofence:
         spans = []
         for start, end, _ in activation.spans():
             here = [
-                (slot, self._number(watch.at(start).condition.zone))
+                (slot, self._zones.add(watch.at(start).condition.zone))
                 for slot, watch in zip(slots.tolist(), mine, strict=True)
                 if watch.from_ms <= start < watch.to_ms
             ]
@@ -113,15 +110,13 @@ class Geofence:
                     offset += len(rows)
         if not stints:
             return []
-        if self._table is None:
-            self._table = pool(self._zones)
         (anchors,), (visits, drafts) = self._anchors.rows, self._visits.rows
         ended = watch_zones(
             fixes,
             np.array(stints, STINT),
             np.concatenate(slots),
             np.concatenate(zones),
-            self._table,
+            self._zones.table(),
             anchors,
             visits,
             drafts,
@@ -144,13 +139,6 @@ class Geofence:
                 alerts.append(self._alert(row))
             deadlines.append(deadline)
         return alerts, deadlines
-
-    def _number(self, zone: Zone) -> int:
-        if zone not in self._numbers:
-            self._numbers[zone] = len(self._zones)
-            self._zones.append(zone)
-            self._table = None
-        return self._numbers[zone]
 
     def _alert(self, row: Episodes) -> Alert:
         watch = self._watches[int(row["watch"])]

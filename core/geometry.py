@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from core.growing import Growing
 from core.readings import F64, I64
-from core.zones import Zone
+from core.zones import SCALE_TERMS, Zone
 
 FAR_M = 1e9
 """Further than anything on Earth."""
@@ -31,23 +32,48 @@ class ZoneTable(NamedTuple):
     first_node: I64
 
 
+class ZonePool:
+    """Zones one after the other, each once however often it is added; adding one costs only that one."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Zone, int] = {}
+        self._edges = Growing(np.zeros((0, 4)))
+        self._boxes = Growing(np.zeros((0, 4)))
+        self._links = Growing(np.zeros((0, 3), np.int32))
+        self._scales = Growing(np.zeros((0, 3, SCALE_TERMS)))
+        self._first_node = Growing(np.zeros(0, np.int64))
+        self._first_node.append(np.zeros(1, np.int64))
+
+    def add(self, zone: Zone) -> int:
+        """The number of ``zone`` in `table`."""
+        number = self._numbers.setdefault(zone, len(self._numbers))
+        if number == len(self._scales):
+            # links point to nodes and edges of the zone alone: move them to where it comes to lie
+            moved = zone.links + np.where(
+                zone.links[:, 2:] > 0,
+                np.array([len(self._boxes), len(self._edges), len(self._edges)]),
+                np.array([len(self._boxes), 0, 0]),
+            )
+            self._edges.append(zone.edges)
+            self._boxes.append(zone.boxes)
+            self._links.append(moved)
+            self._scales.append(zone.scale[None])
+            self._first_node.append(np.array([len(self._boxes)]))
+        return number
+
+    def table(self) -> ZoneTable:
+        """The zones for kernels."""
+        return ZoneTable(
+            self._edges.rows, self._boxes.rows, self._links.rows, self._scales.rows, self._first_node.rows
+        )
+
+
 def pool(zones: Sequence[Zone]) -> ZoneTable:
-    """One table of ``zones``; zone k of the table is ``zones[k]``."""
-    first_node = np.zeros(len(zones) + 1, np.int64)
-    links, edges = [], 0
-    for k, zone in enumerate(zones):
-        first_node[k + 1] = first_node[k] + len(zone.boxes)
-        leaf = zone.links[:, 2:] > 0
-        moved = np.where(leaf, zone.links[:, 1:] + edges, 0)
-        links.append(np.hstack([zone.links[:, :1] + first_node[k], moved]).astype(np.int32))
-        edges += len(zone.edges)
-    return ZoneTable(
-        np.concatenate([np.zeros((0, 4)), *(zone.edges for zone in zones)]),
-        np.concatenate([np.zeros((0, 4)), *(zone.boxes for zone in zones)]),
-        np.concatenate([np.zeros((0, 3), np.int32), *links]),
-        np.array([zone.scale for zone in zones]).reshape(-1, 3, 5),
-        first_node,
-    )
+    """A table of ``zones``, all of them different; zone k of the table is ``zones[k]``."""
+    pooled = ZonePool()
+    for zone in zones:
+        pooled.add(zone)
+    return pooled.table()
 
 
 @njit(cache=True)
@@ -101,7 +127,9 @@ def signed_distance(table: Any, k: int, longitude: float, latitude: float, kx: f
             if near:
                 ax, ay, bx, by = ax * kx, ay * ky, bx * kx, by * ky
                 ux, uy = bx - ax, by - ay
-                along = min(max(-(ax * ux + ay * uy) / (ux * ux + uy * uy), 0.0), 1.0)
+                length2 = ux * ux + uy * uy
+                # an edge can be too short for its square to be a number: then either end will do
+                along = min(max(-(ax * ux + ay * uy) / length2, 0.0), 1.0) if length2 > 0.0 else 0.0
                 px, py = ax + along * ux, ay + along * uy
                 nearest = min(nearest, px * px + py * py)
         node += 1

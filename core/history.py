@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
+from core.growing import Growing
 from core.readings import TIME_QUALITY_MASK, PositionFlag, Positions, TimeQuality
 
 Fixes = npt.NDArray[np.void]
@@ -28,7 +30,8 @@ FIX = np.dtype(
         ("key", np.uint64),  # epoch << 32 | seq: names the reading
     ]
 )
-_PROVES_NOTHING = PositionFlag.NOT_SATELLITE | PositionFlag.DATE_SUSPECT
+_PROVES_NOTHING = int(PositionFlag.NOT_SATELLITE | PositionFlag.DATE_SUSPECT)
+_TIME_UNSET = int(TimeQuality.UNSET)
 
 
 def fixes_from(positions: Positions, precision_floor_m: float) -> Fixes:
@@ -37,23 +40,55 @@ def fixes_from(positions: Positions, precision_floor_m: float) -> Fixes:
     A position proves nothing if its precision is unknown or not finite, if it was not made from satellites, if its date
     is suspect or unset, or if it is not on Earth.
     """
-    fixes = np.zeros(len(positions), FIX)
-    known = (
-        np.isfinite(positions.precision_m)
-        & (positions.flags & _PROVES_NOTHING == 0)
-        & (positions.flags & TIME_QUALITY_MASK != TimeQuality.UNSET)
-        & (np.abs(positions.lat) <= 90)
-        & (np.abs(positions.lon) <= 180)
+    fixes = np.empty(len(positions), FIX)
+    ascending = _convert(
+        positions.t_ms,
+        positions.lat,
+        positions.lon,
+        positions.precision_m,
+        positions.flags,
+        positions.epoch,
+        positions.seq,
+        precision_floor_m,
+        fixes,
     )
-    fixes["t_ms"] = positions.t_ms
-    fixes["lat"] = np.where(known, positions.lat, 0.0)
-    fixes["lon"] = np.where(known, positions.lon, 0.0)
-    fixes["radius_m"] = np.where(known, np.maximum(positions.precision_m, precision_floor_m), np.inf)
-    fixes["key"] = positions.epoch.astype(np.uint64) << np.uint64(32) | positions.seq.astype(np.uint64)
-    if not _ascending(fixes):
+    if not ascending:
         fixes = fixes[np.lexsort((fixes["key"], fixes["t_ms"]))]
         fixes = fixes[~_repeats(fixes)]
     return fixes
+
+
+@njit(cache=True)
+def _convert(
+    t_ms: Any,
+    lat: Any,
+    lon: Any,
+    precision_m: Any,
+    flags: Any,
+    epoch: Any,
+    seq: Any,
+    floor_m: float,
+    out: Any,
+) -> Any:
+    """Fill ``out``; True if it came in ascending order without repeats."""
+    ascending = True
+    for i in range(len(t_ms)):
+        key = np.uint64(epoch[i]) << np.uint64(32) | np.uint64(seq[i])
+        known = (
+            np.isfinite(precision_m[i])
+            and int(flags[i]) & _PROVES_NOTHING == 0
+            and int(flags[i]) & TIME_QUALITY_MASK != _TIME_UNSET
+            and abs(lat[i]) <= 90.0
+            and abs(lon[i]) <= 180.0
+        )
+        out[i]["t_ms"] = t_ms[i]
+        out[i]["lat"] = lat[i] if known else 0.0
+        out[i]["lon"] = lon[i] if known else 0.0
+        out[i]["radius_m"] = max(precision_m[i], floor_m) if known else np.inf
+        out[i]["key"] = key
+        if i and (t_ms[i] < t_ms[i - 1] or (t_ms[i] == t_ms[i - 1] and key <= out[i - 1]["key"])):
+            ascending = False
+    return ascending
 
 
 def cut(fixes: Fixes, lo: int, hi: int, from_ms: int, to_ms: int) -> tuple[int, int]:
@@ -65,59 +100,45 @@ def cut(fixes: Fixes, lo: int, hi: int, from_ms: int, to_ms: int) -> tuple[int, 
 
 
 class History:
-    """All positions of one activation in order; grows by doubling, so adding in order costs only what is added."""
+    """All positions of one activation in order; adding in order costs only what is added."""
 
     def __init__(self) -> None:
-        self._rows: Fixes = np.zeros(0, FIX)
-        self._count = 0
+        self._rows = Growing(np.zeros(0, FIX))
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._rows)
 
     @property
     def fixes(self) -> Fixes:
         """The positions, ascending (a view: do not keep it)."""
-        return self._rows[: self._count]
+        return self._rows.rows
 
     def add(self, fixes: Fixes) -> int:
         """Add positions as `fixes_from` makes them; the index from which anything is new, the length if nothing is."""
+        kept = self.fixes
+        count = len(kept)
         if not len(fixes):
-            return self._count
-        if not self._count or _name(fixes[0]) > _name(self._rows[self._count - 1]):
-            first = self._count
-            self._append(fixes)
-            return first
-        at = int(np.searchsorted(self.fixes["t_ms"], fixes[0]["t_ms"]))
-        together = np.concatenate([self.fixes[at:], fixes])
+            return count
+        if not count or _name(fixes[0]) > _name(kept[-1]):
+            self._rows.append(fixes)
+            return count
+        at = int(np.searchsorted(kept["t_ms"], fixes[0]["t_ms"]))
+        together = np.concatenate([kept[at:], fixes])
         order = np.lexsort(
             (together["key"], together["t_ms"])
         )  # stable: what is kept comes before its repeat
-        together, fresh = together[order], order >= self._count - at
+        together, fresh = together[order], order >= count - at
         once = ~_repeats(together)
         together, fresh = together[once], fresh[once]
         if not fresh.any():
-            return self._count
-        self._count = at
-        self._append(together)
+            return count
+        self._rows.cut_back(at)
+        self._rows.append(together)
         return at + int(np.argmax(fresh))
-
-    def _append(self, fixes: Fixes) -> None:
-        need = self._count + len(fixes)
-        if need > len(self._rows):
-            grown = np.zeros(max(need, 2 * len(self._rows)), FIX)
-            grown[: self._count] = self._rows[: self._count]
-            self._rows = grown
-        self._rows[self._count : need] = fixes
-        self._count = need
 
 
 def _name(fix: Any) -> tuple[int, int]:
     return int(fix["t_ms"]), int(fix["key"])
-
-
-def _ascending(fixes: Fixes) -> bool:
-    t, key = fixes["t_ms"], fixes["key"]
-    return bool(np.all((t[1:] > t[:-1]) | ((t[1:] == t[:-1]) & (key[1:] > key[:-1]))))
 
 
 def _repeats(fixes: Fixes) -> npt.NDArray[np.bool_]:

@@ -15,24 +15,23 @@ judged when now gets there (`Monitor.held` tells how many), because either clock
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from core.activation import ALWAYS_MS, Activation
+from core.activation import ALWAYS_MS, LATEST_MS, Activation
 from core.alerts import Alert
 from core.curfew import CurfewWatch
 from core.geofence import Geofence
-from core.history import Fixes, History, fixes_from
+from core.history import FIX, Fixes, History, fixes_from
 from core.readings import Positions
 from core.rules import DEFAULT_RULES, RuleSet
 
 __all__ = ["Activation", "Alert", "Monitor", "NotBoundError", "evaluate"]
 
-LATEST_NOW_MS = 4_102_444_800_000
-"""2100-01-01. A clock beyond it is broken; without the bound it would make centuries of curfews."""
 CHECKPOINT_FIXES = 256
 """A late position is judged again with about so many before it; a checkpoint costs some hundred bytes."""
 _STRIDE_CHECKPOINTS = 16
@@ -174,7 +173,7 @@ class Monitor:
 
         ``now_ms`` is the gateway's clock (UTC ms); it may go back. Raises ValueError for a clock beyond 2100.
         """
-        if not now_ms < LATEST_NOW_MS:
+        if not now_ms < LATEST_MS:
             raise ValueError(f"now is {now_ms} ms, after the year 2100: set the gateway's clock")
         cases = self._to_judge(now_ms)
         self._feed(cases)
@@ -239,9 +238,11 @@ class Monitor:
                 waiting.append((case, until))
         while waiting:
             strides = [(case, min(until, case.fed + self._stride_fixes)) for case, until in waiting]
-            fixes = np.concatenate([case.history.fixes[case.fed : upto] for case, upto in strides])
-            ends = np.cumsum([upto - case.fed for case, upto in strides]).tolist()
+            ends = list(itertools.accumulate(upto - case.fed for case, upto in strides))
             bounds = list(zip([0, *ends], ends, strict=False))
+            fixes = np.empty(ends[-1], FIX)
+            for (case, upto), (lo, hi) in zip(strides, bounds, strict=True):
+                fixes[lo:hi] = case.history.fixes[case.fed : upto]
             for number, family in enumerate(self._families):
                 parts = [
                     (case.handles[number], lo, hi)

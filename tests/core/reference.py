@@ -104,35 +104,42 @@ def curfews(
         found += _unknown(seen, begins, ends, reached, now_ms, rules)
         last = max((i for i, one in enumerate(seen) if one.t_ms < begins), default=None)
         vouched = last is not None and seen[last].value and begins < seen[last].t_ms + vouch
-        away_ms: int | None = None
+        inside = [i for i, one in enumerate(seen) if begins <= one.t_ms < ends]
+        away: tuple[int, int] | None = None  # since when, and from which position on
         if vouched and last is not None and seen[last].t_ms - seen[starts[last]].t_ms >= apart:
-            away_ms = begins
+            away = begins, last + 1
 
-        def tell(start_ms: int, end_ms: int | None, begins: int = begins, ends: int = ends) -> Found:
-            stop = ends if end_ms is None else end_ms
-            home = [one.t_ms for one in seen if not one.value and one.t_ms < start_ms]
-            away = [one for one in seen if one.value and start_ms <= one.t_ms < stop]
+        def tell(
+            start: tuple[int, int], stop: int, end_ms: int | None, begins: int = begins, ends: int = ends
+        ) -> Found:
+            start_ms, first = start
+            home = [one.t_ms for one in seen[:first] if not one.value]
+            shown = [one.metres for one in seen[first:stop] if one.value]
             return Found(
                 "absent_during_curfew",
                 start_ms,
                 end_ms,
-                certain_ms(seen, start_ms, stop, rules) // 60_000,
+                certain_ms(seen, start_ms, ends if end_ms is None else end_ms, rules) // 60_000,
                 None if end_ms is None else minutes_up(end_ms - max([begins, *home])),
-                len(away),
-                round(max((one.metres for one in away), default=0), 2) or None,
+                len(shown),
+                round(max(shown, default=0), 2) or None,
             )
 
-        for i, this in enumerate(seen):
-            first_ms = seen[starts[i]].t_ms
-            if not begins <= this.t_ms < ends or this.t_ms - first_ms < apart:
+        for i in inside:
+            this, first = seen[i], seen[starts[i]]
+            if this.t_ms - first.t_ms < apart:
                 continue
-            if this.value and away_ms is None:
-                away_ms = first_ms if first_ms >= begins else begins if vouched else this.t_ms
-            elif not this.value and away_ms is not None:
-                found.append(tell(away_ms, first_ms))
-                away_ms = None
-        if away_ms is not None:
-            found.append(tell(away_ms, ends if ends <= reached else None))
+            if this.value and away is None:
+                away = (
+                    (first.t_ms, starts[i])
+                    if first.t_ms >= begins
+                    else (begins if vouched else this.t_ms, inside[0])
+                )
+            elif not this.value and away is not None:
+                found.append(tell(away, starts[i], first.t_ms))
+                away = None
+        if away is not None:
+            found.append(tell(away, inside[-1] + 1 if inside else away[1], ends if ends <= reached else None))
     return found
 
 

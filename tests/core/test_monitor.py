@@ -9,12 +9,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from core.activation import LATEST_MS
 from core.alerts import alert_id, iso_utc, reading_names
-from core.monitor import LATEST_NOW_MS, Monitor, NotBoundError, evaluate
+from core.monitor import Monitor, NotBoundError, evaluate
 from core.readings import Positions
 from core.rules import DEFAULT_RULES, RuleSet
 from tests.core.wearers import DAY_MS, MONDAY_MS, PLACES, activation, made, positions
@@ -72,7 +74,14 @@ def test_readings_of_an_activation_that_is_not_bound_are_refused_by_name() -> No
 
 def test_a_clock_beyond_2100_is_refused() -> None:
     with pytest.raises(ValueError, match="set the gateway's clock"):
-        Monitor().judge(LATEST_NOW_MS)
+        Monitor().judge(LATEST_MS)
+
+
+def test_an_activation_that_can_not_be_is_refused() -> None:
+    wrong: list[dict[str, Any]] = [{"fitted_ms": -1}, {"fitted_ms": LATEST_MS}, {"removed_ms": MONDAY_MS - 1}]
+    for changes in wrong:
+        with pytest.raises(ValueError, match="activation 'activation-1'"):
+            activation(**changes)
 
 
 def test_an_activation_let_go_leaves_nothing_and_can_come_back() -> None:

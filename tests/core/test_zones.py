@@ -157,6 +157,11 @@ def test_a_position_on_the_boundary_has_distance_zero() -> None:
         assert distance(zone, longitude, latitude) == 0
 
 
+def test_an_edge_too_short_to_square_makes_no_distance_that_is_not_a_number() -> None:
+    ring = [[0.0, 51.5], [1e-170, 51.5], [0.1, 51.5], [0.1, 51.6], [0.0, 51.6], [0.0, 51.5]]
+    assert distance(zone_from_geojson(polygon(ring)), 0.0, 51.45) == pytest.approx(5564, rel=0.001)
+
+
 def test_a_feature_and_a_collection_of_one_are_the_zone_they_hold() -> None:
     plain = zone_from_geojson(polygon(SQUARE))
     feature = {"type": "Feature", "properties": {"any": "thing"}, "geometry": polygon(SQUARE)}
