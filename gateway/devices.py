@@ -28,7 +28,7 @@ class Credentials:
     """What one device is provisioned with. The secrets never show in a log or a traceback.
 
     ``key`` is its MAC key (32 bytes); certificates and ``key_der`` are DER; ``server_name`` is the name that the
-    device checks in the broker's certificate.
+    device checks in the broker's certificate. ``tls`` is False for a broker on the same machine that has none.
     """
 
     device: str
@@ -39,6 +39,7 @@ class Credentials:
     host: str
     port: int
     server_name: str
+    tls: bool = True
 
     def write(self, folder: Path) -> None:
         """Write them for provisioning: ``config.json`` and three DER files, readable by the owner only."""
@@ -49,6 +50,7 @@ class Credentials:
             "port": self.port,
             "server_name": self.server_name,
             "key": self.key.hex(),
+            "tls": self.tls,
         }
         write_whole(folder / "ca.der", self.ca_der, 0o600)
         write_whole(folder / "cert.der", self.cert_der, 0o600)
@@ -69,6 +71,7 @@ class Credentials:
                 host=configuration["host"],
                 port=configuration["port"],
                 server_name=configuration["server_name"],
+                tls=configuration["tls"],
             )
         except (OSError, KeyError, ValueError) as error:
             raise DeviceError(f"{folder} does not hold the credentials of a device: {error}") from None
@@ -97,6 +100,7 @@ def add_device(store: Store, authority: Authority, device_id: str, *, settings: 
         host=place.host,
         port=place.port,
         server_name=settings.server_names[0],
+        tls=place.tls,
     )
     with store.write() as connection:
         if devices.one(connection, device_id) is not None:

@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 FILE_NAME = "tagwatch.toml"
 EMBEDDED = "embedded"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 EVERYWHERE = "0.0.0.0"
 _LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -37,7 +38,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("tagwatch-data"), description="The one folder that holds everything.")
     broker: str = Field(
         EMBEDDED,
-        description="'embedded' starts and supervises a broker; mqtt://host:port or mqtts://host:port uses another.",
+        description=(
+            "'embedded' starts and supervises a broker; mqtts://host:port uses another, mqtt://host:port one on this "
+            "machine without TLS."
+        ),
     )
     mqtt_host: str = Field("127.0.0.1", description="Address that the embedded broker listens on.")
     mqtt_port: int = Field(
@@ -99,6 +103,11 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise ValueError("write 'embedded', mqtt://host:port or mqtts://host:port")
+        if parts.scheme == "mqtt" and parts.hostname not in LOOPBACK:
+            raise ValueError(
+                f"mqtt:// to {parts.hostname} would send people's positions readable to anyone on the way: "
+                "write mqtts://, or run the broker on this machine"
+            )
         return value
 
     @field_validator("server_names")

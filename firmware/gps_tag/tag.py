@@ -12,7 +12,7 @@ from journal import Journal
 from link import Link
 from mqtt import Client
 from sampler import Sampler
-from tls_stream import dial
+from tls_stream import dial, dial_bare
 
 try:
     from typing import TYPE_CHECKING
@@ -41,6 +41,8 @@ async def live(board: Board) -> None:
     journal = Journal("/journal", JOURNAL_BYTES, board.random)
 
     async def connect() -> "TlsStream":
+        if not settings.tls:
+            return await dial_bare(settings.host, settings.port)
         # read at each connection, not held: DER files are larger than what else the link keeps
         return await dial(
             settings.host,

@@ -3,7 +3,7 @@
 import json
 
 _REQUIRED = {"device": str, "host": str, "port": int, "server_name": str, "key": str}
-_OPTIONAL = {"sample_s": 60, "upload_s": 120, "every_fix": False}
+_OPTIONAL = {"sample_s": 60, "upload_s": 120, "every_fix": False, "tls": True}
 _KEY_BYTES = 32
 
 
@@ -25,6 +25,7 @@ class Config:
         self.sample_s = _whole(path, settings, "sample_s", 1, 86400)
         self.upload_s = _whole(path, settings, "upload_s", 1, 86400)
         self.every_fix = settings["every_fix"] is True
+        self.tls = settings["tls"] is True
         if not 4 <= len(self.device) <= 16 or not all(
             letter in "abcdefghijklmnopqrstuvwxyz0123456789" for letter in self.device
         ):
@@ -59,8 +60,8 @@ def load(path: str) -> Config:
     """Settings from the JSON file ``path``.
 
     ``device``, ``host``, ``port``, ``server_name`` and ``key`` (hexadecimal) must be there; ``sample_s`` 60,
-    ``upload_s`` 120 and ``every_fix`` false are the defaults. Raises ValueError that names the file, the setting
-    and what is wrong with it.
+    ``upload_s`` 120, ``every_fix`` false and ``tls`` true are the defaults. Raises ValueError that names the file, the
+    setting and what is wrong with it.
     """
     try:
         with open(path) as file:

@@ -1,4 +1,4 @@
-"""A TCP connection under mutual TLS, for asyncio on MicroPython.
+"""A TCP connection under mutual TLS, for asyncio on MicroPython; or a bare one, to a broker on the same machine.
 
 The event loop polls the raw socket: a TLS socket has no descriptor, and the stock loop would ask it every
 millisecond. So TLS is always read first, and the raw socket is waited for only when TLS has nothing left.
@@ -31,12 +31,12 @@ def _writable(raw: socket.socket) -> "Awaitable[None]":  # type: ignore[misc]
 
 
 class TlsStream:
-    """The stream of :func:`dial`."""
+    """The stream of :func:`dial` and :func:`dial_bare`; of the latter ``secure`` is ``raw`` itself."""
 
     def __init__(self, raw: socket.socket, secure: socket.socket) -> None:
         self._raw = raw
         self._secure = secure
-        self._open = False
+        self._open = secure is raw
 
     async def read(self, n: int) -> bytes:
         """Exactly n bytes; EOFError when the peer ends before."""
@@ -87,6 +87,22 @@ async def dial(
     context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
     context.load_verify_locations(authority)
     context.load_cert_chain(certificate, key)
+    raw = await _connected(host, port)
+    try:
+        secure = context.wrap_socket(raw, server_hostname=server_name, do_handshake_on_connect=False)
+    except BaseException:
+        raw.close()
+        raise
+    return TlsStream(raw, secure)
+
+
+async def dial_bare(host: str, port: int) -> TlsStream:
+    """Connect to ``host`` without TLS. Raises OSError."""
+    raw = await _connected(host, port)
+    return TlsStream(raw, raw)
+
+
+async def _connected(host: str, port: int) -> socket.socket:
     family, kind, protocol, _name, address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
     raw = socket.socket(family, kind, protocol)
     try:
@@ -98,8 +114,7 @@ async def dial(
             if problem.errno != errno.EINPROGRESS:
                 raise
         await _writable(raw)
-        secure = context.wrap_socket(raw, server_hostname=server_name, do_handshake_on_connect=False)
     except BaseException:  # a cancelled dial too must not leak its descriptor
         raw.close()
         raise
-    return TlsStream(raw, secure)
+    return raw

@@ -27,6 +27,7 @@ def make_image(path: Path, credentials: Credentials, config: Mapping[str, object
         "port": credentials.port,
         "server_name": credentials.server_name,
         "key": credentials.key.hex(),
+        "tls": credentials.tls,
         **config,
     }
     files = {

@@ -41,7 +41,7 @@ class Mallory:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="mallory")
         self._client.tls_set_context(broker.client_tls(rig.authority))
         self._client.on_message = lambda client, data, message: self.heard.put(
-            (message.topic, message.payload)
+            (message.topic, bytes(message.payload))
         )
         self._client.connect(rig.settings.server_names[0], place.port)
         self._client.loop_start()

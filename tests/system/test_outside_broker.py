@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from gateway.authority import Authority
+from gateway.settings import Settings, SettingsError
 from sim.recordings import load
-from sim.replay import replay
+from sim.replay import Result, replay
 from sim.rig import Rig
 from tests.system.test_a_real_day import DAY, ZONE
 
@@ -27,9 +28,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[tuple[Path, int]]:
-    """Mosquitto with mutual TLS on a data folder's own authority: the folder, and its port."""
+SECURED = """cafile {ca}
+certfile {certificate}
+keyfile {key}
+require_certificate true
+"""
+
+
+@pytest.fixture(params=["mqtts", "mqtt"])
+def mosquitto(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Path, str]]:
+    """Mosquitto: with mutual TLS on a data folder's own authority, and bare. The folder, and its address."""
     program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     assert Path(program).exists(), (
         "mosquitto is missing: apt-get install -y --no-install-recommends mosquitto"
@@ -40,7 +48,7 @@ def mosquitto(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     configuration = tmp_path / "mosquitto.conf"
     configuration.write_text(
         f"user root\nlistener {port} 127.0.0.1\npersistence false\nallow_anonymous true\n"
-        f"cafile {authority.ca_pem}\ncertfile {certificate}\nkeyfile {key}\nrequire_certificate true\n"
+        + SECURED.format(ca=authority.ca_pem, certificate=certificate, key=key) * (request.param == "mqtts")
     )
     with (tmp_path / "mosquitto.log").open("wb") as log:
         process = subprocess.Popen([program, "-c", str(configuration)], stdout=log, stderr=log)
@@ -50,23 +58,33 @@ def mosquitto(tmp_path: Path) -> Iterator[tuple[Path, int]]:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
                 time.sleep(0.02)
-            yield data_dir, port
+            yield data_dir, f"{request.param}://localhost:{port}"
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(10)
 
 
+@pytest.fixture(scope="module")
+def embedded(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """The same day through the embedded broker."""
+    with Rig(tmp_path_factory.mktemp("embedded")) as rig:
+        (result,) = replay(rig, [load(data / "trails" / DAY, 0)], zone=ZONE)
+    return result
+
+
 def test_a_real_day_through_mosquitto_gives_the_same_alerts_as_through_the_embedded_broker(
-    data: Path, tmp_path: Path, mosquitto: tuple[Path, int]
+    data: Path, mosquitto: tuple[Path, str], embedded: Result
 ) -> None:
-    recording = load(data / "trails" / DAY, 0)
-    data_dir, port = mosquitto
-    with Rig(data_dir, broker=f"mqtts://localhost:{port}") as rig:
+    data_dir, address = mosquitto
+    with Rig(data_dir, broker=address) as rig:
         assert rig.gateway.run().get("broker_pid") is None
-        (outside,) = replay(rig, [recording], zone=ZONE)
-    with Rig(tmp_path / "embedded") as rig:
-        (embedded,) = replay(rig, [recording], zone=ZONE)
-    assert [alert["sentence"] for alert in outside.alerts] == [alert["sentence"] for alert in embedded.alerts]
+        (outside,) = replay(rig, [load(data / "trails" / DAY, 0)], zone=ZONE)
     assert [alert["id"] for alert in outside.alerts] == [alert["id"] for alert in embedded.alerts]
+    assert [alert["sentence"] for alert in outside.alerts] == [alert["sentence"] for alert in embedded.alerts]
     assert len(outside.alerts) >= 5
     assert outside.positions.t_ms.tolist() == embedded.positions.t_ms.tolist()
+
+
+def test_a_bare_broker_elsewhere_is_refused_because_anyone_could_read_along() -> None:
+    with pytest.raises(SettingsError, match="mqtts://"):
+        Settings.load(broker="mqtt://broker.example:1883")
