@@ -52,6 +52,8 @@ class Committer:
             for device, _ in group.before:
                 self._known.pop(device, None)
             raise
+        for device, understood in group.understood.items():
+            group.committed.positions[device] = evidence.positions(understood)
         return group.committed
 
     def refuse(self, message: Received, detail: str) -> Committed:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from core import wire
 from core.readings import Kind, Positions
-from gateway import evidence, incidents, verify
+from gateway import incidents, verify
 from gateway.sequences import Decision, Range, Span
 from gateway.store.envelopes import EnvelopeRow, Stored
 from gateway.store.quarantine import QuarantineRow
@@ -41,7 +41,7 @@ class Committed:
     """
 
     commits: dict[tuple[str, int], int] = field(default_factory=dict)
-    positions: dict[str, list[Positions]] = field(default_factory=dict)
+    positions: dict[str, Positions] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     alerts: int = 0
 
@@ -63,6 +63,7 @@ class Group:
     gaps: list[dict[str, Any]] = field(default_factory=list)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     quarantine: list[QuarantineRow] = field(default_factory=list)
+    understood: dict[str, list[tuple[wire.Up, Sequence[Span]]]] = field(default_factory=dict)
     incidents: list[incidents.Incident] = field(default_factory=list)
     at_ms: int = 0
 
@@ -75,7 +76,7 @@ class Group:
         """The envelopes of a device that this group will store, in the order of their hearing."""
         for row in self.envelopes:
             if row.device == device and row.epoch == epoch:
-                yield Stored(row.data, row.fresh, row.received_ms)
+                yield Stored(row.data, row.fresh, row.received_ms, 0)
 
     def put_aside(
         self,
@@ -115,8 +116,7 @@ class Group:
         since = _Since(message.received_ms, False) if span is None else _Since(span[0], True)
         if decision.fresh:
             self._keep(message, device, up, decision.fresh, span)
-            positions = self.committed.positions.setdefault(device, [])
-            positions += evidence.positions(up, decision.fresh)
+            self.understood.setdefault(device, []).append((up, decision.fresh))
         if decision.conflicts:
             self._disagree(message, device, up.epoch, decision.conflicts, since)
         for hole in decision.forgotten:

@@ -6,9 +6,11 @@ between commit and alert raises that alert when it is back; what the store says 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
+import structlog
 from sqlalchemy import Connection
 
 from core.activation import Activation
@@ -18,7 +20,10 @@ from core.rules import DEFAULT_RULES, RuleSet
 from gateway import incidents
 from gateway.orders import Orders
 from gateway.store import Store, alerts, state
+from gateway.store.envelopes import Stored
 from gateway.trail import positions_of
+
+log = structlog.get_logger(__name__)
 
 
 class Judge:
@@ -58,14 +63,10 @@ class Judge:
                 self._by_device.setdefault(activation.device, []).append(activation)
             self._changes = changes
 
-    def add(self, positions: Mapping[str, Sequence[Positions]]) -> None:
-        """Positions of each device that were committed just now, once each."""
-        for device, parts in positions.items():
-            worn = self._by_device.get(device)
-            if not worn or not parts:
-                continue
-            found = Positions.concatenate(list(parts))
-            for activation in worn:
+    def add(self, positions: Mapping[str, Positions]) -> None:
+        """Positions of each device that were committed just now."""
+        for device, found in positions.items():
+            for activation in self._by_device.get(device, ()):
                 mine = _within(found, activation)
                 if len(mine):
                     self._monitor.add(activation.id, mine)
@@ -100,8 +101,23 @@ class Judge:
 
 
 def _stored(connection: Connection, activation: Activation) -> Positions:
-    return _within(
-        positions_of(connection, activation.device, activation.fitted_ms, activation.removed_ms), activation
+    found = positions_of(
+        connection,
+        activation.device,
+        activation.fitted_ms,
+        activation.removed_ms,
+        unreadable=partial(_tell_unreadable, activation.device),
+    )
+    return _within(found, activation)
+
+
+def _tell_unreadable(device: str, stored: Stored, error: ValueError) -> None:
+    # one changed row must not keep everybody else from being judged
+    log.error(
+        "a stored envelope can not be read and is not judged",
+        device=device,
+        row=stored.id,
+        problem=str(error),
     )
 
 

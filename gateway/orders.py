@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
+import structlog
 from sqlalchemy import Connection
 
 from core.activation import Activation
 from core.order import Order, OrderError, order_from_json
 from gateway.clock import SystemClock, utc_ms, utc_text
 from gateway.store import Store, devices, orders
+
+log = structlog.get_logger(__name__)
 
 
 class OrderRefused(ValueError):  # noqa: N818 - it is a refusal, and read so where it is caught
@@ -106,10 +109,18 @@ class Orders:
         self._compiled: dict[tuple[str, int], Order] = {}
 
     def activations(self, connection: Connection) -> list[Activation]:
-        """Every activation, with all versions of its order."""
+        """Every activation, with all versions of its order.
+
+        One whose order this program can not read (it was taken in by another) is left out, and told of in the log: it
+        must not keep everybody else from being judged.
+        """
         found: list[Activation] = []
         for row in orders.activations(connection):
-            known = [self._read(version) for version in orders.versions(connection, row.order_id)]
+            try:
+                known = [self._read(version) for version in orders.versions(connection, row.order_id)]
+            except ValueError as error:
+                log.error("an order can not be read: NOT MONITORED", activation=row.id, problem=str(error))
+                continue
             found.append(
                 Activation(row.id, row.device, known[-1], row.fitted_ms, row.removed_ms, tuple(known[:-1]))
             )

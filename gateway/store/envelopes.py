@@ -41,11 +41,15 @@ class EnvelopeRow:
 
 
 class Stored(NamedTuple):
-    """A stored envelope as it is read back: its bytes, and which of its numbers count (None: all)."""
+    """A stored envelope as it is read back: its bytes, and which of its numbers count (None: all).
+
+    ``id`` is its row, 0 while it has none.
+    """
 
     data: bytes
     fresh: tuple[Span, ...] | None
     received_ms: int
+    id: int
 
 
 def add(connection: Connection, rows: Sequence[EnvelopeRow]) -> None:
@@ -58,7 +62,7 @@ def holding(connection: Connection, device: str, epoch: int, first: int, last: i
     """The envelopes that may hold any of the numbers ``first`` to ``last``, in the order of their hearing."""
     near = and_(envelope.c.wide.is_(False), envelope.c.first_seq >= first - WIDE)
     query = (
-        select(envelope.c.data, envelope.c.fresh, envelope.c.received_ms)
+        select(envelope.c.data, envelope.c.fresh, envelope.c.received_ms, envelope.c.id)
         .where(
             envelope.c.device == device,
             envelope.c.epoch == epoch,
@@ -68,8 +72,8 @@ def holding(connection: Connection, device: str, epoch: int, first: int, last: i
         )
         .order_by(envelope.c.id)
     )
-    for data, fresh, received_ms in connection.execute(query):
-        yield Stored(data, _spans(fresh), received_ms)
+    for data, fresh, received_ms, row_id in connection.execute(query):
+        yield Stored(data, _spans(fresh), received_ms, row_id)
 
 
 def of_device(
@@ -79,7 +83,7 @@ def of_device(
 
     ``from_ms`` and ``to_ms`` are inclusive, milliseconds; None is open.
     """
-    query = select(envelope.c.data, envelope.c.fresh, envelope.c.received_ms).where(
+    query = select(envelope.c.data, envelope.c.fresh, envelope.c.received_ms, envelope.c.id).where(
         envelope.c.device == device
     )
     if from_ms is not None:
@@ -87,8 +91,8 @@ def of_device(
     if to_ms is not None:
         query = query.where(envelope.c.first_t_ms <= to_ms)
     rows = connection.execute(query.order_by(envelope.c.id), execution_options={"yield_per": 2000})
-    for data, fresh, received_ms in rows:
-        yield Stored(data, _spans(fresh), received_ms)
+    for data, fresh, received_ms, row_id in rows:
+        yield Stored(data, _spans(fresh), received_ms, row_id)
 
 
 def count(connection: Connection) -> int:

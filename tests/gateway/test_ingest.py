@@ -310,5 +310,19 @@ def test_a_full_disk_stops_answers_and_nothing_else(house: House) -> None:
     assert sorted(evident(house, tag.device)) == [1, 2]
 
 
+def test_a_message_that_this_program_stumbles_over_is_put_aside_and_stops_no_other(house: House) -> None:
+    tag, other = house.new_tag(), house.new_tag()
+    tag.say(positions(1, 1))
+    store = sqlite3.connect(house.settings.store_path)
+    store.execute("UPDATE envelope SET data = x'00' WHERE device = ?", (tag.device,))
+    store.commit()
+    store.close()
+    again = tag.seal(positions(1, 1))  # can not be compared with the evidence any more
+    tag.publish(again)
+    assert other.say(positions(1, 2)).commit == (EPOCH, 2)
+    assert in_quarantine(house, again)["reason"] == "internal_error"
+    assert tag.downs.empty()
+
+
 def _canonical(document: object) -> bytes:
     return cbor2.dumps(document, canonical=True)

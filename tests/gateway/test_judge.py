@@ -17,6 +17,7 @@ from gateway.group import Received
 from gateway.judge import Judge
 from gateway.orders import activate, add_order, deactivate
 from gateway.store import Store, alerts, devices
+from gateway.trail import positions_of
 from tests.gateway.stand_in import EPOCH, START_S, positions
 
 DEVICE = "tag0001"
@@ -168,3 +169,32 @@ def test_an_alert_that_could_not_be_written_is_written_when_it_can(desk: Desk, t
     other.close()
     assert judge.judge(LATER_MS) > 0
     assert desk.alerts()
+
+
+def test_an_envelope_that_somebody_changed_on_disk_hides_nothing_else(desk: Desk, tmp_path: Path) -> None:
+    fit(desk)
+    desk.commit(positions(1, 1, **OUTSIDE))
+    desk.commit(positions(2, 5, **INSIDE))
+    other = sqlite3.connect(tmp_path / "store.sqlite")
+    other.execute("UPDATE envelope SET data = x'00' WHERE id = 1")
+    other.commit()
+    other.close()
+    fresh_judge(desk).judge(LATER_MS)
+    assert IN_ZONE in {alert["rule"] for alert in desk.alerts()}
+    with desk.store.read() as connection, pytest.raises(ValueError, match="COSE"):
+        positions_of(connection, DEVICE)
+
+
+def test_an_order_that_this_program_can_not_read_hides_no_other(desk: Desk, tmp_path: Path) -> None:
+    fit(desk)
+    with desk.store.write() as connection:
+        devices.add(connection, devices.Device("tag0002", KEY, b"", 0, None))
+    add_order(desk.store, order(order_id="o-2"))
+    activate(desk.store, "tag0002", "o-2", START_S * 1000)
+    other = sqlite3.connect(tmp_path / "store.sqlite")
+    other.execute("""UPDATE order_version SET document = '{"order_id": "o-2"}' WHERE order_id = 'o-2'""")
+    other.commit()
+    other.close()
+    judge = fresh_judge(desk)
+    judge.add(desk.commit(positions(1, 5, **INSIDE)))
+    assert judge.judge(LATER_MS) > 0
