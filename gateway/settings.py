@@ -23,7 +23,6 @@ FILE_NAME = "tagwatch.toml"
 EMBEDDED = "embedded"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 EVERYWHERE = "0.0.0.0"
-_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class SettingsError(ValueError):
@@ -119,11 +118,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _listens_where_it_is_known(self) -> Settings:
-        if self.mqtt_host not in (EVERYWHERE, *_LOOPBACK, *self.server_names):
+        if self.mqtt_host not in (EVERYWHERE, *LOOPBACK, *self.server_names):
             raise ValueError(
                 f"mqtt_host {self.mqtt_host} is not among server_names: add it, for tags check the name"
             )
-        if self.mqtt_host not in _LOOPBACK and self.server_names[0] in _LOOPBACK:
+        if self.mqtt_host not in LOOPBACK and self.server_names[0] in LOOPBACK:
             raise ValueError(
                 "server_names begins with a name of this machine only: put first what tags shall dial"
             )

@@ -145,10 +145,10 @@ def test_a_free_port_that_was_picked_once_is_kept(settings: Settings) -> None:
 def test_another_broker_is_addressed_by_its_url(tmp_path: Path) -> None:
     places = [
         broker.address(Settings.load(tmp_path, broker=url))
-        for url in ("mqtt://10.0.0.1", "mqtts://broker.example", "mqtts://[::1]:9999")
+        for url in ("mqtt://127.0.0.1", "mqtts://broker.example", "mqtts://[::1]:9999")
     ]
     assert places == [
-        broker.Address("10.0.0.1", 1883, tls=False),
+        broker.Address("127.0.0.1", 1883, tls=False),
         broker.Address("broker.example", 8883, tls=True),
         broker.Address("::1", 9999, tls=True),
     ]

@@ -45,6 +45,7 @@ def test_a_child_process_gets_exactly_the_same_settings(
         ("mqtt_port", 70_000),
         ("broker", "amqp://somewhere"),
         ("broker", "mqtt://"),
+        ("broker", "mqtt://10.0.0.1"),
         ("clock", "sundial"),
         ("server_names", ()),
         ("queue_size", 1),
