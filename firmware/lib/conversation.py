@@ -41,11 +41,16 @@ def topic(device: str, leaf: str) -> str:
 
 
 class _Sent:
-    """A message that waits for its commit: the numbers it spans, when it was last sent, how long it may wait."""
+    """A message that waits for its answer: the numbers it spans, when it was last sent, how long it may wait.
 
-    def __init__(self, first: int, last: int, now_ms: int) -> None:
+    One of urgent readings, ``ahead`` of its turn, can not be covered by a commit before its turn has come: any answer
+    will do. What was in it is sent again in its turn.
+    """
+
+    def __init__(self, first: int, last: int, now_ms: int, ahead: bool) -> None:
         self.first = first
         self.last = last
+        self.ahead = ahead
         self.at_ms = now_ms
         self.wait_ms = RESEND_MS
 
@@ -67,6 +72,7 @@ class Conversation:
         self._sent: list[_Sent] = []
         self._next = 1  # the lowest number not yet sent on this connection
         self._ahead = 0  # the highest urgent number sent before its turn
+        self._claimed = 0  # the highest number that the gateway has said to know, on this connection
         self._released = 0  # the highest number that may be sent
         self._asked_ms: int | None = None  # since when a first answer is due
         self._silent = True  # no answer within the time-out: nobody is waited for
@@ -75,7 +81,7 @@ class Conversation:
         """The first message of a connection. All that is held is to be sent from here on, lowest first."""
         self._sent = []
         self._next = self.journal.base
-        self._ahead = 0
+        self._ahead = self._claimed = 0
         self._asked_ms = now_ms
         self._silent = False
         return self._seal(records.hello(self.journal.epoch, self.journal.base))
@@ -98,22 +104,31 @@ class Conversation:
                 again = self._again(sent, now_ms)
                 if again is not None:
                     return again
-        if self._next > self._released or len(self._sent) >= MOST_UNANSWERED:
+        if self._next > self._released:
             return None
-        readings = self._held(self._next, self._released)
-        if not readings:  # all of them dropped
-            self._next = self._released + 1
+        # what the gateway claims to know is not waited for, but said: else a true commit beyond what was sent since
+        # boot would be refused for ever
+        full = len(self._sent) >= MOST_UNANSWERED
+        if full and self._next > self._claimed:
             return None
-        payload, n = self._pack(readings)
-        first, last = readings[0][0], readings[n - 1][0]
-        for number in self.journal.urgent:
-            if max(last, self._ahead) < number <= self._released:
-                self._ahead = number
-                urgent = self._held(number, number)
-                if urgent:
-                    return self._send(number, number, self._pack(urgent)[0], now_ms)
-        self._next = last + 1
-        return self._send(first, last, payload, now_ms)
+        first = self._next
+        payload, last, highest = self._compose(first, self._released)
+        # at most one message ahead at a time, or they could keep the lowest numbers from ever being sent
+        urgent = (
+            []
+            if any(sent.ahead for sent in self._sent)
+            else self._urgent(max(last, self._ahead), self._released)
+        )
+        if urgent:
+            payload, n = self._pack(urgent)
+            self._ahead = highest = urgent[n - 1][0]
+            self._sent.append(_Sent(urgent[0][0], self._ahead, now_ms, True))
+        else:
+            if not full or last > self._claimed:
+                self._sent.append(_Sent(first, last, now_ms, False))
+            self._next = last + 1
+        self.highest_sent = max(self.highest_sent, highest)
+        return self._seal(payload)
 
     def hear(self, data: bytes) -> str:
         """Obey what came on the ``down`` topic, as far as it may be believed; what came of it, a counter's name.
@@ -153,9 +168,12 @@ class Conversation:
             return FOREIGN_EPOCH
         self._asked_ms = None
         self._silent = False
+        self._sent = [sent for sent in self._sent if not sent.ahead]
         if upto < self.journal.base:
             return KNOWN
         if upto > self.highest_sent:
+            if upto <= self.journal.flushed:
+                self._claimed = max(self._claimed, upto)
             return BEYOND_SENT
         self.journal.commit(upto)
         self._sent = [sent for sent in self._sent if sent.last > upto]
@@ -164,22 +182,29 @@ class Conversation:
         self._next = max(self._next, self.journal.base)
         return COMMITTED
 
+    def _urgent(self, after: int, upto: int) -> "list[Reading]":
+        """The urgent readings with numbers after one and up to another."""
+        found: list[Reading] = []
+        for number in self.journal.urgent:
+            if after < number <= upto:
+                found += self._held(number, number)
+        return found
+
     def _again(self, sent: _Sent, now_ms: int) -> bytes | None:
-        readings = self._held(sent.first, sent.last)
-        if not readings:  # dropped since; the gap records speak for them
-            self._sent.remove(sent)
-            return None
-        payload, n = self._pack(readings)
-        if n < len(readings):
-            self._next = min(self._next, readings[n][0])
-            sent.last = readings[n - 1][0]
+        if sent.ahead:
+            urgent = self._urgent(sent.first - 1, sent.last)
+            if not urgent:
+                self._sent.remove(sent)
+                return None
+            payload, _n = self._pack(urgent)
+        else:
+            payload, last, highest = self._compose(sent.first, sent.last)
+            self.highest_sent = max(self.highest_sent, highest)
+            if last < sent.last:  # it takes more room than before: some was dropped meanwhile
+                self._next = min(self._next, last + 1)
+                sent.last = last
         sent.at_ms = now_ms
         sent.wait_ms = min(sent.wait_ms * 2, MOST_RESEND_MS)
-        return self._seal(payload)
-
-    def _send(self, first: int, last: int, payload: bytes, now_ms: int) -> bytes:
-        self._sent.append(_Sent(first, last, now_ms))
-        self.highest_sent = max(self.highest_sent, last)
         return self._seal(payload)
 
     def _waiting_since(self) -> int:
@@ -195,6 +220,52 @@ class Conversation:
 
     def _held(self, first: int, last: int) -> "list[Reading]":
         return [reading for reading in self.journal.read(first, _MOST_READINGS) if reading[0] <= last]
+
+    def _compose(self, first: int, last: int) -> tuple[bytes, int, int]:
+        """A payload for the lowest of the numbers first … last, how far it accounts for them, and the highest in it.
+
+        In place of numbers that were dropped stand the gap records that name them: in their own turn they could come
+        after more messages than may be unanswered, and no commit could ever pass the hole.
+        """
+        first = max(first, self.journal.base)
+        readings = self._held(first, last)
+        if readings and readings[0][0] == first:
+            n = 1
+            while n < len(readings) and readings[n][0] == first + n:
+                n += 1
+            payload, n = self._pack(readings[:n])
+            return payload, first + n - 1, first + n - 1
+        chosen: dict[int, Reading] = {}
+        room = self._limit - records.MAP_OVERHEAD
+        at = first
+        for reading in readings:
+            at, room = self._fill_hole(at, reading[0] - 1, chosen, room)
+            room -= len(reading[3]) + records.MOST_OVERHEAD
+            if at < reading[0] or room < 0:
+                break
+            chosen[reading[0]] = reading
+            at += 1
+        else:
+            if len(readings) < _MOST_READINGS:
+                at, room = self._fill_hole(at, last, chosen, room)
+        if not chosen:  # nothing names them (flash has failed): only the base can be told
+            return records.hello(self.journal.epoch, self.journal.base), last, 0
+        payload, _n = self._pack([chosen[number] for number in sorted(chosen)])
+        return payload, at - 1, max(chosen)
+
+    def _fill_hole(self, at: int, last: int, chosen: "dict[int, Reading]", room: int) -> tuple[int, int]:
+        """Choose gap records for the dropped numbers at … last; the first number not yet told of, and the room left."""
+        while at <= last:
+            reading = self.journal.naming(at)
+            if reading is None:
+                return last + 1, room
+            room -= len(reading[3]) + records.MOST_OVERHEAD
+            if room < 0:
+                break
+            chosen[reading[0]] = reading
+            first, n = records.gap_range(reading[3])
+            at = min(first + n, last + 1)
+        return at, room
 
     def _pack(self, readings: "list[Reading]") -> tuple[bytes, int]:
         return records.up(self.journal.epoch, self.journal.base, readings, self._limit)

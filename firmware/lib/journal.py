@@ -126,6 +126,15 @@ class Journal:
             self._name_the_missing()
         return found
 
+    def naming(self, number: int) -> "Reading | None":
+        """The flushed gap record that names a dropped number."""
+        for reading in self._reserved.readings(self.base):
+            if reading[1] == records.GAP:
+                first, n = records.gap_range(reading[3])
+                if first <= number < first + n:
+                    return reading
+        return None
+
     def commit(self, upto: int) -> None:
         """Forget everything up to a number that was flushed; below ``base`` nothing changes."""
         if upto < self.base:

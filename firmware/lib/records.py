@@ -30,9 +30,10 @@ UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_TEMPERATURE = 255, 65535, -128
 _GAP_LAYOUT = "<IIBB"
 _WIDTHS = {POSITION: 17, STATUS: 9, TAMPER: 6, BOOT: 8, GAP: 12, TIME: 12}
 _MAX_DT = 65535  # tenths of a second
-_BLOCK_OVERHEAD = (
-    20  # list 1, kind 2, first 5, base time 5, byte string head 3, width 2; and the list of blocks 2
-)
+# list 1, kind 2, first 5, base time 5, byte string head 3, width 2; and the head of the list of blocks 2
+_BLOCK_OVERHEAD = 20
+MAP_OVERHEAD = 16  # map, version, epoch, base, key of the blocks
+MOST_OVERHEAD = 2 + _BLOCK_OVERHEAD  # what a reading may take beyond its body
 
 try:
     from typing import TYPE_CHECKING
@@ -161,7 +162,7 @@ def up(epoch: int, base: int, readings: list["Reading"], limit: int) -> tuple[by
     ``readings`` are in ascending order of their numbers; at least one must fit.
     """
     blocks: list[_Block] = []
-    room = limit - 16  # map, version, epoch, base
+    room = limit - MAP_OVERHEAD
     taken = 0
     for reading in readings:
         size = len(reading[3]) + 2

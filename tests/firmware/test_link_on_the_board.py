@@ -13,14 +13,15 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from core import envelope, readings, wire
+from core import envelope, wire
+from core.readings import Kind
 from tests.firmware.broker import SERVER_NAME, Authority, Broker
+from tests.firmware.gateway_side import authentic
 from tests.firmware.micropython import start
-from tests.protocol.model import GatewayModel, Message
+from tests.protocol.model import GatewayModel
 
 SCRIPT = Path(__file__).with_name("link_on_board.py")
 DEVICE, KEY = "gps00001", bytes(range(32))
-TOPIC = "em/v1/{}/gps00001/{}"
 
 
 class Gateway:
@@ -35,7 +36,6 @@ class Gateway:
         self.dumb = False
         self.lock = threading.Lock()
         self.listening = threading.Event()
-        self.epoch = 0
         self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id="gateway")
         self.client.tls_set(
             str(folder / "ca.pem"), str(folder / "gateway.pem"), str(folder / "gateway-key.pem")
@@ -53,31 +53,29 @@ class Gateway:
     def _heard(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         if self.deaf:
             return
-        opened = envelope.parse(bytes(message.payload))
-        assert envelope.authentic(opened, KEY, message.topic)
-        up = wire.decode_up(opened.payload)
-        found: dict[int, object] = {}
-        for block in up.blocks:
-            assert block.records is not None
-            assert block.kind == readings.Kind.POSITION
-            for i, record in enumerate(block.records):
-                found[block.first + i] = int(record["lat"])
+        heard = authentic(bytes(message.payload), KEY, message.topic)
         with self.lock:
-            outcome = self.model.hear(Message(up.epoch, up.base, found))
-            self.epoch = up.epoch
+            outcome = self.model.hear(heard)
             self.conflicts += len(outcome.conflicts)
             self.duplicates += len(outcome.duplicates)
             self.forgotten += len(outcome.forgotten)
         if self.dumb:
             return
         down = message.topic.replace("/up", "/down")
-        payload = wire.encode_down(wire.Down(1, (up.epoch, outcome.commit)))
+        payload = wire.encode_down(wire.Down(1, (heard.epoch, outcome.commit)))
         client.publish(down, envelope.seal(KEY, DEVICE, down, payload))
 
-    def stored(self) -> dict[int, object]:
-        """Number → value of every reading on disk."""
+    def stored(self) -> dict[int, int]:
+        """Number → value of every reading on disk: the latitude, the first field of a position's body."""
         with self.lock:
-            return {number: content for (_, number), content in self.model.content.items()}
+            contents = {number: content for (_, number), content in self.model.content.items()}
+        values = {}
+        for number, content in contents.items():
+            assert isinstance(content, tuple)
+            kind, _, body = content
+            assert kind == Kind.POSITION
+            values[number] = int.from_bytes(body[:4], "little", signed=True)
+        return values
 
     def close(self) -> None:
         self.client.disconnect()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import readings, wire
+from tests.firmware.gateway_side import unpacked
 
 KINDS = st.sampled_from(
     [records.POSITION, records.STATUS, records.TAMPER, records.BOOT, records.GAP, records.TIME]
@@ -31,19 +32,6 @@ def held(draw: st.DrawFn) -> list[tuple[int, int, int, bytes]]:
         found.append((number, kind, t_ds, body))
         number += draw(st.sampled_from([1, 1, 1, 1, 2, 900]))
         t_ds = max(0, t_ds + draw(st.sampled_from([10, 600, 601, 0, -50, 70000, -70000, 10**9])))
-    return found
-
-
-def unpacked(up: wire.Up) -> list[tuple[int, int, int, bytes]]:
-    """Every reading of a decoded ``up`` as the tag holds it."""
-    found = []
-    for block in up.blocks:
-        assert block.records is not None
-        width = block.records.dtype.itemsize
-        for i in range(block.count):
-            record = block.raw[i * width : (i + 1) * width]
-            t_ds = block.base_time_s * 10 + int.from_bytes(record[:2], "little")
-            found.append((block.first + i, block.kind, t_ds, record[2:]))
     return found
 
 

@@ -105,8 +105,8 @@ class TagModel:
 
     @property
     def base(self) -> int:
-        """The lowest number still held; the next number if none is."""
-        return min(self.held, default=self.next)
+        """The lowest number not yet known to be committed; a dropped one counts until its gap record is."""
+        return self.upto + 1
 
     def make(self, content: object) -> int:
         """A reading is flushed to flash."""
