@@ -1,11 +1,13 @@
 """Runs on MicroPython: journal and link in real time, a reading every 20 ms, until killed.
 
-``link_on_board.py FOLDER PORT SERVER_NAME DEVICE KEY JOURNAL`` prints ``made NUMBER VALUE`` for what is on flash.
+``link_on_board.py FOLDER PORT SERVER_NAME DEVICE KEY JOURNAL`` prints ``made NUMBER VALUE`` for what is on
+flash, and once ``free BYTES`` of the heap.
 """
 # mypy: ignore-errors
 # ruff: noqa: PTH123
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -60,6 +62,7 @@ async def main():
     link = Link(journal, clock, client, board, DEVICE, bytes.fromhex(KEY), counters, 1)
     asyncio.create_task(link.run())  # noqa: RUF006 - the loop keeps it
     told = journal.flushed
+    samples = 0
     values = {}
     while True:
         t_ds, quality = clock.now()
@@ -71,6 +74,10 @@ async def main():
         while told < journal.flushed:
             told += 1
             print("made", told, values.pop(told))
+        samples += 1
+        if samples == 40:
+            gc.collect()
+            print("free", gc.mem_free())
         await asyncio.sleep_ms(20)
 
 
