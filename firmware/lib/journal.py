@@ -195,10 +195,8 @@ class Journal:
             if number < self.base:
                 continue
             if runs and (number <= held_from or runs[-1][1] == number - 1):
-                runs[-1] = (
-                    runs[-1][0],
-                    number,
-                )  # at once: a segment of single runs would not fit into memory
+                # joined at once: a segment of single runs would not fit into memory
+                runs[-1] = (runs[-1][0], number)
             else:
                 runs.append((number, number))
             if kind == records.GAP:
