@@ -90,7 +90,9 @@ def serve(settings: Settings) -> None:
     url = f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
     store = Store.open(settings.store_path, busy_timeout_ms=settings.busy_timeout_ms)
     try:
-        app = create_app(StoredBook(store), StoredLooks(store), hosts=(*LOOPBACK_NAMES, address))
+        app = create_app(
+            StoredBook(store, settings.control_path), StoredLooks(store), hosts=(*LOOPBACK_NAMES, address)
+        )
         config = uvicorn.Config(
             app,
             log_level="warning",

@@ -106,9 +106,8 @@ class Status(BaseModel):
         default=None, description="Gateway time at which a reading was last committed to disk."
     )
     ingest_alive: bool | None = Field(
-        default=None, description="Whether ingest gave a sign of life in the last seconds."
+        default=None, description="Whether the ingest answers and is connected to the broker."
     )
-    ingest_seen: Instant | None = Field(default=None, description="Ingest's last sign of life (wall clock).")
     quarantined: int | None = Field(
         default=None, description="Messages put aside because they were not right, ever."
     )

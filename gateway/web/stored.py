@@ -7,23 +7,32 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.control import Control, ControlError
 from gateway.store import Store, looks, state
 from gateway.store.alerts import last_notice
 from gateway.store.tables import activation, alert, alert_revision, envelope, order_version
 from gateway.web.book import AlertPage, AlertRecord, AlertState, Revision, Status, StoreUnreadableError
 from gateway.web.looks import Look, LookNotRecordedError, Viewer
 
+_ANSWER_S = 1.0
+"""An ingest that is busy answers within milliseconds; a page must not wait for one that hangs."""
+
 
 class StoredBook:
-    """`gateway.web.book.AlertBook` over a store. Safe to use from several threads."""
+    """`gateway.web.book.AlertBook` over a store. Safe to use from several threads.
 
-    def __init__(self, store: Store) -> None:
+    ``control_path`` is the ingest's socket: the only thing that is not read from the store is whether it answers there.
+    """
+
+    def __init__(self, store: Store, control_path: Path | None = None) -> None:
         self._store = store
+        self._control_path = control_path
 
     def page(self, states: Sequence[AlertState], limit: int) -> AlertPage:
         """The newest ``limit`` alerts in one of ``states``, newest number first."""
@@ -73,6 +82,7 @@ class StoredBook:
 
     def status(self) -> Status:
         """How the gateway is; never raises, says ``store=False`` instead."""
+        alive = None if self._control_path is None else _receives(self._control_path)
         newest = select(envelope.c.received_ms).order_by(envelope.c.id.desc()).limit(1)
         try:
             with self._reading() as connection:
@@ -83,12 +93,13 @@ class StoredBook:
                     generation=state.generation(connection),
                     latest_revision=last_notice(connection),
                     last_committed=None if committed is None else _instant(committed),
+                    ingest_alive=alive,
                     quarantined=counters.get("quarantined", 0),
                     open_alerts=_open_count(connection),
                     counters=counters,
                 )
         except StoreUnreadableError:
-            return Status(store=False)
+            return Status(store=False, ingest_alive=alive)
 
     def _page(self, query: Select[Any], limit: int) -> AlertPage:
         with self._reading() as connection:
@@ -131,6 +142,17 @@ class StoredLooks:
                 )
         except SQLAlchemyError as problem:
             raise LookNotRecordedError(f"{type(problem).__name__}: {problem}") from problem
+
+
+def _receives(path: Path) -> bool:
+    """Whether the ingest answers, and has its connection to the broker."""
+    control = Control(path, timeout_s=_ANSWER_S)
+    try:
+        return bool(control.status()["connected"])
+    except (ControlError, KeyError):
+        return False
+    finally:
+        control.close()
 
 
 def _open_count(connection: Connection) -> int:

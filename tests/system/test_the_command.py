@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -102,6 +103,10 @@ def test_serve_says_where_it_is_and_ends_cleanly(tmp_path: Path) -> None:
     assert process.stdout is not None
     told = process.stdout.readline()
     assert "http://127.0.0.1:" in told
+    with urlopen(json.loads(told)["web_url"] + "api/v1/status") as answer:
+        status = json.load(answer)
+    assert status["store"] is True
+    assert status["ingest_alive"] is True
     process.terminate()
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
