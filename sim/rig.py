@@ -105,6 +105,7 @@ class Rig:
             seed=self.seed,
             config=config,
             patience_s=self._patience_s,
+            clock_set=True,  # as whoever provisions a tag does
         )
         tag.start()
         self.tags[device] = tag

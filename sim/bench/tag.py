@@ -32,7 +32,11 @@ much of it once the code is loaded is taken up, so that the firmware has `HEAP_B
 POWER_ON, WATCHDOG, RESET_EXIT = 1, 3, 77
 PROGRESS_MS = 60_000
 """How often, in virtual time, a tag tells where it is; see shadow/world.py."""
-RTC_BYTES = 26
+RTC_RECORD = "<BqB16s"
+"""Whether it was set, its offset from the world's time in ms, its memory; see shadow/machine.py."""
+RTC_IS_SET = b"set"
+"""What boards/esp32.py leaves in the RTC's memory beside the time."""
+EPOCH_2000_MS = 946_684_800_000
 """The record of shadow/machine.py's RTC; all zero is one that was never set."""
 MOST_RESETS = 20
 """A firmware that resets itself more often in one run has nothing to live for."""
@@ -49,6 +53,7 @@ class VirtualTag:
     ``config`` adds settings to ``/config.json``; it counts only when the image is made, at the first use of
     ``folder``. ``patience_s`` is how long, in real seconds, time stays frozen for an answer that does not come.
     ``heap_bytes`` is what the firmware has for everything but its code.
+    ``clock_set`` starts it with the RTC set, as whoever provisions a tag leaves it.
     With the same ``seed``, ``folder`` content and feed a tag makes the same bytes.
     """
 
@@ -62,6 +67,7 @@ class VirtualTag:
         config: Mapping[str, object] | None = None,
         patience_s: float = 3.0,
         heap_bytes: int = HEAP_BYTES,
+        clock_set: bool = False,
     ) -> None:
         self.folder = folder.resolve()
         self.device = credentials.device
@@ -85,7 +91,8 @@ class VirtualTag:
         if not self._image.exists():
             make_image(self._image, credentials, config or {})
         if not self._rtc.exists():
-            self._rtc.write_bytes(bytes(RTC_BYTES))
+            offset_ms, memory = (-EPOCH_2000_MS, RTC_IS_SET) if clock_set else (0, b"")
+            self._rtc.write_bytes(struct.pack(RTC_RECORD, clock_set, offset_ms, len(memory), memory))
 
     # ------------------------------------------------------------------------------------------- power
 

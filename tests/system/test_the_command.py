@@ -30,7 +30,7 @@ ORDER = {
 
 
 def test_the_demonstration_ends_by_itself_with_one_object_in_which_nothing_is_missing() -> None:
-    done = run("demo", "--for", 30, "--speed", 120, "--json")
+    done = run("demo", "--for", 17, "--speed", 240, "--json")
     summary: dict[str, Any] = json.loads(done.stdout)
     assert set(summary) == {"tags", "sent", "committed", "duplicates", "quarantined", "alerts"}
     assert summary["tags"] == 5
