@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUBS := 1.29.0.post1
 BENCH ?= spine
+# someone who watches sees each package as it comes; a log gets one line a step
+QUIET := $(shell test -t 2 || echo --quiet)
+PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check
 export TAGWATCH_DATA ?= $(abspath ../shared/data)
 
 .PHONY: demo test test-long check bench setup system format clean help
@@ -17,20 +20,20 @@ help:
 setup: $(VENV)/.installed typings/esp32/.installed gateway/web/static/vendor/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@echo "· setting up Python packages (once; a minute or two)"
+	@echo "· 1/3 setting up Python packages (once; a minute or two)" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) --constraint constraints.txt --editable '.[dev]' >&2
 	@touch $@
 
 typings/esp32/.installed: Makefile $(VENV)/.installed
-	@echo "· setting up the esp32 type stubs"
+	@echo "· 2/3 setting up the esp32 type stubs" >&2
 	@rm -rf typings/esp32
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target typings/esp32 micropython-esp32-stubs==$(STUBS)
+	@$(PIP) --target typings/esp32 micropython-esp32-stubs==$(STUBS) >&2
 	@touch $@
 
 gateway/web/static/vendor/.installed: gateway/web/package.json gateway/web/vendor.mjs
-	@echo "· setting up the page's styles and scripts"
-	@cd gateway/web && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error && node vendor.mjs
+	@echo "· 3/3 setting up the page's styles and scripts" >&2
+	@cd gateway/web && { npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error && node vendor.mjs; } >&2
 	@touch $@
 
 # Debian's packages that tests start for real. As root they are installed; else the line to type is printed.
