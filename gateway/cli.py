@@ -56,13 +56,19 @@ def serve(
     ] = None,
     mqtt_port: Annotated[int | None, typer.Option(help="Port of the embedded broker; 0 picks one.")] = None,
     web_port: Annotated[int | None, typer.Option(help="Port of the page; 0 picks one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what runs as one JSON line.")] = False,
 ) -> None:
     """Run the gateway: broker, ingest and page, each supervised. Ends cleanly on Ctrl-C or SIGTERM."""
     from gateway import service
 
-    raise typer.Exit(
-        service.serve(_settings(data_dir, broker=broker, mqtt_port=mqtt_port, web_port=web_port))
-    )
+    def say(running: Mapping[str, object]) -> None:
+        typer.echo(f"Readings are received at {running['mqtt_host']}:{running['mqtt_port']}")
+        typer.echo(
+            f"Alerts are shown on {running.get('web_url', 'no page: it is switched off')}   (Ctrl-C ends)"
+        )
+
+    settings = _settings(data_dir, broker=broker, mqtt_port=mqtt_port, web_port=web_port)
+    raise typer.Exit(service.serve(settings, tell=service.print_json if as_json else say))
 
 
 @device_app.command("add")

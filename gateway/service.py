@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -38,8 +39,11 @@ class ServiceError(RuntimeError):
 class Service:
     """The processes of one gateway."""
 
-    def __init__(self, settings: Settings, authority: Authority) -> None:
+    def __init__(
+        self, settings: Settings, authority: Authority, tell: Callable[[dict[str, object]], None]
+    ) -> None:
         self._settings = settings
+        self._tell = tell
         self._authority = authority
         self._place = broker.address(settings)
         self._web_port = 0
@@ -76,7 +80,7 @@ class Service:
 
     def _announce(self) -> None:
         with contextlib.suppress(OSError):  # whoever would read it may be gone
-            print(json.dumps(self._running()), flush=True)
+            self._tell(self._running())
         log.info("ready")
 
     def _running(self) -> dict[str, object]:
@@ -128,11 +132,21 @@ class Service:
         return [sys.executable, "-m", name, "--data-dir", str(self._settings.data_dir)]
 
 
-def serve(settings: Settings, *, until_stdin_ends: bool = False) -> int:
+def print_json(running: dict[str, object]) -> None:
+    """One line on standard output, for a program that waits for it."""
+    print(json.dumps(running), flush=True)
+
+
+def serve(
+    settings: Settings,
+    *,
+    until_stdin_ends: bool = False,
+    tell: Callable[[dict[str, object]], None] = print_json,
+) -> int:
     """Run a gateway until SIGTERM or SIGINT; returns the exit code, 2 where it can not start.
 
-    Prints one JSON line on standard output when everything is ready. ``until_stdin_ends`` stops it also when whoever
-    started it is gone.
+    ``tell`` hears what runs (as in ``run.json``) when everything is ready. ``until_stdin_ends`` stops it also when
+    whoever started it is gone.
     """
     logs.configure("serve")
     try:
@@ -144,7 +158,7 @@ def serve(settings: Settings, *, until_stdin_ends: bool = False) -> int:
                 raise ServiceError(f"a gateway runs on {settings.data_dir} already: stop it first") from None
             authority = Authority.open(settings.authority_dir, settings.server_names)
             Store.open(settings.store_path, busy_timeout_ms=settings.busy_timeout_ms).close()
-            asyncio.run(Service(settings, authority).run(until_stdin_ends=until_stdin_ends))
+            asyncio.run(Service(settings, authority, tell).run(until_stdin_ends=until_stdin_ends))
     except (ServiceError, StoreError, SettingsError, broker.BrokerError, OSError) as error:
         print(f"tagwatch: {error}", file=sys.stderr)
         return 2

@@ -95,7 +95,7 @@ def test_a_condition_that_can_not_be_checked_yet_is_named_not_monitored(tmp_path
 
 def test_serve_says_where_it_is_and_ends_cleanly(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [TAGWATCH, "serve", "--data-dir", str(tmp_path), "--mqtt-port", "0", "--web-port", "0"],
+        [TAGWATCH, "serve", "--json", "--data-dir", str(tmp_path), "--mqtt-port", "0", "--web-port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
