@@ -13,9 +13,10 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -32,7 +33,7 @@ HOME = Place(52.9630, -1.1710)
 CORNERS = [HOME.offset(*corner) for corner in ((300, -150), (600, -150), (600, 150), (300, 150), (300, -150))]
 ZONE = {"type": "Polygon", "coordinates": [[[round(p.lon, 6), round(p.lat, 6)] for p in CORNERS]]}
 DAY_MS, MINUTE_MS = 86_400_000, 60_000
-FIRST_EVENING_MS = int(datetime.fromisoformat("2026-11-02T18:50:00+00:00").timestamp() * 1000)
+FIRST_EVENING = datetime(2026, 11, 2, 18, 50, tzinfo=ZoneInfo("Europe/London"))
 LENGTH_MS = 50 * MINUTE_MS
 VICTIMS = ("ingest", "gateway", "broker", "tag")
 
@@ -112,7 +113,8 @@ class Stage:
         Asserts that every reading on the tag's flash is stored, once.
         """
         device = f"tag{self.days:05d}"
-        start_ms = FIRST_EVENING_MS + self.days * DAY_MS
+        # ten to seven by the clock on the wall, also when the rounds have come as far as summer time
+        start_ms = int((FIRST_EVENING + timedelta(days=self.days)).timestamp() * 1000)
         self.days += 1
         receiver = GnssReceiver(evening(start_ms), seed=1, interval_ms=15_000)
         line = receiver.sentences(start_ms, start_ms + LENGTH_MS)
