@@ -176,9 +176,11 @@ class Conversation:
                 self._claimed = max(self._claimed, upto)
             return BEYOND_SENT
         self.journal.commit(upto)
+        answered_ms = max([sent.at_ms for sent in self._sent if sent.last <= upto] or [0])
         self._sent = [sent for sent in self._sent if sent.last > upto]
         for sent in self._sent:
-            sent.wait_ms = RESEND_MS
+            # the gateway hears messages in their order: what was sent before one that it answers never reached it
+            sent.wait_ms = 0 if sent.at_ms < answered_ms else RESEND_MS
         self._next = max(self._next, self.journal.base)
         return COMMITTED
 
@@ -204,7 +206,7 @@ class Conversation:
                 self._next = min(self._next, last + 1)
                 sent.last = last
         sent.at_ms = now_ms
-        sent.wait_ms = min(sent.wait_ms * 2, MOST_RESEND_MS)
+        sent.wait_ms = min(max(sent.wait_ms * 2, RESEND_MS), MOST_RESEND_MS)
         return self._seal(payload)
 
     def _waiting_since(self) -> int:
