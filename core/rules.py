@@ -36,6 +36,17 @@ class RuleSet:
     ahead_s
         A reading dated further ahead of the gateway's clock is held until the clock gets there: 600 s. Clocks without
         network time drift by minutes; it stays below ``unknown_after_s`` so that a wrong clock makes no silence.
+    fastest_m_s
+        A position that asks for a greater speed from the last trusted one is a jump: 70 m/s (252 km/h). The fastest
+        trains within Britain run at 225 km/h (from memory, M); an aircraft is left UNCERTAIN until it lands.
+    still_m
+        A stop is a stay within this of its middle, uncertainty apart: 50 m. Indoors receivers stray by 30 m (NIJ 1004.00,
+        domain.md, P/M); a building and its yard are one place. Default of ours, scored on the diaries in the tests.
+    stop_min_s
+        A stay this long is a stop: 180 s, longer than a wait at a crossing. Default of ours, scored likewise.
+    gap_s
+        Trusted positions further apart than this leave a gap in the trail: 600 s, ten times the normal interval
+        (domain.md, Q), the time still after which a tag may go over to hourly positions. Default of ours.
     timezone
         Civil time of timetables and of sentences.
     """
@@ -48,6 +59,10 @@ class RuleSet:
     unknown_after_s: int = 900
     address_margin_m: float = 30.0
     ahead_s: int = 600
+    fastest_m_s: float = 70.0
+    still_m: float = 50.0
+    stop_min_s: int = 180
+    gap_s: int = 600
     timezone: str = "Europe/London"
 
     def __post_init__(self) -> None:
