@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Thresholds. Units stand in the names; all are positive.
+    """Thresholds. Units stand in the names; all are positive, strengths (dBm) negative.
 
     version
         Carried by every alert. Change it whenever a figure changes.
@@ -47,6 +47,22 @@ class RuleSet:
     gap_s
         Trusted positions further apart than this leave a gap in the trail: 600 s, ten times the normal interval
         (domain.md, Q), the time still after which a tag may go over to hourly positions. Default of ours.
+    rf_weak_below_dbm
+        A home unit that hears a tag no stronger than this shows nothing: -95 dBm, a few dB above what such receivers
+        can hear at all. Strength tells no more than that: in the corridor data (tests/core/test_home_units.py) people
+        inside are weaker than people outside. Default of ours.
+    rf_fewest_beacons
+        Fewer beacons than this in one interval show nothing: 2. One alone may have come by an odd reflection. Default
+        of ours.
+    rf_missed_s
+        A healthy home unit must have listened in vain for this long before that shows absence: 300 s. A body, a bath
+        or a microwave oven hides a tag for minutes; it stays below ``unknown_after_s``. Default of ours.
+    disagree_s
+        Home unit and positions that contradict each other for this long are told as an equipment alert: 600 s, twice
+        ``rf_missed_s``, so that nobody's leaving or coming is one. They show nothing from the first instant on.
+    atv_allowance_min
+        Accumulated time violation until breach: 120 min (domain.md, MoJ prototype, default); the order's own figure
+        comes first.
     timezone
         Civil time of timetables and of sentences.
     """
@@ -63,12 +79,22 @@ class RuleSet:
     still_m: float = 50.0
     stop_min_s: int = 180
     gap_s: int = 600
+    rf_weak_below_dbm: float = -95.0
+    rf_fewest_beacons: int = 2
+    rf_missed_s: int = 300
+    disagree_s: int = 600
+    atv_allowance_min: int = 120
     timezone: str = "Europe/London"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float) and not 0 < value < 1e9:
+            if field.name.endswith("_dbm"):
+                if not -200 < value < 0:
+                    raise ValueError(
+                        f"rule set {self.version}: {field.name} is {value}; give a strength from -200 to 0 dBm"
+                    )
+            elif isinstance(value, int | float) and not 0 < value < 1e9:
                 raise ValueError(f"rule set {self.version}: {field.name} is {value}; give a positive number")
         if self.confirm_within_s <= self.confirm_apart_s:
             raise ValueError(
