@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from core.order import Order
+from core.order import Condition, Order
+from core.schedule import ALWAYS_MS
 
-C = TypeVar("C")
-ALWAYS_MS = 1 << 60
-"""Later than any instant; −ALWAYS_MS is earlier than any."""
+__all__ = ["ALWAYS_MS", "LATEST_MS", "Activation", "Stretch", "Watch", "watches"]
+
+C = TypeVar("C", bound=Condition)
 LATEST_MS = 4_102_444_800_000
 """2100-01-01. A clock beyond it is broken; without the bound it would make centuries of curfews."""
 
@@ -91,14 +92,21 @@ class Watch(Generic[C]):
 
 
 def watches(activation: Activation, kind: type[C]) -> Iterator[Watch[C]]:
-    """What is to be watched of the conditions of type ``kind``."""
+    """What is to be watched of the conditions of type ``kind``.
+
+    A condition is watched while the order and its own dates have it in force, and no suspension stands. Suspensions
+    are those of the version known last: the list grows with every version, and holds for the past too.
+    """
     running: dict[str, list[Stretch[C]]] = {}
     for start, end, order in activation.spans():
         mine = {condition.id: condition for condition in order.conditions if isinstance(condition, kind)}
         for gone in [condition_id for condition_id in running if condition_id not in mine]:
             yield Watch(activation.id, gone, tuple(running.pop(gone)))
         for condition_id, condition in mine.items():
-            stretch: Stretch[C] = Stretch(start, end, order.version, condition)
-            running.setdefault(condition_id, []).append(stretch)
+            for from_ms, to_ms in order.in_force(condition, start, end, activation.order.suspensions):
+                if condition_id in running and running[condition_id][-1].to_ms < from_ms:
+                    yield Watch(activation.id, condition_id, tuple(running.pop(condition_id)))
+                stretch: Stretch[C] = Stretch(from_ms, to_ms, order.version, condition)
+                running.setdefault(condition_id, []).append(stretch)
     for condition_id, stretches in running.items():
         yield Watch(activation.id, condition_id, tuple(stretches))
