@@ -39,6 +39,9 @@ class RuleSet:
     fastest_m_s
         A position that asks for a greater speed from the last trusted one is a jump: 70 m/s (252 km/h). The fastest
         trains within Britain run at 225 km/h (from memory, M); an aircraft is left UNCERTAIN until it lands.
+    time_grain_s
+        Two positions may lie this much further apart in time than their stamps say: 1 s. Many receivers write whole
+        seconds, and a train moves 30 m in one: without it, real trails show jumps that were none (tests, trails).
     still_m
         A stop is a stay within this of its middle, uncertainty apart: 50 m. Indoors receivers stray by 30 m (NIJ 1004.00,
         domain.md, P/M); a building and its yard are one place. Default of ours, scored on the diaries in the tests.
@@ -76,6 +79,7 @@ class RuleSet:
     address_margin_m: float = 30.0
     ahead_s: int = 600
     fastest_m_s: float = 70.0
+    time_grain_s: float = 1.0
     still_m: float = 50.0
     stop_min_s: int = 180
     gap_s: int = 600
