@@ -96,7 +96,7 @@ class EventCode(IntEnum):
     """What an event says. Numbers of ours, stable: they stand in stored states, not on the wire.
 
     ``value`` means: at BATTERY millivolts, at BATTERY_PERCENT 0 to 100; at events of a home unit (MAINS_LOST to
-    UNIT_BATTERY_LOW) the unit's index, as in `Contacts`; else NaN or what the device sent as detail.
+    UNIT_CHECKED) the unit's index, as in `Contacts`; else NaN or what the device sent as detail.
     """
 
     STRAP_OPEN = 1
@@ -123,6 +123,8 @@ class EventCode(IntEnum):
     UNIT_CASE_OPEN = 23
     UNIT_CASE_CLOSED = 24
     UNIT_BATTERY_LOW = 25
+    UNIT_CHECKED = 26
+    """An officer saw the home unit in its place: after it was moved, what it hears means the address again."""
 
 
 class UnitFlag(IntFlag):
