@@ -66,6 +66,52 @@ class RuleSet:
     atv_allowance_min
         Accumulated time violation until breach: 120 min (domain.md, MoJ prototype, default); the order's own figure
         comes first.
+    tac_level_g_dl
+        Transdermal alcohol (TAC) that counts towards a drinking event under abstinence: 0.020 g/dl (domain.md, Q). In limit
+        mode the order's level stands in its place, never a default. Also the least change that makes a rise or a fall.
+    tac_readings, tac_span_s
+        So many consecutive readings, the last at least so long after the first, are several: 3 (domain.md, Q) and 3000 s.
+        Three readings every 30 min (domain.md, Q) span 60 min; the ten below that leave room for early ones. A tag that
+        samples faster is not believed sooner.
+    tac_every_s
+        A reading is due this often: 1800 s (domain.md, Q). A sober day is made of half-hours.
+    tac_join_s
+        Readings further apart than this are not consecutive: 4500 s, one lost reading of 30.7 min (as real tags sample)
+        and a margin. Default of ours.
+    tac_gap_s
+        A longer silence of the sensor leaves the day UNVERIFIED and ends a drinking event unseen: 7200 s (domain.md,
+        default).
+    tac_rise_g_dl_h, tac_fall_g_dl_h
+        No body takes up or gives off alcohol faster than this: 0.05 and 0.025 g/dl an hour (domain.md, literature, M).
+    tac_fall_high_g_dl_h, tac_high_g_dl
+        After a peak of 0.15 g/dl it may fall by 0.035 an hour (domain.md, literature, M).
+    tac_scatter_g_dl
+        Readings scatter by this much about what a body makes: 0.010 g/dl, half the level. Default of ours, tried on the
+        seven real curves (docs/sobriety.md).
+    tac_lag_s
+        The skin lags behind the breath by this: 4140 s, 69 min, the median of PMC6779481 (domain.md, Q).
+    tac_carry_s
+        A drinking event that goes on this far into a later day leaves that day UNVERIFIED too: 43,200 s (noon). It would
+        hide whatever was drunk. Default of ours.
+    tac_note_g_dl, tac_note_s
+        A confirmed drinking event that reached this level, or lasted this long, carries a note about medical help: 0.15 g/dl
+        and 86,400 s. Not a diagnosis. Defaults of ours.
+    ir_band_v
+        An alcohol sensor whose infrared voltage is further than this from the baseline of fitting is not at the skin as it
+        was then: 0.25 V (SCRAM manual 2.3, domain.md, Q).
+    ir_baseline_readings, ir_baseline_s
+        The baseline is the median of the first 12 readings after fitting, or of those of the first 7200 s (at least three).
+        The real curves begin with 12 readings in under two hours, whose mean their tags took.
+    ir_suspect_s
+        Several readings beyond the band, the last at least so long after the first, raise an obstruction as suspected: 600 s.
+        Lasting longer than ``tac_gap_s``, or with the temperature away too, it is confirmed. Default of ours.
+    skin_fall_c
+        A sensor colder than at fitting by this much, obstructed, was taken off the skin rather than covered: 5 °C. Skin under
+        the seven real tags was up to 7 °C colder than at fitting, so cold alone shows nothing. Default of ours.
+    skin_coldest_c, skin_warmest_c
+        No worn sensor is colder or warmer: 10 and 45 °C; the seven real ones were between 20 and 39 °C. Default of ours.
+    sober_share
+        A day is verified from this share of its half-hours: 0.90 (domain.md, default).
     timezone
         Civil time of timetables and of sentences.
     """
@@ -88,6 +134,29 @@ class RuleSet:
     rf_missed_s: int = 300
     disagree_s: int = 600
     atv_allowance_min: int = 120
+    tac_level_g_dl: float = 0.020
+    tac_readings: int = 3
+    tac_span_s: int = 3000
+    tac_every_s: int = 1800
+    tac_join_s: int = 4500
+    tac_gap_s: int = 7200
+    tac_rise_g_dl_h: float = 0.05
+    tac_fall_g_dl_h: float = 0.025
+    tac_fall_high_g_dl_h: float = 0.035
+    tac_high_g_dl: float = 0.15
+    tac_scatter_g_dl: float = 0.010
+    tac_lag_s: int = 4140
+    tac_carry_s: int = 43_200
+    tac_note_g_dl: float = 0.15
+    tac_note_s: int = 86_400
+    ir_band_v: float = 0.25
+    ir_baseline_readings: int = 12
+    ir_baseline_s: int = 7200
+    ir_suspect_s: int = 600
+    skin_fall_c: float = 5.0
+    skin_coldest_c: float = 10.0
+    skin_warmest_c: float = 45.0
+    sober_share: float = 0.90
     timezone: str = "Europe/London"
 
     def __post_init__(self) -> None:
