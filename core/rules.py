@@ -67,49 +67,54 @@ class RuleSet:
         Accumulated time violation until breach: 120 min (domain.md, MoJ prototype, default); the order's own figure
         comes first.
     tac_level_g_dl
-        Transdermal alcohol (TAC) that counts towards a drinking event under abstinence: 0.020 g/dl (domain.md, Q). In limit
-        mode the order's level stands in its place, never a default. Also the least change that makes a rise or a fall.
+        Transdermal alcohol (TAC) that counts towards a drinking event under abstinence: 0.020 g/dl (domain.md,
+        Q). In limit mode the order's level stands in its place, never a default. Also the least change that
+        makes a rise or a fall.
     tac_readings, tac_span_s
-        So many consecutive readings, the last at least so long after the first, are several: 3 (domain.md, Q) and 3000 s.
-        Three readings every 30 min (domain.md, Q) span 60 min; the ten below that leave room for early ones. A tag that
-        samples faster is not believed sooner.
+        So many consecutive readings, the last at least so long after the first, are several: 3 (domain.md, Q)
+        and 3000 s. Three readings every 30 min (domain.md, Q) span 60 min; the ten below that leave room for
+        early ones. A tag that samples faster is not believed sooner.
     tac_every_s
         A reading is due this often: 1800 s (domain.md, Q). A sober day is made of half-hours.
     tac_join_s
-        Readings further apart than this are not consecutive: 4500 s, one lost reading of 30.7 min (as real tags sample)
-        and a margin. Default of ours.
+        Readings further apart than this are not consecutive: 4500 s, one lost reading of 30.7 min (as real tags
+        sample) and a margin. Default of ours.
     tac_gap_s
-        A longer silence of the sensor leaves the day UNVERIFIED and ends a drinking event unseen: 7200 s (domain.md,
-        default).
+        A longer silence of the sensor leaves the day UNVERIFIED and ends a drinking event unseen: 7200 s
+        (domain.md, default).
     tac_rise_g_dl_h, tac_fall_g_dl_h
-        No body takes up or gives off alcohol faster than this: 0.05 and 0.025 g/dl an hour (domain.md, literature, M).
+        No body takes up or gives off alcohol faster than this: 0.05 and 0.025 g/dl an hour (domain.md,
+        literature, M).
     tac_fall_high_g_dl_h, tac_high_g_dl
         After a peak of 0.15 g/dl it may fall by 0.035 an hour (domain.md, literature, M).
     tac_scatter_g_dl
-        Readings scatter by this much about what a body makes: 0.010 g/dl, half the level. Default of ours, tried on the
-        seven real curves (docs/sobriety.md).
+        Readings scatter by this much about what a body makes: 0.010 g/dl, half the level. Default of ours,
+        tried on the seven real curves (docs/sobriety.md).
     tac_lag_s
         The skin lags behind the breath by this: 4140 s, 69 min, the median of PMC6779481 (domain.md, Q).
     tac_carry_s
-        A drinking event that goes on this far into a later day leaves that day UNVERIFIED too: 43,200 s (noon). It would
-        hide whatever was drunk. Default of ours.
+        A drinking event that goes on this far into a later day leaves that day UNVERIFIED too: 43,200 s (noon).
+        It would hide whatever was drunk. Default of ours.
     tac_note_g_dl, tac_note_s
-        A confirmed drinking event that reached this level, or lasted this long, carries a note about medical help: 0.15 g/dl
-        and 86,400 s. Not a diagnosis. Defaults of ours.
+        A confirmed drinking event that reached this level, or lasted this long, carries a note about medical
+        help: 0.15 g/dl and 86,400 s. Not a diagnosis. Defaults of ours.
     ir_band_v
-        An alcohol sensor whose infrared voltage is further than this from the baseline of fitting is not at the skin as it
-        was then: 0.25 V (SCRAM manual 2.3, domain.md, Q).
+        An alcohol sensor whose infrared voltage is further than this from the baseline of fitting is not at the
+        skin as it was then: 0.25 V (SCRAM manual 2.3, domain.md, Q).
     ir_baseline_readings, ir_baseline_s
-        The baseline is the median of the first 12 readings after fitting, or of those of the first 7200 s (at least three).
-        The real curves begin with 12 readings in under two hours, whose mean their tags took.
+        The baseline is the median of the first 12 readings after fitting, or of those of the first 7200 s (at
+        least three). The real curves begin with 12 readings in under two hours, whose mean their tags took.
     ir_suspect_s
-        Several readings beyond the band, the last at least so long after the first, raise an obstruction as suspected: 600 s.
-        Lasting longer than ``tac_gap_s``, or with the temperature away too, it is confirmed. Default of ours.
+        Several readings beyond the band, the last at least so long after the first, raise an obstruction as
+        suspected: 600 s. Lasting longer than ``tac_gap_s``, or with the temperature away too, it is confirmed.
+        Default of ours.
     skin_fall_c
-        A sensor colder than at fitting by this much, obstructed, was taken off the skin rather than covered: 5 °C. Skin under
-        the seven real tags was up to 7 °C colder than at fitting, so cold alone shows nothing. Default of ours.
+        A sensor colder than at fitting by this much, obstructed, was taken off the skin rather than covered: 5
+        °C. Skin under the seven real tags was up to 7 °C colder than at fitting, so cold alone shows nothing.
+        Default of ours.
     skin_coldest_c, skin_warmest_c
-        No worn sensor is colder or warmer: 10 and 45 °C; the seven real ones were between 20 and 39 °C. Default of ours.
+        No worn sensor is colder or warmer: 10 and 45 °C; the seven real ones were between 20 and 39 °C. Default
+        of ours.
     sober_share
         A day is verified from this share of its half-hours: 0.90 (domain.md, default).
     timezone
