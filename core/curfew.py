@@ -24,10 +24,11 @@ from core.absences import ABSENCE, WATCHED, silence, watch_curfews
 from core.activation import ALWAYS_MS, Activation, Stretch, Watch, watches
 from core.alerts import Alert, Severity, alert_id, civil, iso_utc, reading_names
 from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, limits
-from core.history import Fixes, cut
+from core.family import Batch, Part
 from core.order import CurfewCondition
 from core.presence import Place, place_of, sight
 from core.readings import I64
+from core.rows import cut
 from core.rules import RuleSet
 from core.slots import Slots
 from core.timetable import CurfewTimetable, columns, joined
@@ -126,9 +127,11 @@ class CurfewWatch:
         self._watches: dict[int, Watch[CurfewCondition]] = {}
         self._expansions: dict[CurfewTimetable, _Expansion] = {}
 
-    def enrol(self, activation: Activation) -> Curfews:
-        """Take on an activation: its curfews, with nothing known yet."""
+    def enrol(self, activation: Activation) -> Curfews | None:
+        """Take on an activation: its curfews, with nothing known yet; None if it has none."""
         mine = list(watches(activation, CurfewCondition))
+        if not mine:
+            return None
         slots = self._slots.take(len(mine))
         homes = []
         for slot, watch in zip(slots.tolist(), mine, strict=True):
@@ -162,10 +165,11 @@ class CurfewWatch:
         """Go back to what `save` gave."""
         self._slots.restore(curfews.slots, saved)
 
-    def advance(self, fixes: Fixes, parts: Sequence[tuple[Curfews, int, int]]) -> list[Alert]:
-        """Judge positions ``lo`` to ``hi`` of ``fixes`` for each (curfews, lo, hi); the alerts that they settle."""
+    def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
+        """Judge the positions of each part; the alerts that they settle."""
+        fixes = batch.positions
         ranges, slots, periods = [], [], []
-        for curfews, lo, hi in parts:
+        for curfews, (lo, hi), *_ in parts:
             for home in curfews.homes:
                 seen_ms = int(self._slots.rows[0]["run_last_ms"][home.slot])
                 for start, end, place in home.places:

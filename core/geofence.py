@@ -19,10 +19,11 @@ import numpy as np
 from core.activation import ALWAYS_MS, Activation, Watch, watches
 from core.alerts import Alert, alert_id, civil, reading_names
 from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, limits
+from core.family import Batch, Part
 from core.geometry import ZonePool
-from core.history import Fixes, cut
 from core.order import ExclusionCondition
 from core.readings import I64
+from core.rows import cut
 from core.rules import RuleSet
 from core.slots import Slots
 from core.visits import ANCHOR, STINT, VISIT, watch_zones
@@ -56,9 +57,11 @@ class Geofence:
         self._watches: dict[int, Watch[ExclusionCondition]] = {}
         self._zones = ZonePool()
 
-    def enrol(self, activation: Activation) -> Fence:
-        """Take on an activation: its zones, with nothing known yet."""
+    def enrol(self, activation: Activation) -> Fence | None:
+        """Take on an activation: its zones, with nothing known yet; None if it has none."""
         mine = tuple(watches(activation, ExclusionCondition))
+        if not mine:
+            return None
         slots = self._visits.take(len(mine))
         self._watches.update(zip(slots.tolist(), mine, strict=True))
         spans = []
@@ -97,10 +100,11 @@ class Geofence:
         self._anchors.restore(fence.anchor, saved[:1])
         self._visits.restore(fence.slots, saved[1:])
 
-    def advance(self, fixes: Fixes, parts: Sequence[tuple[Fence, int, int]]) -> list[Alert]:
-        """Judge positions ``lo`` to ``hi`` of ``fixes`` for each (fence, lo, hi); the alerts that they settle."""
+    def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
+        """Judge the positions of each part; the alerts that they settle."""
+        fixes = batch.positions
         stints, slots, zones, offset = [], [], [], 0
-        for fence, lo, hi in parts:
+        for fence, (lo, hi), *_ in parts:
             for start, end, rows, numbers in fence.spans:
                 first, last = cut(fixes, lo, hi, start, end)
                 if first < last:

@@ -169,7 +169,7 @@ def test_any_split_order_repetition_and_clock_ends_in_the_same_alerts(
     data: st.DataObject, case: Case
 ) -> None:
     name = case.activation.id
-    monitor = Monitor(checkpoint_fixes=data.draw(st.sampled_from([1, 3, 256])))
+    monitor = Monitor(checkpoint_readings=data.draw(st.sampled_from([1, 3, 256])))
     monitor.bind(case.activation)
     told: dict[str, Alert] = {}
     for step in [*data.draw(arrivals(case)), case.now_ms]:
