@@ -117,6 +117,9 @@ class RuleSet:
         of ours.
     sober_share
         A day is verified from this share of its half-hours: 0.90 (domain.md, default).
+    no_contact_s
+        A device from which nothing was received for this long raises *no contact*: 86,400 s (SCRAM manual,
+        domain.md, Q). By the gateway's receipts, not by tag time.
     timezone
         Civil time of timetables and of sentences.
     """
@@ -162,6 +165,7 @@ class RuleSet:
     skin_coldest_c: float = 10.0
     skin_warmest_c: float = 45.0
     sober_share: float = 0.90
+    no_contact_s: int = 86_400
     timezone: str = "Europe/London"
 
     def __post_init__(self) -> None:
