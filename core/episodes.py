@@ -33,6 +33,8 @@ EPISODE = np.dtype(
         ("fixes", np.int64),  # positions that show it
         ("contacts", np.int64),  # intervals of a home unit that show it
         ("extreme_m", np.float64),  # the most telling distance
+        ("line_m", np.float64),  # of a pass inferred: the straight line between its two positions
+        ("inside_m", np.float64),  # and how much of it lies inside
         ("first_key", np.uint64),  # readings: 0 where there is none
         ("confirm_key", np.uint64),
         ("extreme_key", np.uint64),

@@ -120,6 +120,22 @@ class RuleSet:
     no_contact_s
         A device from which nothing was received for this long raises *no contact*: 86,400 s (SCRAM manual,
         domain.md, Q). By the gateway's receipts, not by tag time.
+    reach_m_s
+        A zone could have been reached from the last position at this speed in a straight line: 50 m/s, faster than any
+        road allows. A pass between two positions that needs more is no pass. Default of ours.
+    zone_silence_s
+        Whereabouts are unknown to a zone after this long without a position, or once the zone could have been reached
+        if that is later: 4,500 s. A tag at rest reports hourly (domain.md, vendor), so a shorter silence says nothing
+        and would flood. Default of ours.
+    located_m
+        A position of at least this precision tells where the wearer is, even where a zone's edge runs through it:
+        200 m, beyond any receiver that sees satellites. Default of ours.
+    pass_within_s
+        A pass is inferred between two positions no further apart than this: 300 s, five sampling intervals (domain.md,
+        Q). Between positions further apart a straight line says too little. Default of ours.
+    pass_depth_m
+        and only if the line comes this deep into the zone, 50 m, and deeper than either position is uncertain: a path
+        that bends along an edge stays out. Default of ours.
     timezone
         Civil time of timetables and of sentences.
     """
@@ -166,6 +182,11 @@ class RuleSet:
     skin_warmest_c: float = 45.0
     sober_share: float = 0.90
     no_contact_s: int = 86_400
+    reach_m_s: float = 50.0
+    zone_silence_s: int = 4500
+    located_m: float = 200.0
+    pass_within_s: int = 300
+    pass_depth_m: float = 50.0
     timezone: str = "Europe/London"
 
     def __post_init__(self) -> None:
