@@ -33,10 +33,11 @@ from core.readings import Positions, Readings
 from core.rows import DTYPES, Rows, rows_from
 from core.rules import DEFAULT_RULES, RuleSet
 from core.strap import mask
+from core.trail import TrailWatch
 
 __all__ = ["Activation", "Alert", "Monitor", "NotBoundError", "evaluate"]
 
-FAMILIES: tuple[type[Family], ...] = (Geofence, CurfewWatch)
+FAMILIES: tuple[type[Family], ...] = (TrailWatch, Geofence, CurfewWatch)
 
 CHECKPOINT_READINGS = 256
 """A late reading is judged again with about so many before it; a checkpoint costs some hundred bytes."""

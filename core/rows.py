@@ -47,6 +47,7 @@ FIX = np.dtype(
         ("satellites", np.int16),  # -1: unknown
         ("flags", np.uint8),
         ("worn", np.uint8),  # 0 from strap open until an officer's check
+        ("quality", np.uint8),  # bits of `core.trail.FixQuality`, once the trail family has seen it
     ]
 )
 CONTACT_ROW = np.dtype(
@@ -153,6 +154,7 @@ def _convert(
         out[i]["satellites"] = satellites[i]
         out[i]["flags"] = flags[i]
         out[i]["worn"] = 1
+        out[i]["quality"] = 0
         if i and (t_ms[i] < t_ms[i - 1] or (t_ms[i] == t_ms[i - 1] and key <= out[i - 1]["key"])):
             ascending = False
     return ascending

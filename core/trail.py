@@ -14,6 +14,7 @@ of them asks for two positions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, NamedTuple
@@ -22,11 +23,15 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from core.activation import ALWAYS_MS, Activation
+from core.alerts import Alert
 from core.episodes import NEVER_MS
+from core.family import Batch, Part
 from core.plane import metres_between, metres_per_degree_at
-from core.readings import U8
+from core.readings import I64, U8
 from core.rows import Fixes
 from core.rules import RuleSet
+from core.slots import Rows, Slots
 
 
 class FixQuality(IntFlag):
@@ -146,11 +151,11 @@ def _accept(state: Any, fix: Any) -> Any:
 
 
 @njit(cache=True)
-def trust(fixes: Any, lo: int, hi: int, state: Any, limits: TrustLimits, quality: Any, way_m: Any) -> None:
+def trust(fixes: Any, lo: int, hi: int, state: Any, limits: TrustLimits, way_m: Any) -> None:
     """Judge positions ``lo`` to ``hi``, ascending, of one wearer; carries ``state`` (one row of `TRUST`) on.
 
-    Writes `FixQuality` bits into ``quality`` (u8) and the metres travelled so far into ``way_m``, both as long as
-    ``fixes``; gives what is not trusted an infinite ``radius_m``.
+    Writes `FixQuality` bits into ``quality``, gives what is not trusted an infinite ``radius_m``, and writes the metres
+    travelled so far into ``way_m``, as long as ``fixes`` or empty.
     """
     for i in range(lo, hi):
         fix = fixes[i]
@@ -163,8 +168,9 @@ def trust(fixes: Any, lo: int, hi: int, state: Any, limits: TrustLimits, quality
             flags |= STALE_TIME
         if flags:
             fix["radius_m"] = np.inf
-            quality[i] = flags
-            way_m[i] = state["way_m"]
+            fix["quality"] = flags
+            if len(way_m):
+                way_m[i] = state["way_m"]
             continue
         if t_ms == state["seen_ms"]:
             flags |= DUPLICATE_TIME
@@ -199,22 +205,80 @@ def trust(fixes: Any, lo: int, hi: int, state: Any, limits: TrustLimits, quality
                 flags |= DRIFT
         else:
             fix["radius_m"] = np.inf
-        quality[i] = flags
-        way_m[i] = state["way_m"]
+        fix["quality"] = flags
+        if len(way_m):
+            way_m[i] = state["way_m"]
+
+
+@njit(cache=True)
+def _trust_all(fixes: Any, parts: Any, states: Any, limits: TrustLimits, no_way: Any) -> None:
+    for p in range(len(parts)):
+        trust(fixes, parts[p, 1], parts[p, 2], states[parts[p, 0]], limits, no_way)
+
+
+class TrailWatch:
+    """The rule family that comes before all that look at positions: it takes from them what they do not prove.
+
+    It raises nothing itself.
+    """
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._limits = trust_limits(rules)
+        self._slots = Slots(nothing_known())
+        self._no_way = np.zeros(0)
+
+    def enrol(self, activation: Activation) -> I64:
+        """Take on an activation; nothing known yet."""
+        return self._slots.take(1)
+
+    def dismiss(self, handle: I64) -> None:
+        """Let it go."""
+        self._slots.give_back(handle)
+
+    def reset(self, handle: I64) -> None:
+        """Back to nothing known."""
+        self._slots.clear(handle)
+
+    def save(self, handle: I64) -> tuple[Rows, ...]:
+        """A copy of its state."""
+        return self._slots.save(handle)
+
+    def restore(self, handle: I64, saved: tuple[Rows, ...]) -> None:
+        """Back to that state."""
+        self._slots.restore(handle, saved)
+
+    def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
+        """Judge the positions of each part where they stand in the batch."""
+        places = [
+            (part.handle[0], *part.positions) for part in parts if part.positions[0] < part.positions[1]
+        ]
+        if places:
+            _trust_all(
+                batch.positions, np.array(places, np.int64), self._slots.rows[0], self._limits, self._no_way
+            )
+        return []
+
+    def tail(self, handles: Iterable[I64], now_ms: int) -> tuple[list[Alert], list[int]]:
+        """Time alone changes nothing."""
+        return [], [ALWAYS_MS for _ in handles]
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """Positions in order of tag time, each once, with what each is worth. All of shape ``(n,)``.
+    """Positions in order of tag time, each once, with what each is worth; shapes ``(n,)``.
 
     ``fixes`` have an infinite radius where not trusted; ``quality`` are `FixQuality` bits; ``way_m`` is the distance
-    travelled up to each, the sum of moves greater than their own uncertainty (never less than the crow flies between
-    the places that it joins, never more than the positions show).
+    travelled up to each: the sum of the moves greater than their own uncertainty.
     """
 
     fixes: Fixes
-    quality: U8
     way_m: npt.NDArray[np.float64]
+
+    @property
+    def quality(self) -> U8:
+        """`FixQuality` bits of each position."""
+        found: U8 = self.fixes["quality"]
+        return found
 
     @property
     def trusted(self) -> npt.NDArray[np.bool_]:
@@ -225,8 +289,6 @@ class Trail:
 
 def assess(fixes: Fixes, rules: RuleSet) -> Trail:
     """The trail of one wearer from positions as `core.rows.fixes_from` makes them (left as they are)."""
-    judged = fixes.copy()
-    quality = np.zeros(len(fixes), np.uint8)
-    way_m = np.zeros(len(fixes))
-    trust(judged, 0, len(judged), nothing_known()[0], trust_limits(rules), quality, way_m)
-    return Trail(judged, quality, way_m)
+    judged, way_m = fixes.copy(), np.zeros(len(fixes))
+    trust(judged, 0, len(judged), nothing_known()[0], trust_limits(rules), way_m)
+    return Trail(judged, way_m)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from functools import cache
+from math import inf
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from core.readings import Positions
 from core.rules import DEFAULT_RULES
 from core.timetable import joined
 from core.zones import zone_from_geojson
+from tests.core import trail_reference
 from tests.core.geodesic import Boundary
 from tests.core.reference import Found, Seen, curfews, visits
 from tests.core.wearers import MONDAY_MS, PLACES, ZONES, Case, activation, cases, made
@@ -55,12 +57,37 @@ def spans(case: Case) -> list[tuple[int, int, dict[str, Condition]]]:
     ]
 
 
+def trusted(case: Case) -> list[bool]:
+    """Which positions are no jumps, position by position."""
+    rows = case.positions
+    trail = [
+        trail_reference.Fix(
+            int(rows.t_ms[i]),
+            float(rows.lat[i]),
+            float(rows.lon[i]),
+            inf
+            if np.isnan(rows.precision_m[i]) or rows.flags[i] & 0b1001000 or not rows.flags[i] & 3
+            else max(float(rows.precision_m[i]), DEFAULT_RULES.precision_floor_m),
+            int(rows.epoch[i]),
+            int(rows.seq[i]),
+        )
+        for i in range(len(rows))
+    ]
+    return [good for good, _ in trail_reference.judged(trail, DEFAULT_RULES)]
+
+
 def seen_at(case: Case, condition: Condition, from_ms: int, to_ms: int) -> list[Seen]:
     """What the positions show of one wording of a condition, while it is in force."""
     shown = []
     rows = case.positions
-    for t_ms, lon, lat, precision, flags in zip(
-        rows.t_ms.tolist(), rows.lon.tolist(), rows.lat.tolist(), rows.precision_m, rows.flags, strict=True
+    for t_ms, lon, lat, precision, flags, good in zip(
+        rows.t_ms.tolist(),
+        rows.lon.tolist(),
+        rows.lat.tolist(),
+        rows.precision_m,
+        rows.flags,
+        trusted(case),
+        strict=True,
     ):
         too_far_ahead = t_ms > case.now_ms + DEFAULT_RULES.ahead_s * 1000
         if (
@@ -69,6 +96,7 @@ def seen_at(case: Case, condition: Condition, from_ms: int, to_ms: int) -> list[
             or flags & 0b1001000
             or not flags & 3
             or too_far_ahead
+            or not good
         ):
             continue
         unsure = max(float(precision), DEFAULT_RULES.precision_floor_m)

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from core.episodes import OPEN_MS
 from core.plane import metres_per_degree_at
 from core.rows import FIX, Fixes
 from core.rules import DEFAULT_RULES
-from core.stops import OPEN_MS, gaps_of, stops_of
+from core.stops import gaps_of, stops_of
 from core.trail import (
     DRIFT,
     DUPLICATE_TIME,
@@ -109,12 +110,10 @@ def test_a_position_is_trusted_exactly_when_the_sentence_says_so(trail: list[Fix
 @settings(max_examples=100, deadline=None)
 def test_a_trail_in_pieces_is_judged_as_the_whole(trail: list[Fix], cuts: list[int]) -> None:
     whole, pieces = assess(rows(trail), DEFAULT_RULES), rows(trail)
-    flags, way_m = np.zeros(len(trail), np.uint8), np.zeros(len(trail))
-    state = nothing_known()
+    way_m, state = np.zeros(len(trail)), nothing_known()
     for lo, hi in itertools.pairwise(sorted({0, len(trail), *(min(one, len(trail)) for one in cuts)})):
-        trust(pieces, lo, hi, state[0], trust_limits(DEFAULT_RULES), flags, way_m)
+        trust(pieces, lo, hi, state[0], trust_limits(DEFAULT_RULES), way_m)
     assert (pieces == whole.fixes).all()
-    assert (flags == whole.quality).all()
     assert (way_m == whole.way_m).all()
 
 

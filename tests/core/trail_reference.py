@@ -84,7 +84,8 @@ def stays(trail: list[Fix], rules: RuleSet) -> list[tuple[int, int | None]]:
     trail = [fix for fix in trail if fix.radius_m < inf]
     first = 0
     while first < len(trail):
-        members, away, i = [trail[first]], [], first + 1
+        members, i = [trail[first]], first + 1
+        away: list[Fix] = []
         while i < len(trail):
             fix = trail[i]
             middle = Fix(
