@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from core.order import Condition, Order
 from core.schedule import ALWAYS_MS
 
-__all__ = ["ALWAYS_MS", "LATEST_MS", "Activation", "Stretch", "Watch", "watches"]
+__all__ = ["ALWAYS_MS", "LATEST_MS", "Activation", "Stretch", "Watch", "in_turn", "watches"]
 
 C = TypeVar("C", bound=Condition)
 LATEST_MS = 4_102_444_800_000
@@ -46,14 +46,21 @@ class Activation:
     def spans(self) -> list[tuple[int, int, Order]]:
         """``(from_ms, to_ms, order)``: which version is in force when, within the activation, ascending, not empty."""
         last = ALWAYS_MS if self.removed_ms is None else self.removed_ms
-        orders = (*self.earlier, self.order)
-        marks = sorted({max(self.fitted_ms, order.effective_ms) for order in orders} | {last})
-        found: list[tuple[int, int, Order]] = []
-        for start, end in itertools.pairwise(marks):
-            if start < last:
-                known = [order for order in orders if order.effective_ms <= start]
-                found.append((start, end, max(known, key=lambda order: (order.version, order.effective_ms))))
-        return found
+        return in_turn((*self.earlier, self.order), self.fitted_ms, last)
+
+
+def in_turn(orders: Sequence[Order], from_ms: int, to_ms: int) -> list[tuple[int, int, Order]]:
+    """``(from_ms, to_ms, order)``: which version is in force when, between two instants, ascending, not empty.
+
+    The highest version that is effective holds; before any is, nothing does.
+    """
+    marks = sorted({max(from_ms, order.effective_ms) for order in orders} | {to_ms})
+    found: list[tuple[int, int, Order]] = []
+    for start, end in itertools.pairwise(marks):
+        if start < to_ms:
+            known = [order for order in orders if order.effective_ms <= start]
+            found.append((start, end, max(known, key=lambda order: (order.version, order.effective_ms))))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

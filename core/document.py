@@ -10,6 +10,9 @@ from typing import Any
 
 from core.problems import Problem
 
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""Instants of an order lie between these, as those of an activation do."""
+
 
 class Reader:
     """Takes values out of a document and remembers every problem by its path.
@@ -87,11 +90,11 @@ class Reader:
         value = parent.get(key)
         try:
             when = datetime.fromisoformat(value) if isinstance(value, str) else None
-            if when is not None and when.tzinfo is not None:
-                return (when.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+            if when is not None and when.tzinfo is not None and _FIRST <= when.astimezone(UTC) < _LAST:
+                return (when.astimezone(UTC) - _FIRST) // timedelta(milliseconds=1)
         except (ValueError, OverflowError):  # year 1 in an eastern zone lies before all dates
             pass
-        remedy = "Give an instant with its offset, such as 2026-01-01T00:00:00Z."
+        remedy = "Give an instant with its offset, such as 2026-01-01T00:00:00Z, between 1970 and 2100."
         self.refuse(join(path, key), fact(value, "an instant"), remedy)
         return 0
 
