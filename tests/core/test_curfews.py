@@ -11,9 +11,10 @@ import pytest
 from core.activation import Activation
 from core.alerts import Alert, iso_utc
 from core.history import fixes_from
+from core.home_status import intervals
 from core.monitor import Monitor, evaluate
 from core.order import CurfewCondition, order_from_json
-from core.presence import Presence, intervals
+from core.presence import Presence
 from core.readings import Positions
 from core.rules import DEFAULT_RULES
 from tests.core.wearers import DAY_MS, MONDAY_MS, PLACES, activation, curfew, made, order_json, positions
