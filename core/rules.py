@@ -136,6 +136,30 @@ class RuleSet:
     pass_depth_m
         and only if the line comes this deep into the zone, 50 m, and deeper than either position is uncertain: a path
         that bends along an edge stays out. Default of ours.
+    no_position_s
+        No trusted position for this long, while a condition needs positions, opens an alert: 14,400 s (4 h), four times
+        the hourly position at rest (domain.md, Q). Default of ours.
+    jumps_fewest, jumps_apart_s, jumps_within_s
+        So many impossible jumps, each within this of the one before, the first and the last this far apart, are a sign
+        that positions are forged: 3, 60 s and 900 s. An echo off a wall lasts seconds. Defaults of ours; also how long
+        after the last sign of jamming or forging it counts as over (``jumps_within_s``).
+    battery_low_pct
+        A battery at or below this counts as not charged: 20 % (domain.md, MoJ compliance service, Q).
+    battery_critical_pct
+        A battery about to give out: 10 %. Default of ours.
+    battery_recovered_pct
+        A battery alert is over, without a charger seen, at or above this: 25 %, so that 20 % does not flicker.
+    battery_rise_pct
+        A rise by more than this between two readings means that it was charged in between: 3 %; less is temperature.
+        Default of ours.
+    battery_trend_s, battery_trend_readings
+        A trend is a line through at least so many readings over at least so long: 3 over 1,800 s. Defaults of ours.
+    battery_flat_ahead_s
+        An alert opens when the trend runs out within this: 10,800 s (3 h), time to get home and charge it.
+        Default of ours.
+    battery_mv, battery_pct
+        Charge by voltage of a lithium-ion cell at rest, between these points along straight lines. From memory (M): set
+        it for the device in use.
     timezone
         Civil time of timetables and of sentences.
     """
@@ -187,6 +211,19 @@ class RuleSet:
     located_m: float = 200.0
     pass_within_s: int = 300
     pass_depth_m: float = 50.0
+    no_position_s: int = 14_400
+    jumps_fewest: int = 3
+    jumps_apart_s: int = 60
+    jumps_within_s: int = 900
+    battery_low_pct: float = 20.0
+    battery_critical_pct: float = 10.0
+    battery_recovered_pct: float = 25.0
+    battery_rise_pct: float = 3.0
+    battery_trend_s: int = 1800
+    battery_trend_readings: int = 3
+    battery_flat_ahead_s: int = 10_800
+    battery_mv: tuple[int, ...] = (3300, 3500, 3600, 3680, 3740, 3800, 3880, 3980, 4060, 4180)
+    battery_pct: tuple[int, ...] = (0, 5, 10, 20, 35, 50, 65, 80, 90, 100)
     timezone: str = "Europe/London"
 
     def __post_init__(self) -> None:
