@@ -43,8 +43,8 @@ class RuleSet:
         Two positions may lie this much further apart in time than their stamps say: 1 s. Many receivers write whole
         seconds, and a train moves 30 m in one: without it, real trails show jumps that were none (tests, trails).
     still_m
-        A stop is a stay within this of its middle, uncertainty apart: 50 m. Indoors receivers stray by 30 m (NIJ 1004.00,
-        domain.md, P/M); a building and its yard are one place. Default of ours, scored on the diaries in the tests.
+        A stop is a stay within this of its middle, uncertainty apart: 50 m. Indoors receivers stray by 30 m (NIJ
+        1004.00, domain.md, P/M); a building and its yard are one place. Default of ours, scored on diaries in the tests.
     stop_min_s
         A stay this long is a stop: 180 s, longer than a wait at a crossing. Default of ours, scored likewise.
     gap_s
