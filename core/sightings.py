@@ -29,6 +29,7 @@ SENSE = np.dtype(
         ("shown_key", np.uint64, (2,)),
         ("heard_ms", np.int64),  # end of the home unit's last interval, whatever it showed
         ("moved", np.int64),  # bit by unit: it was moved, and no officer has seen it since
+        ("checked_ms", np.int64),  # when an officer last saw a unit in its place
         ("at", np.int64),  # which of the wordings of the addresses this is about
         ("open", np.int64),  # the contradiction has lasted long enough to be told
         ("since_ms", np.int64),  # when it began; NEVER_MS: there is none
@@ -42,7 +43,7 @@ _UNIT_MOVED, _UNIT_CHECKED = int(EventCode.UNIT_MOVED), int(EventCode.UNIT_CHECK
 def blank_sense() -> Rows:
     """One row of `SENSE`: nothing known."""
     sense = np.zeros(1, SENSE)
-    for name in ("shown_ms", "heard_ms", "since_ms", "last_ms"):
+    for name in ("shown_ms", "heard_ms", "since_ms", "last_ms", "checked_ms"):
         sense[name] = NEVER_MS
     return sense
 
@@ -146,6 +147,7 @@ def _note(sense: Any, event: Any, first_unit: int, last_unit: int) -> None:
                 sense["shown"][BY_UNIT] = UNKNOWN
             else:
                 sense["moved"] &= ~(1 << unit)
+                sense["checked_ms"] = event["t_ms"]
 
 
 @njit(cache=True)
@@ -206,6 +208,8 @@ def _sight(
                 span_ms = min(contact["span_ms"], t_ms - sense["heard_ms"])
                 sense["heard_ms"] = t_ms
                 moved = sense["moved"] >> contact["unit"] & 1
+                if t_ms - contact["span_ms"] < sense["checked_ms"]:
+                    moved = 1  # part of it is from before the unit stood where it should
                 presence, trusted = _contact_shows(contact, moved, last - first == 1, limits)
                 if not trusted:
                     sense["shown"][BY_UNIT] = UNKNOWN
