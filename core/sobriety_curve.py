@@ -16,39 +16,47 @@ from numba import njit
 
 from core.rules import RuleSet
 
-_HOUR_MS = 3_600_000.0
+MICRO = 1_000_000
+"""Levels are whole µg/dl, so that 0.030 is 0.020 above 0.010 to the last digit."""
+SCALE = 3_600_000
+"""And are multiplied by the ms of an hour, so that a rate (µg/dl an hour) times ms stands beside them: no rounding."""
 
 
 class Rates(NamedTuple):
-    """How a body curve may run and what must be seen of it: g/dl, g/dl per hour, readings, ms."""
+    """How a body curve may run (µg/dl an hour), what must be seen of it (scaled µg/dl, readings, ms)."""
 
-    rise: float
-    fall: float
-    fall_high: float
-    high: float
-    scatter: float
-    change: float
+    rise: int
+    fall: int
+    fall_high: int
+    high: int
+    scatter: int
+    change: int
     readings: int
     span_ms: int
+
+
+def scaled(g_dl: float) -> int:
+    """A level in g/dl as the curves have it."""
+    return round(g_dl * MICRO) * SCALE
 
 
 def rates(rules: RuleSet) -> Rates:
     """Thresholds of ``rules`` for kernels."""
     return Rates(
-        rules.tac_rise_g_dl_h,
-        rules.tac_fall_g_dl_h,
-        rules.tac_fall_high_g_dl_h,
-        rules.tac_high_g_dl,
-        rules.tac_scatter_g_dl,
-        rules.tac_level_g_dl,
+        round(rules.tac_rise_g_dl_h * MICRO),
+        round(rules.tac_fall_g_dl_h * MICRO),
+        round(rules.tac_fall_high_g_dl_h * MICRO),
+        scaled(rules.tac_high_g_dl),
+        scaled(rules.tac_scatter_g_dl),
+        scaled(rules.tac_level_g_dl),
         rules.tac_readings,
         rules.tac_span_s * 1000,
     )
 
 
 @njit(cache=True)
-def body_curve(t_ms: Any, tac: Any, n: int, rate: Rates, body: Any) -> float:
-    """Fill ``body[:n]`` (g/dl) for readings ``tac[:n]`` at ascending ``t_ms[:n]``; returns its peak.
+def body_curve(t_ms: Any, tac: Any, n: int, rate: Rates, body: Any) -> int:
+    """Fill ``body[:n]`` for readings ``tac[:n]`` (both scaled) at ascending ``t_ms[:n]``; returns its peak.
 
     Where the faster fall leaves a peak below ``rate.high`` the slower one is the limit.
     """
@@ -59,33 +67,33 @@ def body_curve(t_ms: Any, tac: Any, n: int, rate: Rates, body: Any) -> float:
 
 
 @njit(cache=True)
-def _fit(t_ms: Any, tac: Any, n: int, rise: float, fall: float, body: Any) -> float:
+def _fit(t_ms: Any, tac: Any, n: int, rise: int, fall: int, body: Any) -> int:
     for i in range(n):
         body[i] = tac[i]
         if i:
-            body[i] = min(body[i], body[i - 1] + rise * ((t_ms[i] - t_ms[i - 1]) / _HOUR_MS))
-    peak = 0.0
+            body[i] = min(body[i], body[i - 1] + rise * (t_ms[i] - t_ms[i - 1]))
+    peak = 0
     for i in range(n - 1, -1, -1):
         if i < n - 1:
-            body[i] = min(body[i], body[i + 1] + fall * ((t_ms[i + 1] - t_ms[i]) / _HOUR_MS))
+            body[i] = min(body[i], body[i + 1] + fall * (t_ms[i + 1] - t_ms[i]))
         peak = max(peak, body[i])
     return peak
 
 
 @njit(cache=True)
-def drunk(t_ms: Any, tac: Any, n: int, level: float, rate: Rates, body: Any) -> Any:
+def drunk(t_ms: Any, tac: Any, n: int, level: int, rate: Rates, body: Any) -> Any:
     """Do the readings that a body can have made show drinking by themselves? ``(confirmed, beyond, peak)``.
 
     They do when they show all of: three consecutive readings at or above ``level``; a rise of ``rate.change``; and
     after the highest of them a steady fall of three consecutive readings to ``rate.change`` below it. ``beyond`` counts
-    the readings at or above ``level`` that no body can have made; ``peak`` is that of the body curve (g/dl).
+    the readings at or above ``level`` that no body can have made; ``peak`` is that of the body curve (scaled).
     """
     peak = body_curve(t_ms, tac, n, rate, body)
     beyond = 0
     steady = rose = fell = False
     steady_n = fall_n = 0
     steady_ms = fall_ms = t_ms[0]
-    lowest = highest = fall_low = 0.0
+    lowest = highest = fall_low = 0
     seen = False
     for i in range(n):
         high = tac[i] >= level

@@ -11,10 +11,12 @@ from core.episodes import NEVER_MS
 from core.rules import RuleSet
 from core.sobriety_curve import Rates, rates
 
-CURVE = 512
-"""Readings of one event that its curve is judged by: the last so many. Ten days of a tag that samples every 30 min."""
-LEARN = 64
+CURVE = 256
+"""Readings of one event that its curve is judged by: the last so many. Five days of a tag that samples every 30 min."""
+LEARN = 16
 """Most readings that a baseline can be made of."""
+ABSURD_G_DL = 1.0
+"""No skin gives off so much: such a reading, or so far below nothing, is no figure."""
 
 DRINKING, OBSTRUCTED = 0, 1
 SUSPECTED, CONFIRMED, ENVIRONMENTAL = 0, 1, 2
@@ -57,7 +59,7 @@ SENSOR = np.dtype(
         ("base_ir", np.float64),
         ("base_c", np.float64),
         ("last_ms", np.int64),  # the last reading that counts
-        ("last_tac", np.float64),
+        ("last_tac", np.int64),
         ("last_key", np.uint64),
         ("run_n", np.int64),  # consecutive readings at or above the level
         ("drinking", np.int64),
@@ -66,7 +68,7 @@ SENSOR = np.dtype(
         ("below_key", np.uint64),
         ("curve_n", np.int64),
         ("curve_ms", np.int64, (CURVE,)),
-        ("curve_tac", np.float64, (CURVE,)),
+        ("curve_tac", np.int64, (CURVE,)),  # scaled, as `core.sobriety_curve` has them
         ("cover_n", np.int64),  # consecutive readings of an obstructed sensor
         ("covered", np.int64),
         ("clear_ms", np.int64),  # the last reading that shows it free

@@ -18,8 +18,9 @@ import numpy as np
 from numba import njit
 
 from core.episodes import NEVER_MS, OPEN_MS
-from core.sobriety_curve import Rates, drunk
+from core.sobriety_curve import MICRO, SCALE, Rates, drunk
 from core.sobriety_state import (
+    ABSURD_G_DL,
     CONFIRMED,
     COVERED,
     CURVE,
@@ -57,7 +58,7 @@ def watch_samples(
     buffers, ``drinks`` and ``covers`` are the state by slot; ``worth`` takes what each sample is worth.
     """
     count = 0
-    body = np.empty(CURVE, np.float64)
+    body = np.empty(CURVE, np.int64)
     for p in range(len(pieces)):
         slot, level = pieces[p]["slot"], pieces[p]["level"]
         if pieces[p]["anew"]:
@@ -77,14 +78,15 @@ def watch_samples(
             if rows[i]["worn"] == 0:
                 worth[i] = NOT_WORN
                 continue
+            _settle(t, s, learn_ir[slot], learn_c[slot], limit)
             away, cold = _away(rows[i]["ir_v"], rows[i]["temp_c"], s, limit)
-            _learn(rows[i]["ir_v"], rows[i]["temp_c"], t, s, learn_ir[slot], learn_c[slot], limit)
             if away:
                 worth[i] = COVERED
                 _cover(rows[i], cold, s, covers[slot], limit, rate)
                 continue
-            known = np.isfinite(tac) and np.isfinite(rows[i]["ir_v"])
-            worth[i] = PROVES if known else NO_READING
+            _learn(rows[i]["ir_v"], rows[i]["temp_c"], t, s, learn_ir[slot], learn_c[slot], limit)
+            figure = abs(tac) <= ABSURD_G_DL  # not so if NaN
+            worth[i] = PROVES if figure and np.isfinite(rows[i]["ir_v"]) else NO_READING
             if np.isfinite(rows[i]["ir_v"]) or np.isfinite(rows[i]["temp_c"]):
                 if s["covered"]:
                     covers[slot]["end_ms"] = t
@@ -94,7 +96,7 @@ def watch_samples(
                     count += 1
                 s["cover_n"] = s["covered"] = 0
                 s["clear_ms"] = t
-            if np.isfinite(tac) and _drink(
+            if figure and _drink(
                 rows[i], level, s, curve_ms[slot], curve_tac[slot], drinks[slot], limit, rate, body
             ):
                 out[count] = drinks[slot]
@@ -124,14 +126,20 @@ def _learn(ir_v: float, temp_c: float, t: int, s: Any, learn_ir: Any, learn_c: A
     """Gather the baseline of fitting; it holds from the next reading on."""
     if s["learnt"] == 1 or not np.isfinite(ir_v):
         return
-    if s["learn_n"] == 0:
-        s["learn_ms"] = t
     n = s["learn_n"]
-    if t - s["learn_ms"] <= limit.learn_ms or n < 3:
-        learn_ir[n], learn_c[n] = ir_v, temp_c
-        n += 1
-        s["learn_n"] = n
-    if n >= 3 and (n >= limit.learn_readings or t - s["learn_ms"] >= limit.learn_ms):
+    if n == 0:
+        s["learn_ms"] = t
+    learn_ir[n], learn_c[n] = ir_v, temp_c
+    s["learn_n"] = n + 1
+    if n + 1 >= limit.learn_readings:
+        _settle(t, s, learn_ir, learn_c, limit)
+
+
+@njit(cache=True)
+def _settle(t: int, s: Any, learn_ir: Any, learn_c: Any, limit: Bounds) -> None:
+    """The baseline stands once there are readings enough, or three and the time is over."""
+    n = s["learn_n"]
+    if s["learnt"] == 0 and (n >= limit.learn_readings or (n >= 3 and t - s["learn_ms"] > limit.learn_ms)):
         s["base_ir"] = _median(learn_ir[:n])
         s["base_c"] = _median(learn_c[:n])
         s["learnt"] = 1
@@ -188,16 +196,17 @@ def _drink(
     body: Any,
 ) -> bool:
     """One more reading of the skin; True if it ends an event."""
-    t, tac, key = row["t_ms"], row["tac_g_dl"], row["key"]
-    high = tac >= level
+    t, key = row["t_ms"], row["key"]
+    tac, bar = _scaled(row["tac_g_dl"]), _scaled(level)
+    high = tac >= bar
     near = t - s["last_ms"] <= limit.join_ms
     if not s["drinking"] and (not high or not near):
         s["run_n"] = 0
     if high and not s["drinking"] and s["run_n"] == 0:
         s["curve_n"] = 0
         drink["kind"], drink["status"], drink["start_ms"], drink["end_ms"] = DRINKING, SUSPECTED, t, OPEN_MS
-        drink["since_ms"] = s["last_ms"] if s["last_tac"] < level else NEVER_MS
-        if near and s["last_tac"] < level:
+        drink["since_ms"] = s["last_ms"] if s["last_tac"] < bar else NEVER_MS
+        if near and s["last_tac"] < bar:
             curve_ms[0], curve_tac[0] = s["last_ms"], s["last_tac"]
             s["curve_n"] = 1
         drink["readings"] = drink["beyond"] = drink["end_seen"] = drink["cold"] = 0
@@ -215,15 +224,16 @@ def _drink(
     if high:
         drink["readings"] += 1
         drink["seen_to_ms"], drink["last_key"] = t, key
-        if tac > drink["peak"]:
-            drink["peak"], drink["peak_ms"], drink["peak_key"] = tac, t, key
+        if row["tac_g_dl"] > drink["peak"]:
+            drink["peak"], drink["peak_ms"], drink["peak_key"] = row["tac_g_dl"], t, key
         if s["run_n"] >= rate.readings and t - drink["start_ms"] >= rate.span_ms and not s["drinking"]:
             s["drinking"], s["below_n"] = 1, 0
     s["last_ms"], s["last_tac"], s["last_key"] = t, tac, key
     if not s["drinking"]:
         return False
     drink["seen_to_ms"], drink["last_key"] = t, key
-    found, drink["beyond"], drink["body"] = drunk(curve_ms, curve_tac, s["curve_n"], level, rate, body)
+    found, drink["beyond"], peak = drunk(curve_ms, curve_tac, s["curve_n"], bar, rate, body)
+    drink["body"] = peak / SCALE / MICRO
     if found and drink["status"] == SUSPECTED:
         drink["status"], drink["confirm_ms"], drink["confirm_key"] = CONFIRMED, t, key
     if high:
@@ -239,3 +249,8 @@ def _drink(
     drink["end_ms"], drink["end_key"], drink["end_seen"] = s["below_ms"], s["below_key"], 1
     s["drinking"] = s["run_n"] = s["curve_n"] = 0
     return True
+
+
+@njit(cache=True)
+def _scaled(g_dl: float) -> int:
+    return int(np.rint(g_dl * MICRO)) * SCALE
