@@ -1,4 +1,4 @@
-"""Zones as people draw them: GeoJSON read and checked, every problem named, nothing repaired (`core.zones` compiles)."""
+"""Zones as people draw them: GeoJSON read and checked, every problem named, nothing repaired."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Zones as people draw them, checked and compiled once to flat arrays.
 
 A zone comes as GeoJSON (RFC 7946, WGS84): a Polygon or MultiPolygon with holes; a circle, which is a Point with
-``radius_m``; or a corridor, which is a LineString or MultiLineString with ``width_m`` (both sides together; its ends are
-round). Sizes are metres, beside the coordinates or among the properties of the Feature; alone, as a Feature, or as a
-FeatureCollection of one Feature. Edges are straight in longitude and latitude, as RFC 7946 §3.1.1 has it. What is
+``radius_m``; or a corridor, which is a LineString or MultiLineString with ``width_m`` (both sides together; its ends
+are round). Sizes are metres, beside the coordinates or among the properties of the Feature; alone, as a Feature, or as
+a FeatureCollection of one Feature. Edges are straight in longitude and latitude, as RFC 7946 §3.1.1 has it. What is
 inside is decided by the even-odd rule over all rings; the direction in which a ring runs means nothing. An invalid zone
 is refused with where and why; nothing is repaired (`core.zone_repair` offers).
 
