@@ -104,10 +104,25 @@ ALCOHOL = {
         Law("alcohol monitoring as a condition of licence, at most 365 days", "M"), 365
     ),
 }
-VARIATION_NOTICE = Law("Sentencing Act 2020, Schedule 9, paragraph 10A", "Q")
-VARIATION_POLICY = Law(
-    "probation notice of 28 June 2022 on Sentencing Act 2020, Schedule 9, paragraph 10A", "Q"
-)
+
+
+class Variation:
+    """What probation may vary by itself. The Act names start times and places; the 24 hours and the boundary area are
+    in the notice of 28 June 2022 by which probation explains it.
+    """
+
+    _ACT = "Sentencing Act 2020, Schedule 9, paragraph 10A"
+    _NOTICE = "probation notice of 28 June 2022 on paragraph 10A of Schedule 9"
+    APPLIES = Law(f"{_ACT}(1)", "Q")
+    CIRCUMSTANCES = Law(f"{_ACT}(2)", "Q")
+    CONSENT = Law(f"{_ACT}(3)", "Q")
+    ONLY = Law(f"{_ACT}(3)", "Q")
+    VIEWS = Law(f"{_ACT}(6) and (7)", "Q")
+    LENGTH = Law(f"{_ACT}(8)(a)", "Q")
+    RESIDENCE = Law(f"{_ACT}(8)", "Q")
+    SAME_DAY = Law(f"{_NOTICE}: within 24 hours", "Q")
+    BOUNDARY = Law(f"{_NOTICE}: boundary area", "Q")
+    COURT = Law(f"{_NOTICE}: notice to the sentencing court", "Q")
 
 
 class Check(StrEnum):
