@@ -44,7 +44,7 @@ class RuleSet:
         seconds, and a train moves 30 m in one: without it, real trails show jumps that were none (tests, trails).
     still_m
         A stop is a stay within this of its middle, uncertainty apart: 50 m. Indoors receivers stray by 30 m (NIJ
-        1004.00, domain.md, P/M); a building and its yard are one place. Default of ours, scored on diaries in the tests.
+        1004.00, domain.md, P/M); a building and its yard are one place. Default of ours, scored in the tests.
     stop_min_s
         A stay this long is a stop: 180 s, longer than a wait at a crossing. Default of ours, scored likewise.
     gap_s
