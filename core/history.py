@@ -58,6 +58,15 @@ class History:
         self._rows.append(together)
         return at + int(np.argmax(fresh))
 
+    def after(self, t_ms: int) -> History | None:
+        """A history of the readings dated after ``t_ms`` only; None if there are none."""
+        rows = self.fixes[_upto(self.fixes, t_ms) :]
+        if not len(rows):
+            return None
+        rest = History(rows.dtype)
+        rest.add(rows)
+        return rest
+
 
 def _name(row: Any) -> tuple[int, int]:
     return int(row["t_ms"]), int(row["key"])
@@ -96,12 +105,23 @@ class Timeline:
                 first_ms = min(first_ms, int(history.fixes["t_ms"][at]))
         return first_ms
 
+    def drop(self, upto_ms: int) -> None:
+        """Keep only the readings dated after ``upto_ms``."""
+        for kind, history in enumerate(self._kinds):
+            if history is not None and len(history):
+                self._kinds[kind] = history.after(upto_ms)
+
     def ends(self, upto_ms: int) -> Ends:
         """How many readings of each kind are dated up to and with ``upto_ms``."""
         return tuple(0 if h is None else _upto(h.fixes, upto_ms) for h in self._kinds)
 
-    def stride(self, done: Ends, until: Ends, most: int) -> Ends:
-        """From ``done`` towards ``until``: about ``most`` of a kind, and no instant divided."""
+    def stride(self, done: Ends, until: Ends, most: int, rest: int = 0) -> Ends:
+        """From ``done`` towards ``until``: about ``most`` of a kind, and no instant divided.
+
+        The last stride is one of about ``rest``, so that a checkpoint comes to lie before it (0: no matter).
+        """
+        left = max(map(int.__sub__, until, done))
+        most = min(most, left - rest) if left > rest else left
         over = [kind for kind in range(len(until)) if until[kind] - done[kind] > most]
         if not over:
             return until

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ FAMILIES: tuple[type[Family], ...] = (TrailWatch, Geofence, CurfewWatch)
 
 CHECKPOINT_READINGS = 256
 """A late reading is judged again with about so many before it; a checkpoint costs some hundred bytes."""
+KEEP_READINGS = 256
+"""A reading later than so many others is rare: the journal of a tag hands over in order."""
 _STRIDE_CHECKPOINTS = 16
 """Readings that come all at once are judged in strides of so many checkpoints' worth: few calls, bounded replay."""
 
@@ -53,20 +55,32 @@ class NotBoundError(LookupError):
         super().__init__(f"activation {activation_id!r} is not bound: bind it before adding its readings")
 
 
+Recall = Callable[[str, int], Readings | Positions]
+"""All readings known of an activation that are dated at or after an instant (ms); more does no harm."""
+
+
 class Monitor:
-    """Judges readings as they come. State is bounded per activation, apart from the readings kept for late ones.
+    """Judges readings as they come.
 
     A monitor is a cache: built anew from activations and readings it is the same. ``checkpoint_readings`` weighs the
-    memory of checkpoints against the work that a late reading makes; it changes no alert.
+    memory of checkpoints against the work that a late reading makes. With ``recall`` about ``keep_readings`` of an
+    activation are kept, and earlier ones asked for when they are needed again: for one that comes later than all that
+    is kept, and when an order changes. Without it all are kept. None of these changes an alert.
     """
 
     def __init__(
-        self, rules: RuleSet = DEFAULT_RULES, checkpoint_readings: int = CHECKPOINT_READINGS
+        self,
+        rules: RuleSet = DEFAULT_RULES,
+        checkpoint_readings: int = CHECKPOINT_READINGS,
+        recall: Recall | None = None,
+        keep_readings: int = KEEP_READINGS,
+        families: Sequence[type[Family]] = FAMILIES,
     ) -> None:
         self.rules = rules
         self._checkpoint_readings = checkpoint_readings
         self._stride = checkpoint_readings * _STRIDE_CHECKPOINTS
-        self._families: tuple[Family, ...] = tuple(family(rules) for family in FAMILIES)
+        self._recall, self._rest = recall, 0 if recall is None else keep_readings
+        self._families: tuple[Family, ...] = tuple(family(rules) for family in families)
         self._cases: dict[str, Case] = {}
         self._touched: set[str] = set()
         self._held: set[str] = set()
@@ -88,10 +102,9 @@ class Monitor:
         `NotBoundError`.
         """
         case = self._case(activation.id)
-        case.rewind(-ALWAYS_MS, self._families)
+        handles = self._enrol(activation)
         self._dismiss(case)
-        case.activation, case.handles = activation, self._enrol(activation)
-        case.see_strap()
+        case.restart(activation, handles, self._families)
         self._touched.add(activation.id)
 
     def unbind(self, activation_id: str) -> None:
@@ -104,33 +117,42 @@ class Monitor:
     def add(self, activation_id: str, readings: Readings | Positions) -> None:
         """Take readings in, in any order, repeats included; `judge` judges them. Raises `NotBoundError`."""
         case = self._case(activation_id)
-        if isinstance(readings, Positions):
-            readings = Readings(readings)
-        if case.take(rows_from(readings, self.rules.precision_floor_m), self._families):
+        if case.take(rows_from(_all_kinds(readings), self.rules.precision_floor_m), self._families):
+            self._touched.add(activation_id)
+
+    def heard(self, activation_id: str, t_ms: int) -> None:
+        """Something was received from the device at ``t_ms``, gateway time. Raises `NotBoundError`.
+
+        From the first call on the device's silence is watched (`core.contact`): call it when monitoring begins too, or
+        a device that is never heard is never missed.
+        """
+        if self._case(activation_id).contact.hear(t_ms):
             self._touched.add(activation_id)
 
     def judge(self, now_ms: int) -> list[Alert]:
         """The alerts that are new, changed or withdrawn since the last call, by activation and start.
 
-        ``now_ms`` is the gateway's clock (UTC ms); it may go back. Raises ValueError for a clock beyond 2100.
+        ``now_ms`` is the gateway's clock (UTC ms); it may go back. Raises ValueError for a clock beyond 2100, and
+        whatever ``recall`` raises; the call can then be made again.
         """
         if not now_ms < LATEST_MS:
             raise ValueError(f"now is {now_ms} ms, after the year 2100: set the gateway's clock")
-        cases = self._to_judge(now_ms)
+        self._wake(now_ms)
+        cases = [self._cases[name] for name in sorted(self._touched | self._held)]
+        self._refill(cases)
+        self._touched.clear()
         self._feed(cases)
+        standing, due = self._tails(cases, now_ms)
         told: list[Alert] = []
-        standing = self._standing(cases, now_ms)
-        for case in cases:
-            told += case.tell(standing[case.activation.id])
+        for case, due_ms in zip(cases, due, strict=True):
+            silence, silent_ms = case.contact.judge(case.activation, now_ms, self.rules)
+            told += [*case.tell(standing[case.activation.id]), *silence]
+            self._expect(case, min(due_ms, silent_ms))
         return sorted(told, key=lambda alert: (alert.activation, alert.start_ms, alert.id))
 
     def alerts(self) -> list[Alert]:
         """All alerts as last judged, without those withdrawn, by activation and start."""
-        found = [
-            alert
-            for case in self._cases.values()
-            for alert in (*case.settled[: case.told], *case.shown.values())
-        ]
+        found = [alert for case in self._cases.values() for alert in case.standing()]
         return sorted(found, key=lambda alert: (alert.activation, alert.start_ms, alert.id))
 
     def held(self) -> dict[str, int]:
@@ -151,8 +173,8 @@ class Monitor:
             if handle is not None:
                 family.dismiss(handle)
 
-    def _to_judge(self, now_ms: int) -> list[Case]:
-        """Cases with something new: readings, or a deadline; and all whose clock went back."""
+    def _wake(self, now_ms: int) -> None:
+        """Touch the cases that a deadline is due for; all of them, where the clock went back."""
         reach_ms = now_ms + self.rules.ahead_s * 1000
         if reach_ms < self._reach_ms:
             for name, case in self._cases.items():
@@ -164,9 +186,13 @@ class Monitor:
             due_ms, name = heapq.heappop(self._deadlines)
             if name in self._cases and self._cases[name].due_ms == due_ms:
                 self._touched.add(name)
-        names = sorted(self._touched | self._held)
-        self._touched.clear()
-        return [self._cases[name] for name in names]
+
+    def _refill(self, cases: list[Case]) -> None:
+        """Ask for the readings that are needed again and no longer kept."""
+        for case in cases:
+            if case.lacking and self._recall is not None:
+                readings = self._recall(case.activation.id, case.upto_ms + 1)
+                case.refill(rows_from(_all_kinds(readings), self.rules.precision_floor_m))
 
     def _feed(self, cases: list[Case]) -> None:
         """Judge what has not been judged and is not too far ahead."""
@@ -181,7 +207,8 @@ class Monitor:
                 waiting.append((case, until))
         while waiting:
             strides = [
-                (case, case.timeline.stride(case.ends, until, self._stride)) for case, until in waiting
+                (case, case.timeline.stride(case.ends, until, self._stride, self._rest))
+                for case, until in waiting
             ]
             batch, ranges = _gather(strides)
             for number, family in enumerate(self._families):
@@ -193,13 +220,17 @@ class Monitor:
                 for alert in family.advance(batch, parts) if parts else ():
                     self._cases[alert.activation].settled.append(alert)
             for case, ends in strides:
-                case.ends, case.upto_ms = ends, case.timeline.last_ms(ends)
-                if case.since_checkpoint() >= self._checkpoint_readings:
-                    case.checkpoint(self._families)
+                case.feed(ends)
             waiting = [(case, until) for case, until in waiting if case.ends != until]
+            for case, _ in strides:
+                if case.since_checkpoint >= self._checkpoint_readings:
+                    case.checkpoint(self._families)
+        if self._recall is not None:
+            for case in cases:
+                case.trim(self._rest)
 
-    def _standing(self, cases: list[Case], now_ms: int) -> dict[str, list[Alert]]:
-        """The alerts that are not settled; notes when each case is due again."""
+    def _tails(self, cases: list[Case], now_ms: int) -> tuple[dict[str, list[Alert]], list[int]]:
+        """The alerts that are not settled; and when time alone will change something of each case."""
         standing: dict[str, list[Alert]] = {case.activation.id: [] for case in cases}
         due = [ALWAYS_MS] * len(cases)
         for number, family in enumerate(self._families):
@@ -209,11 +240,13 @@ class Monitor:
                 standing[alert.activation].append(alert)
             for i, due_ms in zip(watched, deadlines, strict=True):
                 due[i] = min(due[i], due_ms)
-        for case, due_ms in zip(cases, due, strict=True):
-            if due_ms != case.due_ms and due_ms != ALWAYS_MS:
-                heapq.heappush(self._deadlines, (due_ms, case.activation.id))
-            case.due_ms = due_ms
-        return standing
+        return standing, due
+
+    def _expect(self, case: Case, due_ms: int) -> None:
+        """Judge ``case`` again at ``due_ms``, whatever arrives."""
+        if due_ms != case.due_ms and due_ms != ALWAYS_MS:
+            heapq.heappush(self._deadlines, (due_ms, case.activation.id))
+        case.due_ms = due_ms
 
 
 def _gather(strides: Sequence[tuple[Case, Ends]]) -> tuple[Batch, list[list[tuple[int, int]]]]:
@@ -235,18 +268,23 @@ def _gather(strides: Sequence[tuple[Case, Ends]]) -> tuple[Batch, list[list[tupl
     return Batch(*kinds), places
 
 
+def _all_kinds(readings: Readings | Positions) -> Readings:
+    return Readings(readings) if isinstance(readings, Positions) else readings
+
+
 def evaluate(
     activations: Iterable[Activation],
     readings: Mapping[str, Readings] | Mapping[str, Positions],
     now_ms: int,
     rules: RuleSet = DEFAULT_RULES,
+    families: Sequence[type[Family]] = FAMILIES,
 ) -> list[Alert]:
     """Judge everything at once: the alerts that stand at ``now_ms``, by activation and start.
 
     ``readings`` maps activation ids to readings in any order; an activation without readings is judged by its
     silence. Raises `NotBoundError` for readings of an activation that is not given.
     """
-    monitor = Monitor(rules)
+    monitor = Monitor(rules, families=families)
     for activation in activations:
         monitor.bind(activation)
     for activation_id, mine in readings.items():

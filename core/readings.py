@@ -291,7 +291,11 @@ class Readings:
     events: Events = field(default_factory=Events.empty)
 
     def __len__(self) -> int:
-        return len(self.positions) + len(self.contacts) + len(self.samples) + len(self.events)
+        return sum(len(columns) for columns in self.kinds())
+
+    def kinds(self) -> tuple[Positions, Contacts, Samples, Events]:
+        """All kinds, in the order in which they stand everywhere."""
+        return self.positions, self.contacts, self.samples, self.events
 
 
 def positions_from_wire(records: npt.NDArray[np.void], base_time_s: int, epoch: int, first: int) -> Positions:

@@ -7,27 +7,26 @@ contacts and samples. Fitting is an officer's check.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 
 from core.activation import ALWAYS_MS
 from core.readings import I64, EventCode
-from core.rows import CONTACT, POSITION, SAMPLE, Rows
+from core.rows import CONTACT, EVENT, POSITION, Rows
 
 _OPEN, _CHECK = int(EventCode.STRAP_OPEN), int(EventCode.OFFICER_CHECK)
 
 
-def unworn(events: Rows, fitted_ms: int) -> I64:
+def unworn(events: Rows, fitted_ms: int, before: I64 | None = None, floor_ms: int = -ALWAYS_MS) -> I64:
     """When the tag proves nothing: ``[start, end)`` in ms, ascending, shape ``(n, 2)``; ALWAYS_MS: no check yet.
 
     ``events`` are sorted; what happened before the tag was fitted means nothing. At one instant the order of the
-    sequence numbers decides.
+    sequence numbers decides. ``before`` is what was found earlier; it counts up to ``floor_ms``, ``events`` after it.
     """
     marks = events[(events["t_ms"] >= fitted_ms) & ((events["code"] == _OPEN) | (events["code"] == _CHECK))]
-    found: list[tuple[int, int]] = []
+    found = [] if before is None else [(a, b) for a, b in before.tolist() if a <= floor_ms]
     since_ms: int | None = None
+    if found and found[-1][1] > floor_ms:
+        since_ms = found.pop()[0]
     for t_ms, code in zip(marks["t_ms"].tolist(), marks["code"].tolist(), strict=True):
         if code == _OPEN and since_ms is None:
             since_ms = t_ms
@@ -41,33 +40,16 @@ def unworn(events: Rows, fitted_ms: int) -> I64:
 
 
 def mask(rows: Rows, kind: int, spans: I64) -> None:
-    """Take from ``rows``, readings of one kind in order, what they prove within ``spans`` (as `unworn` gives them)."""
+    """Take from ``rows``, readings of one kind in order, what they prove within ``spans`` (as `unworn` gives them).
+
+    A contact interval counts as unworn if any of it is: the beacons may be those of the unworn part.
+    """
+    if kind == EVENT or not len(rows) or not len(spans):
+        return
+    end_ms = rows["t_ms"]
+    begin_ms = end_ms - rows["span_ms"] if kind == CONTACT else end_ms
+    last = np.searchsorted(spans[:, 0], end_ms, "right") - 1
+    unproven = (last >= 0) & (begin_ms < spans[last, 1])
+    rows["worn"][unproven] = 0
     if kind == POSITION:
-        _mask(rows, spans, True)
-    elif kind == SAMPLE:
-        _mask(rows, spans, False)
-    elif kind == CONTACT:
-        _mask_intervals(rows, spans)
-
-
-@njit(cache=True)
-def _mask(rows: Any, spans: Any, positions: bool) -> None:
-    s = 0
-    for i in range(len(rows)):
-        while s < len(spans) and spans[s, 1] <= rows[i]["t_ms"]:
-            s += 1
-        if s < len(spans) and spans[s, 0] <= rows[i]["t_ms"]:
-            rows[i]["worn"] = 0
-            if positions:
-                rows[i]["radius_m"] = np.inf
-
-
-@njit(cache=True)
-def _mask_intervals(rows: Any, spans: Any) -> None:
-    """An interval counts as unworn if any of it is: the beacons may be those of the unworn part."""
-    for i in range(len(rows)):
-        end_ms = rows[i]["t_ms"]
-        begin_ms = end_ms - rows[i]["span_ms"]
-        for s in range(len(spans)):
-            if spans[s, 0] <= end_ms and begin_ms < spans[s, 1]:
-                rows[i]["worn"] = 0
+        rows["radius_m"][unproven] = np.inf
