@@ -5,6 +5,7 @@ An interval is ``(from_ms, to_ms)``: from the one up to, not with, the other.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -53,11 +54,13 @@ ALWAYS = Schedule()
 def without(periods: Iterable[Interval], taken: Sequence[Interval]) -> list[Interval]:
     """``periods`` (ascending, apart) less every instant in ``taken``."""
     found: list[Interval] = []
-    gaps = joined(taken)
+    gaps, i = joined(taken), 0
     for start, end in periods:
-        for gap_start, gap_end in gaps:
-            if gap_end <= start or gap_start >= end:
-                continue
+        while i < len(gaps) and gaps[i][1] <= start:
+            i += 1
+        for gap_start, gap_end in itertools.islice(gaps, i, None):
+            if gap_start >= end:
+                break
             if gap_start > start:
                 found.append((start, gap_start))
             start = gap_end

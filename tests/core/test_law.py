@@ -150,6 +150,13 @@ def test_the_first_evening_and_the_last_morning_are_no_doubt() -> None:
     assert check(order) == []
 
 
+def test_a_minute_that_has_begun_counts_whole() -> None:
+    order = sentence(home(entry("00:00", "24:00", "Su")), end="2026-11-08T20:00:01Z")
+    (problem,) = check(order)
+    assert problem.found == pytest.approx(20 + 1 / 60)
+    assert check(sentence(home(entry("00:00", "24:00", "Su")), end="2026-11-08T20:00:00Z")) == []
+
+
 @pytest.mark.parametrize(
     ("conviction", "start", "last", "allowed"),
     [

@@ -80,8 +80,9 @@ def test_a_period_moves_by_less_than_24_hours(
         [entry("19:00", "07:00", *WEEK[:6])],
         [entry("19:00", "08:00", "Mo"), entry("19:00", "06:00", "Tu"), entry("19:00", "07:00", *WEEK[2:])],
         [entry("19:00", "01:00"), entry("02:00", "08:00")],
+        [entry("19:00", "07:00"), entry("12:00", "14:00", "Su")],
     ],
-    ids=["shorter", "longer", "a night less", "same total", "a night in two"],
+    ids=["shorter", "longer", "a night less", "same total", "a night in two", "one more"],
 )
 def test_the_length_of_each_period_stays(after: list[dict[str, Any]]) -> None:
     problems = check(sentence(home(NIGHT)), varied(home(*after)))
