@@ -62,7 +62,8 @@ class Fence:
     slots: I64
     calendars: list[Calendar]
     known_to_ms: int
-    pieces: list[tuple[int, int, Episodes]]
+    pieces: list[tuple[int, int, Episodes, int]]
+    """From, to, plans, and how many of them, the first ones, hold; those behind them are over."""
     last: Episodes
     """The plan of each slot at the end."""
 
@@ -105,10 +106,11 @@ class Geofence:
         plans = [self._plans(slot, *one) for slot, one in zip(slots.tolist(), mine, strict=True)]
         marks = sorted({mark for some in plans for start, end, _ in some for mark in (start, end)})
         pieces = []
-        for start, end in itertools.pairwise(marks):
+        # from the fitting on, because a zone asks where the wearer was last when it comes into force
+        for start, end in itertools.pairwise(sorted({activation.fitted_ms, *marks})):
             here = [plan for some in plans for a, b, plan in some if a <= start and end <= b]
-            if here:
-                pieces.append((start, end, np.concatenate(here)))
+            over = [some[-1][2] for some in plans if some[-1][1] <= start]
+            pieces.append((start, end, np.concatenate([np.zeros(0, PLAN), *here, *over]), len(here)))
         last = np.concatenate([some[-1][2] for some in plans])
         fence = Fence(self._anchors.take(1), slots, calendars, -ALWAYS_MS, pieces, last)
         self._expand(fence, activation.fitted_ms)
@@ -145,10 +147,12 @@ class Geofence:
             if lo == hi:
                 continue
             self._expand(fence, int(fixes["t_ms"][hi - 1]))
-            for start, end, here in fence.pieces:
+            for start, end, here, hold in fence.pieces:
                 first, last = cut(fixes, lo, hi, start, end)
                 if first < last:
-                    stints.append((fence.anchor[0], start, first, last, offset, offset + len(here)))
+                    stints.append(
+                        (fence.anchor[0], start, first, last, offset, offset + hold, offset + len(here))
+                    )
                     plans.append(here)
                     offset += len(here)
         if not stints:
@@ -213,7 +217,7 @@ class Geofence:
                 continue
             calendar.extend(to_ms + AHEAD_MS)
             first, last = self._periods.add(calendar.periods())
-            for plans in (fence.last, *(plans for _, _, plans in fence.pieces)):
+            for plans in (fence.last, *(plans for _, _, plans, _ in fence.pieces)):
                 mine = plans["slot"] == slot
                 plans["first"][mine], plans["last"][mine] = first, last
         fence.known_to_ms = min(calendar.known_to_ms for calendar in fence.calendars)

@@ -54,8 +54,8 @@ PLAN = np.dtype(  # one zone of one wearer: visit row, zone in the table, and it
         ("last", np.int64),
     ]
 )
-STINT = np.dtype(  # positions lo to hi of one wearer, under plans first to last
-    [(name, np.int64) for name in ("anchor", "span_ms", "lo", "hi", "first", "last")]
+STINT = np.dtype(  # positions lo to hi of one wearer, under plans first to last; last to over are of watches that are over
+    [(name, np.int64) for name in ("anchor", "span_ms", "lo", "hi", "first", "last", "over")]
 )
 
 _CLEAR_CAP_M = 50_000.0
@@ -93,6 +93,11 @@ def watch_zones(
         if not linked:
             anchor["span_ms"] = stint["span_ms"]
             anchor["clear_m"] = -1.0
+            for q in range(stint["last"], stint["over"]):
+                # what was known when a watch ended stays what it asks about
+                visit = visits[plans[q]["slot"]]
+                if visit["seen_ms"] == NEVER_MS:
+                    see(visit, anchor)
         before, before_ms = -1, anchor["at_ms"]
         passed = -1
         for i in range(stint["lo"], stint["hi"]):

@@ -91,6 +91,23 @@ def visits(seen: Sequence[Seen], from_ms: int, to_ms: int, now_ms: int, rules: R
     return found
 
 
+def silences(
+    seen: Sequence[Seen], known: Sequence[int], from_ms: int, to_ms: int, now_ms: int, rules: RuleSet
+) -> list[Found]:
+    """Whereabouts unknown to a zone that is near: ``known`` are the instants of positions that tell a place."""
+    found = []
+    for before, after in itertools.pairwise([None, *known, None]):
+        silent_ms = rules.zone_silence_s * 1000
+        lost = from_ms + silent_ms if before is None else max(from_ms, before + silent_ms)
+        until = min(to_ms, now_ms if after is None else after)
+        goes_on = after is None and to_ms > now_ms
+        until_then = [one for one in seen if before is not None and one.t_ms <= before]
+        inside = [one for one in visits(until_then, from_ms, to_ms, from_ms, rules) if one.end_ms is None]
+        if not inside and (lost < until or (goes_on and lost == until)):
+            found.append(Found("whereabouts_unknown", lost, None if goes_on else until))
+    return found
+
+
 def curfews(
     seen: Sequence[Seen], periods: Sequence[tuple[int, int]], now_ms: int, rules: RuleSet
 ) -> list[Found]:
@@ -136,7 +153,8 @@ def curfews(
                     else (begins if vouched else this.t_ms, inside[0])
                 )
             elif not this.value and away is not None:
-                found.append(tell(away, starts[i], first.t_ms))
+                if first.t_ms > away[0]:  # home at the very instant at which it began: not out during it
+                    found.append(tell(away, starts[i], first.t_ms))
                 away = None
         if away is not None:
             found.append(tell(away, inside[-1] + 1 if inside else away[1], ends if ends <= reached else None))

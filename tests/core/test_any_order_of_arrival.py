@@ -24,7 +24,7 @@ from core.timetable import joined
 from core.zones import zone_from_geojson
 from tests.core import trail_reference
 from tests.core.geodesic import Boundary
-from tests.core.reference import Found, Seen, curfews, visits
+from tests.core.reference import Found, Seen, curfews, silences, visits
 from tests.core.wearers import MONDAY_MS, PLACES, ZONES, Case, activation, cases, made
 
 GEOD = Geod(ellps="WGS84")
@@ -116,6 +116,21 @@ def seen_at(case: Case, condition: Condition, from_ms: int, to_ms: int) -> list[
     return shown
 
 
+def located(case: Case) -> list[int]:
+    """When positions of the activation tell a place, each instant as often as it was told."""
+    rows, this = case.positions, case.activation
+    last = ALWAYS_MS if this.removed_ms is None else this.removed_ms
+    return [
+        t_ms
+        for t_ms, precision, flags in zip(rows.t_ms.tolist(), rows.precision_m, rows.flags, strict=True)
+        if this.fitted_ms <= t_ms < last
+        and t_ms <= case.now_ms + DEFAULT_RULES.ahead_s * 1000
+        and not np.isnan(precision)
+        and not flags & 0b1001000
+        and flags & 3
+    ]
+
+
 def unbroken(
     all_spans: list[tuple[int, int, dict[str, Condition]]], condition_id: str
 ) -> list[list[tuple[int, int, dict[str, Condition]]]]:
@@ -133,7 +148,8 @@ def promised(case: Case) -> list[tuple[str, Found]]:
             watch = [(start, end, named[condition_id]) for start, end, named in chain]
             seen = [one for start, end, condition in watch for one in seen_at(case, condition, start, end)]
             if condition_id != "curfew-1":
-                told = visits(seen, watch[0][0], watch[-1][1], case.now_ms, DEFAULT_RULES)
+                bounds = watch[0][0], watch[-1][1], case.now_ms, DEFAULT_RULES
+                told = visits(seen, *bounds) + silences(seen, located(case), *bounds)
             else:
                 periods = []
                 horizon = max([case.now_ms, *(one.t_ms for one in seen)]) + 1
