@@ -201,9 +201,11 @@ def watch_curfews(
                 if state["open"] == 1 and sure:
                     draft["end_ms"] = state["run_start_ms"]
                     draft["end_key"] = state["run_start_key"]
-                    out = emit(out, count, draft)
-                    count += 1
                     state["open"] = 0
+                    # out until the very instant at which the curfew began is not out during it
+                    if draft["end_ms"] > draft["start_ms"]:
+                        out = emit(out, count, draft)
+                        count += 1
             elif p < end and periods[p, 0] <= t_ms:
                 by_fix = 1 if sighting["source"] == BY_POSITION else 0
                 state["run_fixes"] += by_fix
