@@ -32,12 +32,13 @@ from core.history import Ends
 from core.readings import Positions, Readings
 from core.rows import DTYPES, Rows, rows_from
 from core.rules import DEFAULT_RULES, RuleSet
+from core.sobriety import Sobriety
 from core.strap import mask
 from core.trail import TrailWatch
 
 __all__ = ["Activation", "Alert", "Monitor", "NotBoundError", "evaluate"]
 
-FAMILIES: tuple[type[Family], ...] = (TrailWatch, Geofence, CurfewWatch)
+FAMILIES: tuple[type[Family], ...] = (TrailWatch, Geofence, CurfewWatch, Sobriety)
 
 CHECKPOINT_READINGS = 256
 """A late reading is judged again with about so many before it; a checkpoint costs some hundred bytes."""
