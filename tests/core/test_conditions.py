@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,6 +116,17 @@ def test_every_kind_of_condition_is_read_with_its_dates() -> None:
         DiscountedTime(ms(90), ms(91), DiscountKind.REASONABLE_EXCUSE, "train late", None),
     )
     assert [unwatched.id for unwatched in order.unmonitored] == ["new"]
+
+
+def test_the_examples_of_the_documentation_are_orders() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "orders.md").read_text()
+    whole, curfew, schedule = (
+        json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    )
+    order_from_json(whole)
+    assert len(order_from_json(whole | {"conditions": [curfew]}).conditions) == 1
+    order_from_json(whole | {"conditions": [whole["conditions"][0] | {"schedule": schedule}]})
+    assert all(f"`{key}`" in page for key in rich())
 
 
 def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
