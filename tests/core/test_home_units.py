@@ -293,8 +293,8 @@ def test_in_the_flat_nobody_leaves_and_every_anchor_says_so(name: str, every_s: 
         # and through a curfew of that time nothing is raised
         case = watched()
         moved = replace(rf, t_ms=rf.t_ms - from_ms + at(30))
-        start = contacts(*heard(-5, 30), first=10_000)
-        both = Contacts.concatenate([start, moved])
+        before = contacts(*heard(-5, 30), first=10_000)
+        both = Contacts.concatenate([before, moved])
         assert evaluate([case], {case.id: Readings(contacts=both)}, int(moved.t_ms[-1])) == []
 
 

@@ -60,7 +60,8 @@ def curfew_at(
 
 
 def judged(case: Activation, rows: Positions | Readings, now_ms: int) -> list[Alert]:
-    found = evaluate([case], {case.id: rows}, now_ms)
+    readings = rows if isinstance(rows, Readings) else Readings(positions=rows)
+    found = evaluate([case], {case.id: readings}, now_ms)
     return [alert for alert in found if alert.rule != "atv_reached"]
 
 
@@ -164,7 +165,7 @@ def test_periods_are_where_exactly_those_timetables_ask_for_curfew(
         for start, end in (
             Calendar(watch, [(watch.stretches[0], expansion)], []).between(from_ms, until_ms).tolist()
         ):
-            for t_ms in range(start, min(end, until_ms), step_ms):
+            for t_ms in range(-(-start // step_ms) * step_ms, min(end, until_ms), step_ms):
                 assert t_ms not in found, "two sets of addresses at once"
                 found[t_ms] = addresses
     for t_ms in range(from_ms, until_ms, step_ms):
