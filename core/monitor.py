@@ -24,6 +24,7 @@ import numpy as np
 
 from core.activation import ALWAYS_MS, LATEST_MS, Activation
 from core.alerts import Alert
+from core.attendance import Attendance
 from core.case import Case
 from core.curfew import CurfewWatch
 from core.family import Batch, Family, Part
@@ -38,7 +39,7 @@ from core.trail import TrailWatch
 
 __all__ = ["Activation", "Alert", "Monitor", "NotBoundError", "evaluate"]
 
-FAMILIES: tuple[type[Family], ...] = (TrailWatch, Geofence, CurfewWatch, Sobriety)
+FAMILIES: tuple[type[Family], ...] = (TrailWatch, Geofence, Attendance, CurfewWatch, Sobriety)
 
 CHECKPOINT_READINGS = 256
 """A late reading is judged again with about so many before it; a checkpoint costs some hundred bytes."""

@@ -36,16 +36,28 @@ class Calendar:
 
     def periods(self) -> I64:
         """All periods that begin before ``known_to_ms``, ascending, shape ``(n, 2)``, cut to the watch."""
-        return columns(joined(interval for part in self._parts for interval in self._of(*part)))
+        return columns(joined(interval for part in self._parts for interval in self._cut(*part)))
 
-    def _of(self, from_ms: int, to_ms: int, schedule: Schedule) -> list[Interval]:
+    def whole_periods(self) -> list[Interval]:
+        """The periods that the watch holds from beginning to end; those that the horizon may have cut are left out."""
+        uncut = [interval for part in self._parts for interval in self._uncut(*part)]
+        starts, ends = {start for start, _ in uncut}, {end for _, end in uncut}
+        return [
+            (start, end)
+            for start, end in self.periods().tolist()
+            if start in starts and end in ends and end < self.known_to_ms
+        ]
+
+    def _uncut(self, from_ms: int, to_ms: int, schedule: Schedule) -> list[Interval]:
         if schedule.weekly is not None:
             end_ms = min(to_ms, self.known_to_ms)
-            found = schedule.periods(from_ms, end_ms, self._timezone) if from_ms < end_ms else []
-        elif schedule.dated:
-            found = without(joined(schedule.dated), schedule.exceptions)
-        else:
-            found = without([(from_ms, to_ms)], schedule.exceptions)
+            return schedule.periods(from_ms, end_ms, self._timezone) if from_ms < end_ms else []
+        if schedule.dated:
+            return without(joined(schedule.dated), schedule.exceptions)
+        return without([(from_ms, to_ms)], schedule.exceptions)
+
+    def _cut(self, from_ms: int, to_ms: int, schedule: Schedule) -> list[Interval]:
+        found = self._uncut(from_ms, to_ms, schedule)
         return [(max(a, from_ms), min(b, to_ms)) for a, b in found if b > from_ms and a < to_ms]
 
 
