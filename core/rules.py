@@ -110,7 +110,7 @@ class RuleSet:
         Default of ours.
     skin_fall_c
         A sensor colder than at fitting by this much, obstructed, was taken off the skin rather than covered: 5
-        °C. Skin under the seven real tags was up to 7 °C colder than at fitting, so cold alone shows nothing.
+        °C. Skin under the seven real tags was up to 9 °C colder than at fitting, so cold alone shows nothing.
         Default of ours.
     skin_coldest_c, skin_warmest_c
         No worn sensor is colder or warmer: 10 and 45 °C; the seven real ones were between 20 and 39 °C. Default
