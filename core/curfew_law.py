@@ -211,23 +211,23 @@ def _span(case: _Case, limit: SpanLimit) -> list[LegalProblem]:
     for months, certain in ((sure, True), (doubtful, False)):
         if months is None or last < months_on(case.first, months):
             continue
-        allowed = months_on(case.first, months) - timedelta(days=1)
+        over = months_on(case.first, months)
+        allowed = over - timedelta(days=1)
         fact = f"Curfew from {case.first} to {last}; {months} months end on {allowed} {_when(case.order)}"
+        alone = any(_exceeds(case, condition, months) for condition in case.ids)
+        if not alone:
+            fact += "; whether the curfew conditions are one requirement decides"
         figures = (last - case.first).days + 1, (allowed - case.first).days + 1, "days"
-        return [
-            LegalProblem(
-                Check.SPAN,
-                limit.law,
-                fact,
-                ASK,
-                certain,
-                case.ids,
-                *figures,
-                allowed + timedelta(days=1),
-                last,
-            )
-        ]
+        sides = case.ids, *figures, over, last
+        return [LegalProblem(Check.SPAN, limit.law, fact, ASK, certain and alone, *sides)]
     return []
+
+
+def _exceeds(case: _Case, condition: str, months: int) -> bool:
+    """Does one condition last longer than so many months by itself?"""
+    parts = [part for part in case.parts if part.condition.id == condition]
+    first = civil_day(min(part.from_ms for part in parts), case.zone)
+    return last_day(max(part.to_ms for part in parts), case.zone) >= months_on(first, months)
 
 
 def _hours(minutes: int) -> str:

@@ -9,14 +9,14 @@ limit on curfew hours.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date
 from zoneinfo import ZoneInfo
 
 from core.clock_hours import civil_day, last_day, specified
 from core.curfew_law import curfew_problems
 from core.order import AlcoholCondition, Order, Regime
 from core.schedule import ALWAYS_MS
-from core.statute import ALCOHOL, ASK, FIND_DATES, Check, Law, LegalProblem
+from core.statute import ALCOHOL, ASK, FIND_DATES, Check, DaysLimit, Law, LegalProblem
 
 __all__ = ["Check", "Law", "LegalProblem", "check_order"]
 
@@ -50,24 +50,32 @@ def _doubts(order: Order, zone: ZoneInfo) -> list[LegalProblem]:
 
 
 def _alcohol(orders: Sequence[Order], order: Order, zone: ZoneInfo) -> list[LegalProblem]:
+    """Each condition for itself; several that are within the limit each, but not together, are a doubt."""
     limit, parts = ALCOHOL.get(order.regime), specified(orders, AlcoholCondition)
     if limit is None or not parts:
         return []
-    ids = tuple(sorted({part.condition.id for part in parts}))
-    start, end = min(part.from_ms for part in parts), max(part.to_ms for part in parts)
-    if start == -ALWAYS_MS or end == ALWAYS_MS:
-        fact = (
-            "The order does not tell from when to when alcohol is monitored, so its length can not be checked"
-        )
-        return [LegalProblem(Check.ALCOHOL_DAYS, limit.law, fact, FIND_DATES, False, ids)]
-    first, last = civil_day(start, zone), last_day(end, zone)
-    days = (last - first).days + 1
-    if days <= limit.most:
-        return []
-    fact = f"Alcohol monitoring of {days} days, from {first} to {last}; the law allows {limit.most}"
-    over = first + timedelta(days=limit.most)
-    return [
-        LegalProblem(
-            Check.ALCOHOL_DAYS, limit.law, fact, ASK, True, ids, days, limit.most, "days", over, last
-        )
-    ]
+    unknown = sorted({p.condition.id for p in parts if p.from_ms == -ALWAYS_MS or p.to_ms == ALWAYS_MS})
+    if unknown:
+        fact = "The order does not tell from when to when alcohol is monitored"
+        what = f"{fact}, so its length can not be checked"
+        return [LegalProblem(Check.ALCOHOL_DAYS, limit.law, what, FIND_DATES, False, tuple(unknown))]
+    days: dict[str, list[int]] = {}
+    for part in parts:
+        mine = days.setdefault(part.condition.id, [])
+        mine += range(civil_day(part.from_ms, zone).toordinal(), last_day(part.to_ms, zone).toordinal() + 1)
+    # a requirement runs from its first day to its last, whatever a version in between left out
+    whole = {i: list(range(min(mine), max(mine) + 1)) for i, mine in days.items()}
+    problems = [_too_long((i,), mine, limit, True) for i, mine in whole.items() if len(mine) > limit.most]
+    together = sorted({day for mine in whole.values() for day in mine})
+    if not problems and len(together) > limit.most:
+        problems = [_too_long(tuple(sorted(whole)), together, limit, False)]
+    return problems
+
+
+def _too_long(ids: tuple[str, ...], days: Sequence[int], limit: DaysLimit, certain: bool) -> LegalProblem:
+    first, over, last = (date.fromordinal(days[i]) for i in (0, limit.most, -1))
+    fact = f"Alcohol monitoring of {len(days)} days between {first} and {last}; the law allows {limit.most}"
+    if not certain:
+        fact += "; whether the conditions are one requirement decides"
+    figures = len(days), limit.most, "days"
+    return LegalProblem(Check.ALCOHOL_DAYS, limit.law, fact, ASK, certain, ids, *figures, over, last)

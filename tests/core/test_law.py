@@ -283,6 +283,42 @@ def test_alcohol_is_monitored_for_at_most_120_days_or_365_on_licence(
     assert told(check(sentence(ALCOHOL, regime=regime, end=None))) == [(Check.ALCOHOL_DAYS, False)]
 
 
+def test_conditions_that_are_too_long_only_together_are_a_doubt() -> None:
+    """A court may have imposed them as one requirement, or one after the other."""
+    turn = midnight(date(2026, 12, 22))  # after 50 days
+    first, then = ALCOHOL | {"to": turn}, ALCOHOL | {"id": "later", "from": turn}
+    assert check(sentence(first, then, end=midnight(date(2027, 3, 2)))) == []
+    (problem,) = check(sentence(first, then, end=midnight(date(2027, 3, 3))))
+    assert (problem.certain, problem.found, problem.conditions) == (False, 121, ("drink", "later"))
+    later = then | {"from": midnight(date(2027, 1, 1))}  # ten days without count for nothing
+    assert check(sentence(first, later, end=midnight(date(2027, 3, 12)))) == []
+
+    night = entry("19:00", "07:00")
+    turn = midnight(date(2027, 11, 2))
+    half, rest = home(night, to=turn), home(night, id="rest", **{"from": turn})
+    two_years = {"start": midnight(date(2026, 11, 2)), "end": midnight(date(2028, 11, 3))}
+    (problem,) = check(sentence(half, rest, **two_years))
+    assert (problem.check, problem.certain, problem.conditions) == (Check.SPAN, False, ("curfew-1", "rest"))
+
+
+def test_a_requirement_lasts_from_its_first_version_to_its_last() -> None:
+    one = sentence(ALCOHOL, end=midnight(date(2027, 1, 1)))
+    two = sentence(ALCOHOL, version=2, effective=midnight(date(2026, 12, 1)), end=midnight(date(2027, 3, 3)))
+    (problem,) = check(two, one)
+    assert (problem.check, problem.certain, problem.found) == (Check.ALCOHOL_DAYS, True, 121)
+    # the first version alone, or a second that keeps to the limit, is within it
+    assert check(one) == []
+    assert (
+        check(
+            sentence(
+                ALCOHOL, version=2, effective=midnight(date(2026, 12, 1)), end=midnight(date(2027, 3, 2))
+            ),
+            one,
+        )
+        == []
+    )
+
+
 def test_alcohol_on_bail_has_no_limit_of_days() -> None:
     assert check(sentence(ALCOHOL, regime="bail", end=midnight(date(2029, 1, 1)))) == []
 
