@@ -14,11 +14,15 @@ from core.rules import RuleSet
 
 @dataclass(frozen=True)
 class Seen:
-    """One position that shows something: ``value`` True (inside; away) or False (outside; home)."""
+    """One reading that shows something: ``value`` True (inside; away) or False (outside; home).
+
+    A position, or where ``span_ms`` is not None an interval of a home unit: how long it listened since its last.
+    """
 
     t_ms: int
     value: bool
     metres: float
+    span_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Found:
     at_most_min: int | None = None
     positions: int | None = None
     metres: float | None = None
+    contacts: int = 0
 
 
 def run_starts(seen: Sequence[Seen], rules: RuleSet) -> list[int]:
@@ -44,6 +49,16 @@ def run_starts(seen: Sequence[Seen], rules: RuleSet) -> list[int]:
         )
         starts.append(starts[-1] if goes_on else i)
     return starts
+
+
+def believed(run: Sequence[Seen], rules: RuleSet) -> bool:
+    """Is a run long enough? By positions alone or by the home unit alone."""
+    fixes = [one for one in run if one.span_ms is None]
+    heard = [one for one in run if one.span_ms is not None]
+    if heard and run[0].value and sum(one.span_ms or 0 for one in heard) >= rules.rf_missed_s * 1000:
+        return True
+    sources = (fixes,) if run[0].value else (fixes, heard)
+    return any(some and some[-1].t_ms - some[0].t_ms >= rules.confirm_apart_s * 1000 for some in sources)
 
 
 def certain_ms(seen: Sequence[Seen], start_ms: int, end_ms: int, rules: RuleSet) -> int:
@@ -113,7 +128,7 @@ def curfews(
 ) -> list[Found]:
     """Absences and whereabouts unknown in the curfew periods."""
     starts, found = run_starts(seen, rules), []
-    apart, vouch = rules.confirm_apart_s * 1000, rules.vouch_s * 1000
+    vouch = rules.vouch_s * 1000
     reached = max([now_ms, *(one.t_ms for one in seen)])
     for begins, ends in periods:
         if begins > reached:
@@ -123,15 +138,16 @@ def curfews(
         vouched = last is not None and seen[last].value and begins < seen[last].t_ms + vouch
         inside = [i for i, one in enumerate(seen) if begins <= one.t_ms < ends]
         away: tuple[int, int] | None = None  # since when, and from which position on
-        if vouched and last is not None and seen[last].t_ms - seen[starts[last]].t_ms >= apart:
+        if vouched and last is not None and believed(seen[starts[last] : last + 1], rules):
             away = begins, last + 1
 
         def tell(
             start: tuple[int, int], stop: int, end_ms: int | None, begins: int = begins, ends: int = ends
         ) -> Found:
             start_ms, first = start
-            home = [one.t_ms for one in seen[:first] if not one.value]
-            shown = [one.metres for one in seen[first:stop] if one.value]
+            home = [one.t_ms - (one.span_ms or 0) for one in seen[:first] if not one.value]
+            shown = [one.metres for one in seen[first:stop] if one.value and one.span_ms is None]
+            contacts = [one for one in seen[first:stop] if one.value and one.span_ms is not None]
             return Found(
                 "absent_during_curfew",
                 start_ms,
@@ -140,11 +156,12 @@ def curfews(
                 None if end_ms is None else minutes_up(end_ms - max([begins, *home])),
                 len(shown),
                 round(max(shown, default=0), 2) or None,
+                len(contacts),
             )
 
         for i in inside:
             this, first = seen[i], seen[starts[i]]
-            if this.t_ms - first.t_ms < apart:
+            if not believed(seen[starts[i] : i + 1], rules):
                 continue
             if this.value and away is None:
                 away = (
