@@ -303,20 +303,13 @@ def test_conditions_that_are_too_long_only_together_are_a_doubt() -> None:
 
 def test_a_requirement_lasts_from_its_first_version_to_its_last() -> None:
     one = sentence(ALCOHOL, end=midnight(date(2027, 1, 1)))
-    two = sentence(ALCOHOL, version=2, effective=midnight(date(2026, 12, 1)), end=midnight(date(2027, 3, 3)))
+    noon = {"version": 2, "effective": "2026-12-01T12:00:00Z"}  # a day of both versions is one day
+    two = sentence(ALCOHOL, end=midnight(date(2027, 3, 3)), **noon)
     (problem,) = check(two, one)
     assert (problem.check, problem.certain, problem.found) == (Check.ALCOHOL_DAYS, True, 121)
     # the first version alone, or a second that keeps to the limit, is within it
     assert check(one) == []
-    assert (
-        check(
-            sentence(
-                ALCOHOL, version=2, effective=midnight(date(2026, 12, 1)), end=midnight(date(2027, 3, 2))
-            ),
-            one,
-        )
-        == []
-    )
+    assert check(sentence(ALCOHOL, end=midnight(date(2027, 3, 2)), **noon), one) == []
 
 
 def test_alcohol_on_bail_has_no_limit_of_days() -> None:

@@ -72,6 +72,22 @@ def test_a_period_moves_by_less_than_24_hours(
             assert (problem.limit, problem.unit) == (24, "hours")
 
 
+def test_periods_find_their_partners_also_around_the_end_of_the_week() -> None:
+    """Monday's has to give way for Sunday's to find one less than 24 hours away."""
+    before = sentence(home(entry("01:00", "03:00", "Mo"), entry("20:00", "22:00", "Su")))
+    after = varied(home(entry("04:00", "06:00", "Mo"), entry("22:00", "24:00", "Mo")))
+    assert told(check(before, after)) == [(Variation.SAME_DAY.reference, False)]
+
+
+def test_a_curfew_without_end_is_one_period_of_a_week() -> None:
+    always = home(entry("00:00", "24:00"))
+    (period,) = week_of(curfew_of(sentence(always)))
+    assert (period.start, period.length) == (0, WEEK_MINUTES)
+    assert check(sentence(always), varied(home(entry("12:00", "11:00"), entry("11:00", "12:00")))) == []
+    (problem,) = check(sentence(always), varied(home(entry("00:00", "23:00"))))
+    assert problem.law == Variation.LENGTH
+
+
 @pytest.mark.parametrize(
     "after",
     [
