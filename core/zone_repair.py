@@ -60,8 +60,8 @@ def offer_repair(document: object, path: str = "zone") -> RepairProposal | None:
 
     Repaired are rings that cross or touch themselves or each other, holes outside, rings left open: each polygon is
     built again from its lines by the even-odd rule, which is how a zone is read, and polygons that overlap become one
-    (the rule alone would leave the overlap out: the figures tell how much is added). Not repaired is what would be a guess:
-    positions that are not on Earth, a missing size, no area.
+    (the rule alone would leave the overlap out: the figures tell how much is added). Not repaired is what would be a
+    guess: positions that are not on Earth, a missing size, no area.
     """
     try:
         zone_from_geojson(document, path)
