@@ -27,6 +27,7 @@ from core.alerts import Alert
 from core.attendance import Attendance
 from core.case import Case
 from core.curfew import CurfewWatch
+from core.equipment import EquipmentWatch
 from core.family import Batch, Family, Part
 from core.geofence import Geofence
 from core.history import Ends
@@ -39,7 +40,7 @@ from core.trail import TrailWatch
 
 __all__ = ["Activation", "Alert", "Monitor", "NotBoundError", "evaluate"]
 
-FAMILIES: tuple[type[Family], ...] = (TrailWatch, Geofence, Attendance, CurfewWatch, Sobriety)
+FAMILIES: tuple[type[Family], ...] = (TrailWatch, Geofence, Attendance, CurfewWatch, Sobriety, EquipmentWatch)
 
 CHECKPOINT_READINGS = 256
 """A late reading is judged again with about so many before it; a checkpoint costs some hundred bytes."""

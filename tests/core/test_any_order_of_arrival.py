@@ -122,8 +122,11 @@ def located(case: Case) -> list[int]:
     last = ALWAYS_MS if this.removed_ms is None else this.removed_ms
     return [
         t_ms
-        for t_ms, precision, flags in zip(rows.t_ms.tolist(), rows.precision_m, rows.flags, strict=True)
-        if this.fitted_ms <= t_ms < last
+        for t_ms, precision, flags, good in zip(
+            rows.t_ms.tolist(), rows.precision_m, rows.flags, trusted(case), strict=True
+        )
+        if good
+        and this.fitted_ms <= t_ms < last
         and t_ms <= case.now_ms + DEFAULT_RULES.ahead_s * 1000
         and not np.isnan(precision)
         and not flags & 0b1001000
@@ -179,7 +182,9 @@ def rounded(found: list[tuple[str, Found]]) -> list[tuple[str, Found]]:
 @settings(max_examples=150, deadline=None)
 def test_alerts_are_what_the_sentences_promise(case: Case) -> None:
     alerts = evaluate([case.activation], {case.activation.id: case.positions}, case.now_ms)
-    found, true = sorted(map(as_found, alerts), key=repr), promised(case)
+    # of equipment: test_equipment
+    found = sorted((as_found(alert) for alert in alerts if alert.condition != "equipment"), key=repr)
+    true = promised(case)
     event(f"{min(len(true), 4)} alerts")
     assert rounded(found) == rounded(true)
     for (_, mine), (_, theirs) in zip(found, true, strict=True):
@@ -263,6 +268,7 @@ def test_hours_of_late_data_raise_the_same_alerts() -> None:
         "in_exclusion_zone",
         "absent_during_curfew",
         "whereabouts_unknown",
+        "no_position",
     }
     for _ in range(10):
         monitor = Monitor()

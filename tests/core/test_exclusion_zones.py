@@ -242,10 +242,10 @@ def test_a_reading_dated_far_ahead_is_held_until_the_clock_gets_there() -> None:
     (alert,) = monitor.judge(minute(5))
     assert (alert.figures["positions"], monitor.held()) == (3, {case.id: 3})
     assert monitor.judge(minute(6)) == []
-    (alert,) = monitor.judge(minute(5) + DAY_MS)
+    (alert,) = visits_of(monitor.judge(minute(5) + DAY_MS))
     assert (alert.figures["positions"], monitor.held()) == (6, {})
     # the clock goes back: what it judged ahead of time is unjudged
-    (alert,) = monitor.judge(minute(7))
+    (alert,) = visits_of(monitor.judge(minute(7)))
     assert (alert.figures["positions"], monitor.held()) == (3, {case.id: 3})
 
 
