@@ -79,6 +79,28 @@ def _keep(
 
 
 @njit(cache=True)
+def _calm(
+    visit: Any, plan: Any, was: Any, linked: bool, fix: Any, gap_m: float, kx: float, limits: ZoneLimits
+) -> Any:
+    """A position certainly OUT, ``gap_m`` away at least: True where that is all there is to be known of the zone.
+
+    Nothing goes on, no silence has been long enough, and the line from the last position is too short to pass.
+    """
+    if visit["open"] == 1 or visit["run"] != UNCERTAIN or visit["passing"] == 1:
+        return False
+    if fix["t_ms"] - max(visit["seen_ms"], was["seen_ms"], plan["from_ms"]) > limits.silence_ms:
+        return False
+    if plan["main"] == 0 or plan["sense"] < 0.0:
+        return True
+    if not linked or (visit["touch_ms"] >= was["at_ms"] and visit["was"] != OUT):
+        return False
+    dx, dy = (fix["lon"] - was["at_lon"]) * kx, (fix["lat"] - was["at_lat"]) * _DEGREE_M
+    reach_m = gap_m + 2.0 * max(limits.pass_depth_m, fix["radius_m"], was["at_radius_m"])
+    # a twentieth for metres per degree that differ along the line
+    return reach_m * reach_m >= 1.1 * (dx * dx + dy * dy)
+
+
+@njit(cache=True)
 def watch_zones(
     fixes: Any, stints: Any, plans: Any, periods: Any, table: ZoneTable, anchors: Any, visits: Any, drafts: Any,
     limits: ZoneLimits,
@@ -137,6 +159,12 @@ def watch_zones(
                 if plan["sense"] < 0.0 or distance_m <= radius_m + margin_m:
                     distance_m = signed_distance(table, k, lon, lat, kx, ky)
                 gap_m = plan["sense"] * distance_m - margin_m
+                if gap_m > radius_m and _calm(visit, plan, anchor, linked, fix, gap_m, kx, limits):
+                    visit["touch_ms"], visit["was"], visit["out_ms"] = t_ms, OUT, t_ms
+                    visit["seen_ms"], visit["seen_lat"], visit["seen_lon"] = t_ms, lat, lon
+                    visit["seen_radius_m"], visit["seen_key"] = radius_m, fix["key"]
+                    clear_m = min(clear_m, gap_m)
+                    continue
                 shown = IN if gap_m < -radius_m else OUT if gap_m > radius_m else UNCERTAIN
                 see(visit, anchor)
                 tells = plan["main"] == 1 and (shown != UNCERTAIN or radius_m <= limits.located_m)
