@@ -74,6 +74,9 @@ class RuleSet:
         So many consecutive readings, the last at least so long after the first, are several: 3 (domain.md, Q)
         and 3000 s. Three readings every 30 min (domain.md, Q) span 60 min; the ten below that leave room for
         early ones. A tag that samples faster is not believed sooner.
+    tac_below_s
+        A drinking event is over when the readings have stayed below the level for this long, and its curve is read from
+        as long before it: 7200 s. A curve comes down in the last hours. Default of ours.
     tac_every_s
         A reading is due this often: 1800 s (domain.md, Q). A sober day is made of half-hours.
     tac_join_s
@@ -185,6 +188,7 @@ class RuleSet:
     tac_level_g_dl: float = 0.020
     tac_readings: int = 3
     tac_span_s: int = 3000
+    tac_below_s: int = 7200
     tac_every_s: int = 1800
     tac_join_s: int = 4500
     tac_gap_s: int = 7200

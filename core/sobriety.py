@@ -2,7 +2,7 @@
 
 A drinking event (the sentence that defines it stands in `core.sobriety_watch`) is *suspected* while it goes on. It is
 **confirmed as soon as the readings that a body can have made show by themselves three consecutive ones at or above the
-level, a rise of 0.020 g/dl and a steady fall of 0.020 g/dl; one that ends without that came from the surroundings**
+level, a rise of 0.020 g/dl and a later steady fall as great; one that ends without that came from the surroundings**
 (`core.sobriety_curve`). Confirmed it stays: what comes later is another matter. Drinking began 69 min before the skin
 shows it.
 

@@ -33,6 +33,7 @@ class Rates(NamedTuple):
     change: int
     readings: int
     span_ms: int
+    join_ms: int
 
 
 def scaled(g_dl: float) -> int:
@@ -51,6 +52,7 @@ def rates(rules: RuleSet) -> Rates:
         scaled(rules.tac_level_g_dl),
         rules.tac_readings,
         rules.tac_span_s * 1000,
+        rules.tac_join_s * 1000,
     )
 
 
@@ -81,48 +83,42 @@ def _fit(t_ms: Any, tac: Any, n: int, rise: int, fall: int, body: Any) -> int:
 
 
 @njit(cache=True)
-def drunk(t_ms: Any, tac: Any, n: int, level: int, rate: Rates, body: Any) -> Any:
+def drunk(t_ms: Any, tac: Any, first: int, n: int, level: int, rate: Rates, body: Any) -> Any:
     """Do the readings that a body can have made show drinking by themselves? ``(confirmed, beyond, peak)``.
 
-    They do when they show all of: three consecutive readings at or above ``level``; a rise of ``rate.change``; and
-    after the highest of them a steady fall of three consecutive readings to ``rate.change`` below it. ``beyond`` counts
-    the readings at or above ``level`` that no body can have made; ``peak`` is that of the body curve (scaled).
+    They do when they show all of: three consecutive ones at or above ``level``; a rise of ``rate.change`` through
+    readings none more than ``rate.join_ms`` after the one before; and later a steady fall of ``rate.change`` through
+    three consecutive ones. Both rise and fall must be seen, not bridged: what stands there after a leap that no body
+    makes is no rise. ``beyond`` counts the readings at or above ``level`` that no body can have made; ``peak`` is that
+    of the body curve (scaled). The event begins at reading ``first`` of ``n``; those before only show its rise.
     """
     peak = body_curve(t_ms, tac, n, rate, body)
     beyond = 0
-    steady = rose = fell = False
+    steady = rose = fell = seen = False
     steady_n = fall_n = 0
-    steady_ms = fall_ms = t_ms[0]
-    lowest = highest = fall_low = 0
-    seen = False
+    steady_ms = fall_ms = seen_ms = t_ms[0]
+    rise_low = fall_low = fall_high = 0
     for i in range(n):
-        high = tac[i] >= level
-        if tac[i] - body[i] > rate.scatter:
+        t, value, high = t_ms[i], tac[i], i >= first and tac[i] >= level
+        if value - body[i] > rate.scatter:
             beyond += high
             steady_n = fall_n = 0
             continue
-        if not seen:
-            lowest = highest = tac[i]
-            seen = True
         if high:
             if steady_n == 0:
-                steady_ms = t_ms[i]
+                steady_ms = t
             steady_n += 1
-            steady = steady or (steady_n >= rate.readings and t_ms[i] - steady_ms >= rate.span_ms)
+            steady = steady or (steady_n >= rate.readings and t - steady_ms >= rate.span_ms)
         else:
             steady_n = 0
-        lowest = min(lowest, tac[i])
-        rose = rose or tac[i] - lowest >= rate.change
-        # a fall begins anew at a new maximum, or where the readings rise by more than they scatter
-        if tac[i] > highest or fall_n == 0 or tac[i] > fall_low + rate.scatter:
-            highest = max(highest, tac[i])
-            fall_n, fall_ms, fall_low = 0, t_ms[i], tac[i]
+        rise_low = min(rise_low, value) if seen and t - seen_ms <= rate.join_ms else value
+        seen, seen_ms = True, t
+        rose = rose or value - rise_low >= rate.change
+        # a fall begins anew where the readings rise to a new height, or by more than they scatter
+        if fall_n == 0 or value > fall_high or value > fall_low + rate.scatter:
+            fall_n, fall_ms, fall_low, fall_high = 0, t, value, value
         fall_n += 1
-        fall_low = min(fall_low, tac[i])
-        fell = fell or (
-            rose
-            and fall_n >= rate.readings
-            and t_ms[i] - fall_ms >= rate.span_ms
-            and highest - tac[i] >= rate.change
-        )
+        fall_low = min(fall_low, value)
+        far = fall_n >= rate.readings and t - fall_ms >= rate.span_ms
+        fell = fell or (rose and far and fall_high - value >= rate.change)
     return steady and rose and fell, beyond, peak

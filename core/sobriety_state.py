@@ -67,6 +67,7 @@ SENSOR = np.dtype(
         ("below_ms", np.int64),
         ("below_key", np.uint64),
         ("curve_n", np.int64),
+        ("curve_first", np.int64),  # where the event begins in its curve
         ("curve_ms", np.int64, (CURVE,)),
         ("curve_tac", np.int64, (CURVE,)),  # scaled, as `core.sobriety_curve` has them
         ("cover_n", np.int64),  # consecutive readings of an obstructed sensor
@@ -81,6 +82,7 @@ class Bounds(NamedTuple):
 
     join_ms: int
     gap_ms: int
+    below_ms: int
     band_v: float
     learn_readings: int
     learn_ms: int
@@ -95,6 +97,7 @@ def bounds(rules: RuleSet) -> tuple[Bounds, Rates]:
     return Bounds(
         rules.tac_join_s * 1000,
         rules.tac_gap_s * 1000,
+        rules.tac_below_s * 1000,
         rules.ir_band_v,
         min(rules.ir_baseline_readings, LEARN),
         rules.ir_baseline_s * 1000,

@@ -1,7 +1,8 @@
 """The kernel that carries the state of alcohol sensors through their samples: drinking events and obstructions.
 
 **A drinking event begins at the first of three consecutive readings at or above the level, the last at least 50 min
-after the first and none more than 75 min after the one before; it ends at the first of three such readings below it.**
+after the first and none more than 75 min after the one before; it ends at the first of readings that stay below it for
+2 h, three at least.**
 A reading counts unless the tag was not worn, the sensor was obstructed, or there is no figure; such a reading neither
 makes nor breaks a series. A silence of more than 2 h ends an event unseen, at its last reading.
 
@@ -202,25 +203,23 @@ def _drink(
     near = t - s["last_ms"] <= limit.join_ms
     if not s["drinking"] and (not high or not near):
         s["run_n"] = 0
-    if high and not s["drinking"] and s["run_n"] == 0:
+    if not s["drinking"] and not near:
         s["curve_n"] = 0
+    if high and not s["drinking"] and s["run_n"] == 0:
+        s["curve_first"] = _lead(curve_ms, curve_tac, s["curve_n"], t - limit.below_ms)
+        s["curve_n"] = s["curve_first"]
         drink["kind"], drink["status"], drink["start_ms"], drink["end_ms"] = DRINKING, SUSPECTED, t, OPEN_MS
         drink["since_ms"] = s["last_ms"] if s["last_tac"] < bar else NEVER_MS
-        if near and s["last_tac"] < bar:
-            curve_ms[0], curve_tac[0] = s["last_ms"], s["last_tac"]
-            s["curve_n"] = 1
         drink["readings"] = drink["beyond"] = drink["end_seen"] = drink["cold"] = 0
         drink["peak"], drink["body"], drink["level"] = -1.0, 0.0, level
         drink["confirm_ms"], drink["first_key"], drink["confirm_key"], drink["end_key"] = 0, key, 0, 0
     if high and not s["drinking"]:
         s["run_n"] += 1
-    if s["run_n"] > 0 or s["drinking"]:
-        if s["curve_n"] == CURVE:
-            for j in range(CURVE // 2):
-                curve_ms[j], curve_tac[j] = curve_ms[j + CURVE // 2], curve_tac[j + CURVE // 2]
-            s["curve_n"] = CURVE // 2
-        curve_ms[s["curve_n"]], curve_tac[s["curve_n"]] = t, tac
-        s["curve_n"] += 1
+    if s["curve_n"] == CURVE:
+        s["curve_n"] = _lead(curve_ms, curve_tac, CURVE, curve_ms[CURVE // 2])
+        s["curve_first"] = max(0, s["curve_first"] - (CURVE - s["curve_n"]))
+    curve_ms[s["curve_n"]], curve_tac[s["curve_n"]] = t, tac
+    s["curve_n"] += 1
     if high:
         drink["readings"] += 1
         drink["seen_to_ms"], drink["last_key"] = t, key
@@ -232,7 +231,7 @@ def _drink(
     if not s["drinking"]:
         return False
     drink["seen_to_ms"], drink["last_key"] = t, key
-    found, drink["beyond"], peak = drunk(curve_ms, curve_tac, s["curve_n"], bar, rate, body)
+    found, drink["beyond"], peak = drunk(curve_ms, curve_tac, s["curve_first"], s["curve_n"], bar, rate, body)
     drink["body"] = peak / SCALE / MICRO
     if found and drink["status"] == SUSPECTED:
         drink["status"], drink["confirm_ms"], drink["confirm_key"] = CONFIRMED, t, key
@@ -242,13 +241,24 @@ def _drink(
     if s["below_n"] == 0:
         s["below_ms"], s["below_key"] = t, key
     s["below_n"] += 1
-    if s["below_n"] < rate.readings or t - s["below_ms"] < rate.span_ms:
+    if s["below_n"] < rate.readings or t - s["below_ms"] < limit.below_ms:
         return False
     if drink["status"] == SUSPECTED:
         drink["status"] = ENVIRONMENTAL
     drink["end_ms"], drink["end_key"], drink["end_seen"] = s["below_ms"], s["below_key"], 1
-    s["drinking"] = s["run_n"] = s["curve_n"] = 0
+    s["drinking"] = s["run_n"] = 0
     return True
+
+
+@njit(cache=True)
+def _lead(curve_ms: Any, curve_tac: Any, n: int, from_ms: int) -> int:
+    """Keep of the first ``n`` readings those from ``from_ms`` on, moved to the front; how many they are."""
+    kept = 0
+    for j in range(n):
+        if curve_ms[j] >= from_ms:
+            curve_ms[kept], curve_tac[kept] = curve_ms[j], curve_tac[j]
+            kept += 1
+    return kept
 
 
 @njit(cache=True)

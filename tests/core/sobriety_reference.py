@@ -60,31 +60,41 @@ def body(curve: list[tuple[int, int]]) -> list[Fraction]:
     return quick if max(quick) >= 150_000 else under(25_000)
 
 
-def shows_drinking(curve: list[tuple[int, int]], level: int) -> tuple[bool, int, Fraction]:
+def shows_drinking(curve: list[tuple[int, int]], first: int, level: int) -> tuple[bool, int, Fraction]:
     """Whether the readings that a body can have made show drinking; how many others there are; the peak."""
-    curve = curve[-256:] if len(curve) <= 256 else curve
     limit = body(curve)
     can = [v - b <= 10_000 for (_, v), b in zip(curve, limit, strict=True)]
-    beyond = sum(v >= level and not ok for (_, v), ok in zip(curve, can, strict=True))
+    beyond = sum(v >= level and not ok for (_, v), ok in list(zip(curve, can, strict=True))[first:])
     n = len(curve)
     steady = any(
         j - i >= 2
         and curve[j][0] - curve[i][0] >= 50 * MIN
         and all(can[k] and curve[k][1] >= level for k in range(i, j + 1))
-        for i in range(n)
+        for i in range(first, n)
         for j in range(i, n)
     )
     mine = [k for k in range(n) if can[k]]
-    rises = [q for q in mine if any(curve[q][1] - curve[p][1] >= 20_000 for p in mine if p <= q)]
+    chains: list[list[int]] = []
+    for k in mine:
+        if chains and curve[k][0] - curve[chains[-1][-1]][0] <= 75 * MIN:
+            chains[-1].append(k)
+        else:
+            chains.append([k])
+    rises = sorted(
+        q
+        for chain in chains
+        for q in chain
+        if curve[q][1] - min(curve[p][1] for p in chain if p <= q) >= 20_000
+    )
     fell = False
     stretch: list[int] = []
     for k in range(n):
         value = curve[k][1]
-        highest = max((curve[p][1] for p in mine if p < k), default=value)
         if not can[k]:
             stretch = []
             continue
-        if value > highest or (stretch and value > min(curve[p][1] for p in stretch) + 10_000):
+        inside = [curve[p][1] for p in stretch]
+        if stretch and (value > inside[0] or value > min(inside) + 10_000):
             stretch = []
         stretch.append(k)
         if (
@@ -92,7 +102,7 @@ def shows_drinking(curve: list[tuple[int, int]], level: int) -> tuple[bool, int,
             and rises[0] <= k
             and len(stretch) >= 3
             and curve[k][0] - curve[stretch[0]][0] >= 50 * MIN
-            and max(highest, value) - value >= 20_000
+            and curve[stretch[0]][1] - value >= 20_000
         ):
             fell = True
     return steady and bool(rises) and fell, beyond, max([Fraction(0), *limit])
@@ -156,22 +166,23 @@ def drinks(samples: list[Sample], level: int, now_ms: int) -> list[Drink]:
 def _follow(
     times: list[int], values: list[int], i: int, j: int, level: int, now_ms: int
 ) -> tuple[Drink, int]:
-    anchored = i > 0 and times[i] - times[i - 1] <= 75 * MIN and values[i - 1] < level
-    begin = i - 1 if anchored else i
+    begin = i
+    while begin and times[begin] - times[begin - 1] <= 75 * MIN and times[i] - times[begin - 1] <= 120 * MIN:
+        begin -= 1
     confirmed: int | None = None
     end: int | None = None
     status = "suspected"
     k = j
     while True:
         curve = list(zip(times[begin : k + 1], values[begin : k + 1], strict=True))
-        drank, beyond, peak = shows_drinking(curve, level)
+        drank, beyond, peak = shows_drinking(curve, i - begin, level)
         if drank and confirmed is None:
             confirmed, status = times[k], "confirmed"
         lows = k
         while lows >= j and values[lows] < level:
             lows -= 1
         first_low = lows + 1
-        if k - first_low >= 2 and times[k] - times[first_low] >= 50 * MIN:
+        if k - first_low >= 2 and times[k] - times[first_low] >= 120 * MIN:
             end = times[first_low]
             status = "confirmed" if confirmed else "environmental"
             break
