@@ -30,6 +30,7 @@ WATCHED = np.dtype(
         ("run_heard_ms", np.int64),  # the first interval in which a home unit heard the tag
         ("run_silent_ms", np.int64),  # for how long a home unit listened in vain
         # of the run's sightings away within the current period
+        ("run_in_ms", np.int64),  # the first of them; NEVER_MS: none yet
         ("run_known_ms", np.int64),
         ("run_fixes", np.int64),
         ("run_contacts", np.int64),
@@ -86,6 +87,7 @@ def _pass_time(
     while p < end and periods[p, 0] <= t_ms:
         begins_ms, ends_ms = periods[p, 0], periods[p, 1]
         if begins_ms > seen_ms:
+            state["run_in_ms"] = NEVER_MS
             state["run_known_ms"] = 0
             state["run_fixes"] = 0
             state["run_contacts"] = 0
@@ -143,6 +145,7 @@ def _follow(state: Any, sighting: Any, limits: Limits) -> Any:
         state["run_fix_ms"] = NEVER_MS
         state["run_heard_ms"] = NEVER_MS
         state["run_silent_ms"] = 0
+        state["run_in_ms"] = NEVER_MS
         state["run_known_ms"] = 0
         state["run_fixes"] = 0
         state["run_contacts"] = 0
@@ -208,6 +211,8 @@ def watch_curfews(
                         count += 1
             elif p < end and periods[p, 0] <= t_ms:
                 by_fix = 1 if sighting["source"] == BY_POSITION else 0
+                if state["run_in_ms"] == NEVER_MS:
+                    state["run_in_ms"] = t_ms
                 state["run_fixes"] += by_fix
                 state["run_contacts"] += 1 - by_fix
                 if sighting["away_m"] > state["run_far_m"]:
@@ -221,10 +226,8 @@ def watch_curfews(
                         draft["extreme_m"] = sighting["away_m"]
                         draft["extreme_key"] = key
                 elif sure:
-                    start_ms = t_ms
-                    if state["run_start_ms"] >= periods[p, 0]:
-                        start_ms = state["run_start_ms"]
-                    elif state["vouched"] == 1:
+                    start_ms = state["run_in_ms"]
+                    if state["run_start_ms"] < periods[p, 0] and state["vouched"] == 1:
                         start_ms = periods[p, 0]
                     _open(state, draft, start_ms, periods[p], state["run_start_key"], key)
     return out[:count]

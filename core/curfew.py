@@ -80,7 +80,7 @@ class CurfewWatch:
         self._rules = rules
         self._limits = limits(rules)
         state = np.zeros(1, WATCHED)
-        for name in ("run_last_ms", "home_ms", "run_fix_ms", "run_heard_ms"):
+        for name in ("run_last_ms", "home_ms", "run_in_ms", "run_fix_ms", "run_heard_ms"):
             state[name] = NEVER_MS
         draft = np.zeros(1, EPISODE)
         self._slots = Slots(state, draft, blank_sense(), draft)

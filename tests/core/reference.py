@@ -167,7 +167,7 @@ def curfews(
                 away = (
                     (first.t_ms, starts[i])
                     if first.t_ms >= begins
-                    else (begins if vouched else this.t_ms, inside[0])
+                    else (begins if vouched else seen[inside[0]].t_ms, inside[0])
                 )
             elif not this.value and away is not None:
                 if first.t_ms > away[0]:  # home at the very instant at which it began: not out during it
