@@ -5,12 +5,19 @@ home between them, show the wearer away from the address during the curfew; it b
 the first of two such positions at home, or with the curfew. A wearer whom such positions show away when the curfew
 begins is absent from its beginning**, provided that the last of them still vouches (`RuleSet.vouch_s`).
 
-How long it was is told as two bounds: *at least* the time between positions away that follow each other closely enough
-to vouch for the time between them; *at most* the time from the last position at home (or the start of the curfew, or
-of monitoring) to the first one at home again.
+**A home unit shows the same: away when it has listened in vain for 300 s in all, home when it heard the tag in two
+intervals**; what it may say is in `core.presence`, and how it is weighed against positions in `core.sightings`.
 
-Whereabouts are unknown while no position vouches. Unknown for 15 min within a curfew opens *whereabouts unknown*, which
-is not a violation; time passing is enough. It ends when a position says where the wearer is, or with the curfew.
+How long it was is told as two bounds: *at least* the time between readings away that follow each other closely enough
+to vouch for the time between them; *at most* the time from the last reading at home (or the start of the curfew, or
+of monitoring) to the first one at home again. How it lies in its curfew is its kind (`core.curfew_alerts`), and what
+all of them come to over the order is `core.atv`.
+
+Where an order has several addresses, each has its own times (`core.curfew_calendar`). What is known is kept for each
+set of addresses that will do at some time, so that who changes from one to the next is judged by where he is to be.
+
+Whereabouts are unknown while no reading vouches. Unknown for 15 min within a curfew opens *whereabouts unknown*, which
+is not a violation; time passing is enough. It ends when a reading says where the wearer is, or with the curfew.
 """
 
 from __future__ import annotations
