@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 
 from core.episodes import NEVER_MS, OPEN_MS
+from core.readings import TIME_QUALITY_MASK, TimeQuality
 from core.sobriety_curve import MICRO, SCALE, Rates, drunk
 from core.sobriety_state import (
     ABSURD_G_DL,
@@ -34,6 +35,8 @@ from core.sobriety_state import (
     SUSPECTED,
     Bounds,
 )
+
+_UNSET = int(TimeQuality.UNSET)
 
 
 @njit(cache=True)
@@ -72,6 +75,9 @@ def watch_samples(
                 out = grown
             s = sensors[slot]
             t, tac = rows[i]["t_ms"], rows[i]["tac_g_dl"]
+            if rows[i]["flags"] & TIME_QUALITY_MASK == _UNSET:
+                worth[i] = NO_READING
+                continue
             if s["drinking"] and t - s["last_ms"] > limit.gap_ms:
                 out[count] = unseen_end(drinks[slot])
                 count += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from core.activation import Activation
@@ -238,3 +239,8 @@ def test_a_new_version_of_the_order_makes_no_second_event() -> None:
 def test_a_steady_vapour_just_above_the_level_is_not_confirmed() -> None:
     (alert,) = judged(every(HALF_HOUR, [0.0, *[0.03] * 16, *[0.0] * 6]))
     assert alert.figures["status"] == "environmental"
+
+
+def test_a_sample_of_unknown_time_proves_nothing() -> None:
+    samples = every(HALF_HOUR, BODY)
+    assert judged(replace(samples, flags=np.zeros(len(samples), np.uint8))) == []
