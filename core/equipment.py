@@ -138,11 +138,23 @@ class EquipmentWatch:
 
     def tail(self, kits: Iterable[Kit], now_ms: int) -> tuple[list[Alert], list[int]]:
         """The alerts that stand at ``now_ms``, and when time alone will change something."""
+        kits = list(kits)
+        slots = np.array([kit.slots[0] for kit in kits], np.int64)
+        reception, battery = (rows[slots] for rows in self._slots.rows)
+        quiet = ((reception["jumps"] < self._reception.fewest) & (battery["open"] == 0)).tolist()
+        lost_ms = (reception["seen_ms"] + self._reception.loss_ms).tolist()
         alerts: list[Alert] = []
         deadlines = []
-        for kit in kits:
-            found, due_ms = self._standing(kit, now_ms)
-            alerts += found
+        for kit, nothing_amiss, due_ms in zip(kits, quiet, lost_ms, strict=True):
+            # nearly every kit is well: one condition needs positions, and the last one is not long ago
+            if not nothing_amiss or kit.latches or len(kit.located) != 1 or due_ms <= now_ms:
+                found, due_ms = self._standing(kit, now_ms)
+                alerts += found
+            else:
+                from_ms, to_ms = kit.located[0]
+                due_ms = max(due_ms, from_ms + self._reception.loss_ms)
+                ends_ms = kit.removed_ms if kit.removed_ms > now_ms else ALWAYS_MS
+                due_ms = min(due_ms if due_ms < to_ms else ALWAYS_MS, ends_ms)
             deadlines.append(due_ms)
         return alerts, deadlines
 

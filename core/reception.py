@@ -120,10 +120,15 @@ def receive(fixes: Any, parts: Any, states: Any, limits: ReceptionLimits) -> Any
     for p in range(len(parts)):
         slot = parts[p, 0]
         state = states[slot]
+        # what nearly every position changes is kept in registers
+        seen_ms, seen, placed = state["seen_ms"], -1, -1
         for i in range(parts[p, 1], parts[p, 2]):
             fix = fixes[i]
             t_ms = fix["t_ms"]
             if fix["quality"] & JUMP:
+                if placed >= 0:
+                    state["lat"] = fixes[placed]["lat"]
+                    state["lon"] = fixes[placed]["lon"]
                 if state["jumps"] and t_ms - state["last_ms"] > limits.within_ms:
                     if forged(state, limits):
                         out = _room(out, count)
@@ -143,18 +148,22 @@ def receive(fixes: Any, parts: Any, states: Any, limits: ReceptionLimits) -> Any
                     state["farthest_m"] = apart_m
                     state["farthest_key"] = fix["key"]
             elif fix["radius_m"] < np.inf or (fix["worn"] == 0 and fix["quality"] & STALE_TIME == 0):
-                if state["seen_ms"] != NEVER_MS and t_ms - state["seen_ms"] > limits.loss_ms:
+                if seen_ms != NEVER_MS and t_ms - seen_ms > limits.loss_ms:
                     out = _room(out, count)
                     out[count]["slot"] = slot
                     out[count]["kind"] = LOSS
-                    out[count]["start_ms"] = state["seen_ms"]
+                    out[count]["start_ms"] = seen_ms
                     out[count]["end_ms"] = t_ms
-                    out[count]["first_key"] = state["seen_key"]
+                    out[count]["first_key"] = fixes[seen]["key"] if seen >= 0 else state["seen_key"]
                     out[count]["last_key"] = fix["key"]
                     count += 1
-                state["seen_ms"] = t_ms
-                state["seen_key"] = fix["key"]
+                seen_ms, seen = t_ms, i
                 if fix["radius_m"] < np.inf:
-                    state["lat"] = fix["lat"]
-                    state["lon"] = fix["lon"]
+                    placed = i
+        if seen >= 0:
+            state["seen_ms"] = seen_ms
+            state["seen_key"] = fixes[seen]["key"]
+        if placed >= 0:
+            state["lat"] = fixes[placed]["lat"]
+            state["lon"] = fixes[placed]["lon"]
     return out[:count]
