@@ -171,6 +171,23 @@ def _follow(state: Any, sighting: Any, limits: Limits) -> Any:
 
 
 @njit(cache=True)
+def _nothing_new(state: Any, sighting: Any, periods: Any, p: int, end: int, limits: Limits) -> Any:
+    """Does a position only carry on what is believed already, with no absence and no edge of a period to think of?"""
+    t_ms, seen_ms = sighting["t_ms"], state["run_last_ms"]
+    if (
+        sighting["presence"] != state["run"]
+        or state["run_sure"] == 0
+        or state["open"] == 1
+        or sighting["source"] != BY_POSITION
+        or t_ms - seen_ms > limits.vouch_ms
+    ):
+        return False
+    if p == end or periods[p, 0] > t_ms:
+        return True
+    return sighting["presence"] == HOME and periods[p, 0] <= seen_ms and periods[p, 1] > t_ms
+
+
+@njit(cache=True)
 def watch_curfews(
     sightings: Any,
     offsets: Any,
@@ -196,6 +213,12 @@ def watch_curfews(
         for i in range(offsets[j], offsets[j + 1]):
             sighting = sightings[i]
             t_ms, key, shown = sighting["t_ms"], sighting["key"], sighting["presence"]
+            if _nothing_new(state, sighting, periods, p, end, limits):
+                state["run_last_ms"] = t_ms
+                state["run_last_key"] = key
+                if shown == HOME:
+                    state["home_ms"] = t_ms
+                continue
             p, out, count = _pass_time(state, draft, t_ms, shown, key, periods, p, end, limits, out, count)
             sure = _follow(state, sighting, limits)
             if shown == HOME:

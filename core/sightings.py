@@ -219,7 +219,14 @@ def _sight(
                 i += 1
             if presence == UNKNOWN:
                 continue
-            agrees, out, count = _agrees(sense, draft, t_ms, source, presence, key, limits, out, count)
+            agrees = True
+            if source == BY_POSITION and sense["shown"][BY_UNIT] == UNKNOWN and sense["since_ms"] == NEVER_MS:
+                # no home unit has a say: most wearers, most of the time
+                sense["shown"][BY_POSITION] = presence
+                sense["shown_ms"][BY_POSITION] = t_ms
+                sense["shown_key"][BY_POSITION] = key
+            else:
+                agrees, out, count = _agrees(sense, draft, t_ms, source, presence, key, limits, out, count)
             if agrees:
                 seen[found]["t_ms"] = t_ms
                 seen[found]["presence"] = presence

@@ -12,8 +12,8 @@ from core.order import Order, order_from_json
 from core.readings import F64, Positions
 from core.zones import Zone, zone_from_geojson
 
-START_MS = 1_780_272_000_000
-"""A Monday."""
+START_MS = 1_780_272_000_000 + 6 * 3_600_000
+"""06:00 UTC on a Monday in summer."""
 CENTRE = (-1.15, 52.95)
 KX_M, KY_M = 67_200.0, 111_250.0
 """Metres per degree there, near enough to make a town of."""
@@ -45,14 +45,19 @@ def elsewhere(rng: np.random.Generator, home: F64, count: int, spread_m: float =
 
 
 def walk(rng: np.random.Generator, home: F64, count: int, step_s: int = 60) -> Positions:
-    """At home for seven parts in ten, else on the way to somewhere within a few kilometres and back."""
+    """Begins at 06:00; on the way to somewhere within a few kilometres and back, again and again, else at home.
+
+    From 18:00 to 06:00 UTC, which is a curfew from 19:00 to 07:00 in summer, at home but for one way in thirty.
+    """
     at = np.repeat(home[None], count, axis=0)
     i = int(rng.integers(0, 60))
     while i < count:
         away = int(rng.integers(20, 90))
-        target = rng.normal(0, 2500, 2) / (KX_M, KY_M)
-        share = np.minimum(1, 2 * (1 - np.abs(np.linspace(-1, 1, away))))
-        at[i : i + away] = home + np.outer(share, target)[: count - i]
+        day_s = (i * step_s) % 86_400, ((i + away) * step_s) % 86_400
+        if max(day_s) < 43_200 or rng.integers(30) == 0:
+            target = rng.normal(0, 2500, 2) / (KX_M, KY_M)
+            share = np.minimum(1, 2 * (1 - np.abs(np.linspace(-1, 1, away))))
+            at[i : i + away] = home + np.outer(share, target)[: count - i]
         i += away + int(rng.integers(50, 200))
     at = at + rng.normal(0, 4, (count, 2)) / (KX_M, KY_M)
     return positions(
