@@ -11,6 +11,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from core.episodes import OPEN_MS
+from core.monitor import evaluate
+from core.order import order_from_json
 from core.plane import metres_per_degree_at
 from core.rows import FIX, Fixes
 from core.rules import DEFAULT_RULES
@@ -30,6 +32,7 @@ from core.trail import (
 from core.zones import metres_per_degree
 from tests.core import trail_reference as reference
 from tests.core.trail_reference import Fix
+from tests.core.wearers import MONDAY_MS, activation, exclusion, made, order_json
 
 MORNING_MS = 1_718_000_000_000
 KY = 111_257.0
@@ -244,3 +247,29 @@ def test_a_stop_goes_on_through_silence_at_the_same_place_but_is_not_known_to() 
     (stop,) = stops_of(rows(trail), DEFAULT_RULES)
     assert stop["departure_ms"] == OPEN_MS
     assert stop["known_s"] == 18 * 60
+
+
+DAY_MINUTES = 240
+ERROR_AT = st.sets(st.integers(0, DAY_MINUTES - 1), max_size=40)
+
+
+@given(ERROR_AT, st.booleans(), st.sampled_from([2.0, 10.0]))
+@settings(max_examples=40, deadline=None)
+def test_an_error_of_200_m_that_claims_2_m_neither_raises_nor_ends_anything(
+    minutes: set[int], in_zone: bool, claim_m: float
+) -> None:
+    """Whatever single positions of a morning are wrong: never two in a row, as each would confirm the other."""
+    alone = {minute for minute in minutes if minute - 1 not in minutes}
+    inside, outside = (0.0185, 51.505), (0.0214, 51.505)  # 104 m within the zone's edge, and 97 m without
+    true, wrong = (inside, outside) if in_zone else (outside, inside)
+    t_ms = [MONDAY_MS + 60_000 * minute for minute in range(DAY_MINUTES)]
+
+    def told(wrong_at: set[int], claim: float) -> list[tuple[str, int | None]]:
+        places = [wrong if minute in wrong_at else true for minute in range(DAY_MINUTES)]
+        claims = [claim if minute in wrong_at else 10.0 for minute in range(DAY_MINUTES)]
+        case = activation(order_from_json(order_json(conditions=[exclusion()])))
+        rows_then = made(t_ms, places, claims)
+        return [(a.rule, a.end_ms) for a in evaluate([case], {case.id: rows_then}, t_ms[-1])]
+
+    # a wrong position at the very beginning or end hides a true one, no more
+    assert told(alone - {0, 1, DAY_MINUTES - 1}, claim_m) == told(set(), 10.0)
