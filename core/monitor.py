@@ -16,11 +16,8 @@ judged when now gets there (`Monitor.held` tells how many), because either clock
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from core.activation import ALWAYS_MS, LATEST_MS, Activation
 from core.alerts import Alert
@@ -28,14 +25,13 @@ from core.attendance import Attendance
 from core.case import Case
 from core.curfew import CurfewWatch
 from core.equipment import EquipmentWatch
-from core.family import Batch, Family, Part
+from core.family import Family, Part
+from core.gathering import Stride, gather, groups
 from core.geofence import Geofence
-from core.history import Ends
 from core.readings import Positions, Readings
-from core.rows import DTYPES, Rows, rows_from
+from core.rows import rows_from
 from core.rules import DEFAULT_RULES, RuleSet
 from core.sobriety import Sobriety
-from core.strap import mask
 from core.trail import TrailWatch
 
 __all__ = ["Activation", "Alert", "Monitor", "NotBoundError", "evaluate"]
@@ -213,17 +209,8 @@ class Monitor:
                 (case, case.timeline.stride(case.ends, until, self._stride, self._rest))
                 for case, until in waiting
             ]
-            batch, ranges = _gather(strides)
-            for number, family in enumerate(self._families):
-                parts = [
-                    Part(case.handles[number], *places)
-                    for (case, _), places in zip(strides, ranges, strict=True)
-                    if case.handles[number] is not None
-                ]
-                for alert in family.advance(batch, parts) if parts else ():
-                    self._cases[alert.activation].settled.append(alert)
-            for case, ends in strides:
-                case.feed(ends)
+            for group in groups(strides):
+                self._advance(group)
             waiting = [(case, until) for case, until in waiting if case.ends != until]
             for case, _ in strides:
                 if case.since_checkpoint >= self._checkpoint_readings:
@@ -231,6 +218,20 @@ class Monitor:
         if self._recall is not None:
             for case in cases:
                 case.trim(self._rest)
+
+    def _advance(self, strides: Sequence[Stride]) -> None:
+        """Take every case on to the given ends."""
+        batch, ranges = gather(strides)
+        for number, family in enumerate(self._families):
+            parts = [
+                Part(case.handles[number], *places)
+                for (case, _), places in zip(strides, ranges, strict=True)
+                if case.handles[number] is not None
+            ]
+            for alert in family.advance(batch, parts) if parts else ():
+                self._cases[alert.activation].settled.append(alert)
+        for case, ends in strides:
+            case.feed(ends)
 
     def _tails(self, cases: list[Case], now_ms: int) -> tuple[dict[str, list[Alert]], list[int]]:
         """The alerts that are not settled; and when time alone will change something of each case."""
@@ -250,25 +251,6 @@ class Monitor:
         if due_ms != case.due_ms and due_ms != ALWAYS_MS:
             heapq.heappush(self._deadlines, (due_ms, case.activation.id))
         case.due_ms = due_ms
-
-
-def _gather(strides: Sequence[tuple[Case, Ends]]) -> tuple[Batch, list[list[tuple[int, int]]]]:
-    """The readings of every case from where it stands to the given ends, in one batch; and where each lies, by kind."""
-    kinds: list[Rows] = []
-    places: list[list[tuple[int, int]]] = [[] for _ in strides]
-    for kind, dtype in enumerate(DTYPES):
-        ends = list(itertools.accumulate(upto[kind] - case.ends[kind] for case, upto in strides))
-        rows = np.empty(ends[-1], dtype)
-        lo = 0
-        for (case, upto), hi, place in zip(strides, ends, places, strict=True):
-            if lo < hi:
-                rows[lo:hi] = case.timeline.rows(kind)[case.ends[kind] : upto[kind]]
-                if case.unworn is not None:
-                    mask(rows[lo:hi], kind, case.unworn)
-            place.append((lo, hi))
-            lo = hi
-        kinds.append(rows)
-    return Batch(*kinds), places
 
 
 def _all_kinds(readings: Readings | Positions) -> Readings:
