@@ -31,6 +31,12 @@ def see(visit: Any, seen: Any) -> None:
 
 
 @njit(cache=True)
+def known_from(seen_ms: int, plan: Any) -> Any:
+    """Since when a silence lasts: the last position, however old, or else the beginning of the watch."""
+    return seen_ms if seen_ms != NEVER_MS else plan["from_ms"]
+
+
+@njit(cache=True)
 def lost_from(visit: Any, plan: Any, table: ZoneTable, limits: ZoneLimits) -> Any:
     """From when on, without another position, the forbidden side of a zone could have been reached."""
     if visit["seen_ms"] == NEVER_MS:
@@ -91,7 +97,7 @@ def silence(
         again_ms = ALWAYS_MS
         p = first_after(periods, plan["first"], plan["last"], visit["touch_ms"])
         if plan["main"] == 1 and visit["open"] == 0 and plan["first"] < plan["last"]:
-            due_ms = max(visit["seen_ms"], plan["from_ms"]) + limits.silence_ms
+            due_ms = max(known_from(visit["seen_ms"], plan) + limits.silence_ms, plan["from_ms"])
             if due_ms <= now_ms:
                 due_ms = lost_from(visit, plan, table, limits)
                 if due_ms <= now_ms:

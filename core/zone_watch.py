@@ -15,7 +15,7 @@ from core.episodes import EPISODE, NEVER_MS, emit
 from core.geometry import ZoneTable, box_distance, metres_at, signed_distance
 from core.passes import passes
 from core.visits import IN, OUT, UNCERTAIN, ZoneLimits, first_after, pass_time, step_in, step_out
-from core.zone_silence import lose, lost_from, see
+from core.zone_silence import known_from, lose, lost_from, see
 
 ANCHOR = np.dtype(
     [
@@ -54,8 +54,10 @@ PLAN = np.dtype(  # one zone of one wearer: visit row, zone in the table, and it
         ("last", np.int64),
     ]
 )
-STINT = np.dtype(  # positions lo to hi of one wearer, under plans first to last; last to over are of watches that are over
-    [(name, np.int64) for name in ("anchor", "span_ms", "lo", "hi", "first", "last", "over")]
+STINT = (
+    np.dtype(  # positions lo to hi of one wearer, plans first to last; to over those of watches that are over
+        [(name, np.int64) for name in ("anchor", "span_ms", "lo", "hi", "first", "last", "over")]
+    )
 )
 
 _CLEAR_CAP_M = 50_000.0
@@ -88,7 +90,7 @@ def _calm(
     """
     if visit["open"] == 1 or visit["run"] != UNCERTAIN or visit["passing"] == 1:
         return False
-    if fix["t_ms"] - max(visit["seen_ms"], was["seen_ms"], plan["from_ms"]) > limits.silence_ms:
+    if fix["t_ms"] - known_from(max(visit["seen_ms"], was["seen_ms"]), plan) > limits.silence_ms:
         return False
     if plan["main"] == 0 or plan["sense"] < 0.0:
         return True
@@ -161,14 +163,15 @@ def watch_zones(
                 gap_m = plan["sense"] * distance_m - margin_m
                 if gap_m > radius_m and _calm(visit, plan, anchor, linked, fix, gap_m, kx, limits):
                     visit["touch_ms"], visit["was"], visit["out_ms"] = t_ms, OUT, t_ms
-                    visit["seen_ms"], visit["seen_lat"], visit["seen_lon"] = t_ms, lat, lon
-                    visit["seen_radius_m"], visit["seen_key"] = radius_m, fix["key"]
+                    if radius_m > limits.located_m:
+                        visit["seen_ms"], visit["seen_lat"], visit["seen_lon"] = t_ms, lat, lon
+                        visit["seen_radius_m"], visit["seen_key"] = radius_m, fix["key"]
                     clear_m = min(clear_m, gap_m)
                     continue
                 shown = IN if gap_m < -radius_m else OUT if gap_m > radius_m else UNCERTAIN
                 see(visit, anchor)
                 tells = plan["main"] == 1 and (shown != UNCERTAIN or radius_m <= limits.located_m)
-                silent_ms = t_ms - max(visit["seen_ms"], plan["from_ms"])
+                silent_ms = t_ms - known_from(visit["seen_ms"], plan)
                 if tells and visit["open"] == 0 and silent_ms > limits.silence_ms:
                     lost_ms = lost_from(visit, plan, table, limits)
                     out, count = lose(visit, draft, plan, lost_ms, t_ms, fix["key"], periods, out, count)
@@ -196,7 +199,8 @@ def watch_zones(
                         out = emit(out, count, draft)
                         count += 1
                 visit["touch_ms"], visit["was"] = t_ms, shown
-                if shown != UNCERTAIN:
+                # a position that tells any zone where the wearer is goes through the anchor (`see`)
+                if shown != UNCERTAIN and radius_m > limits.located_m:
                     visit["seen_ms"], visit["seen_lat"], visit["seen_lon"] = t_ms, lat, lon
                     visit["seen_radius_m"], visit["seen_key"] = radius_m, fix["key"]
                 going_on = visit["open"] == 1 or visit["run"] != UNCERTAIN or visit["passing"] == 1

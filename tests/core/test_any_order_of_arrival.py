@@ -103,6 +103,7 @@ def seen_at(case: Case, condition: Condition, from_ms: int, to_ms: int) -> list[
         if isinstance(condition, ExclusionCondition):
             outside = zone_metres(condition.zone.digest, (lon, lat))
         else:
+            assert isinstance(condition, CurfewCondition)
             spot = condition.address
             outside = metres_from(spot.longitude, spot.latitude, (lon, lat))
             outside -= spot.radius_m + DEFAULT_RULES.address_margin_m
@@ -111,6 +112,7 @@ def seen_at(case: Case, condition: Condition, from_ms: int, to_ms: int) -> list[
             if isinstance(condition, ExclusionCondition):
                 shown.append(Seen(t_ms, inside, -outside))
             else:
+                assert isinstance(condition, CurfewCondition)
                 far = outside + condition.address.radius_m + DEFAULT_RULES.address_margin_m
                 shown.append(Seen(t_ms, not inside, far))
     return shown

@@ -241,6 +241,19 @@ def test_a_wearer_who_lives_on_a_boundary_is_not_asked_about_every_night() -> No
     assert judged(rows_at(("edge", 0, 600)), watched(), 600, "whereabouts_unknown") == []
 
 
+def test_a_zone_that_comes_into_force_during_a_silence_asks_at_once() -> None:
+    before = watched("inclusion", id="other")
+    drawn = watched()
+    case = replace(
+        before, order=replace(drawn.order, version=2, effective_ms=BEGINS), earlier=(before.order,)
+    )
+    for rows in (rows_at(("street", -90, -89)), rows_at(("street", -90, -89), ("street", 30, 31))):
+        alerts = [a for a in judged(rows, case, 40, "whereabouts_unknown") if a.condition == "z"]
+        assert [(start, a.order_version) for (start, _), a in zip(spans(alerts), alerts, strict=True)] == [
+            (0, 2)
+        ]
+
+
 def test_without_any_position_whereabouts_are_unknown_from_75_minutes_on() -> None:
     case = watched(fitted_ms=BEGINS)
     (alert,) = judged(rows_at(), case, 80, "whereabouts_unknown")
@@ -290,9 +303,7 @@ def cases(draw: st.DrawFn) -> tuple[str, Any, Activation, Positions, int]:
     return kind, schedule, case, rows, now_ms
 
 
-def expected(
-    kind: str, case: Activation, rows: Positions, now_ms: int
-) -> list[tuple[float, float | None, int]]:
+def expected(kind: str, case: Activation, rows: Positions, now_ms: int) -> list[tuple[int, int | None, int]]:
     """Visits from the sentences: start, end, positions."""
     rules = DEFAULT_RULES
     apart, within, vouch = (s * 1000 for s in (rules.confirm_apart_s, rules.confirm_within_s, rules.vouch_s))
@@ -312,7 +323,7 @@ def expected(
     for i, (t_ms, value) in enumerate(seen):
         goes_on = i and seen[i - 1][1] == value and t_ms - seen[i - 1][0] <= within
         runs.append(runs[-1] if goes_on else i)
-    found = []
+    found: list[tuple[int, int | None, int]] = []
     for begins, ends in periods:
         ends = 1 << 60 if ends == horizon else ends  # what always holds was cut there
         before = [i for i, one in enumerate(seen) if one[0] < begins]
