@@ -172,13 +172,12 @@ def _follow(state: Any, sighting: Any, limits: Limits) -> Any:
 
 @njit(cache=True)
 def _nothing_new(state: Any, sighting: Any, periods: Any, p: int, end: int, limits: Limits) -> Any:
-    """Does a position only carry on what is believed already, with no absence and no edge of a period to think of?"""
+    """Does a sighting only carry on what is believed already, with no absence and no edge of a period to think of?"""
     t_ms, seen_ms = sighting["t_ms"], state["run_last_ms"]
     if (
         sighting["presence"] != state["run"]
         or state["run_sure"] == 0
         or state["open"] == 1
-        or sighting["source"] != BY_POSITION
         or t_ms - seen_ms > limits.vouch_ms
     ):
         return False
@@ -217,7 +216,7 @@ def watch_curfews(
                 state["run_last_ms"] = t_ms
                 state["run_last_key"] = key
                 if shown == HOME:
-                    state["home_ms"] = t_ms
+                    state["home_ms"] = max(state["home_ms"], t_ms - sighting["span_ms"])
                 continue
             p, out, count = _pass_time(state, draft, t_ms, shown, key, periods, p, end, limits, out, count)
             sure = _follow(state, sighting, limits)

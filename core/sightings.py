@@ -220,11 +220,12 @@ def _sight(
             if presence == UNKNOWN:
                 continue
             agrees = True
-            if source == BY_POSITION and sense["shown"][BY_UNIT] == UNKNOWN and sense["since_ms"] == NEVER_MS:
-                # no home unit has a say: most wearers, most of the time
-                sense["shown"][BY_POSITION] = presence
-                sense["shown_ms"][BY_POSITION] = t_ms
-                sense["shown_key"][BY_POSITION] = key
+            other = sense["shown"][1 - source]
+            if sense["since_ms"] == NEVER_MS and other in (UNKNOWN, presence):
+                # the other source says nothing, or the same: most wearers, most of the time
+                sense["shown"][source] = presence
+                sense["shown_ms"][source] = t_ms
+                sense["shown_key"][source] = key
             else:
                 agrees, out, count = _agrees(sense, draft, t_ms, source, presence, key, limits, out, count)
             if agrees:
