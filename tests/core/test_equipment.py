@@ -174,23 +174,20 @@ def test_equipment_alerts_are_what_the_sentences_promise(gear: Gear) -> None:
 def test_equipment_readings_in_any_order_and_any_pieces_end_in_the_same_alerts(
     gear: Gear, data: st.DataObject
 ) -> None:
-    whole = evaluate([gear.activation], {gear.activation.id: gear.readings}, gear.now_ms, families=ONLY)
+    units = data.draw(
+        st.lists(st.tuples(st.integers(-5, 300).map(at), st.integers(0, 1), st.integers(0, 15)), max_size=12)
+    )
+    readings = replace(gear.readings, contacts=contacts(*units))
+    whole = evaluate([gear.activation], {gear.activation.id: readings}, gear.now_ms, families=ONLY)
     monitor = Monitor(checkpoint_readings=data.draw(st.sampled_from([1, 4, 256])), families=ONLY)
     monitor.bind(gear.activation)
-    pieces = [
-        *((0, i) for i in range(len(gear.readings.positions))),
-        *((1, i) for i in range(len(gear.readings.events))),
-    ]
+    kinds = ("positions", "events", "contacts")
+    pieces = [(kind, i) for kind in kinds for i in range(len(getattr(readings, kind)))]
     shuffled = data.draw(st.permutations(pieces)) if data.draw(st.booleans()) else pieces
     told: dict[str, Alert] = {}
     for kind, i in shuffled:
-        one = np.array([i])
-        monitor.add(
-            gear.activation.id,
-            gear.readings.positions.take(one)
-            if kind == 0
-            else Readings(events=gear.readings.events.take(one)),
-        )
+        piece = getattr(readings, kind).take(np.array([i]))
+        monitor.add(gear.activation.id, replace(Readings(), **{kind: piece}))
         if data.draw(st.integers(0, 3)) == 0:
             for alert in monitor.judge(gear.now_ms - data.draw(st.sampled_from([0, 7_000_000]))):
                 assert told.get(alert.id) != alert, "told without a change"
