@@ -1,5 +1,7 @@
 """``make bench BENCH=core``: the core alone, one thread, against what else one could pick. Medians of several.
 
+Times are processor seconds of the one thread, so that a machine shared with others measures the same.
+
 ``geofence_vs_shapely``      zone checking, three-valued, with every visit's state: 1,000 wearers × 10 zones × 50
                              vertices, 1,000 fixes each; times as fast as prepared ``shapely.contains_xy`` (two-valued),
                              preparation not counted. ``_500``, ``_5000``: 100 wearers, one zone of so many vertices.
@@ -50,15 +52,20 @@ Figures = dict[str, float | int | str]
 def seconds(
     run: Callable[[], object], rounds: int = ROUNDS, before: Callable[[], object] | None = None
 ) -> float:
-    """Median time of ``run``; ``before`` it, not counted, goes what it needs."""
+    """Median time of ``run``, for all alike without the garbage collector, as ``timeit`` has it.
+
+    ``before`` it, not counted, goes what it needs.
+    """
     taken = []
-    gc.collect()
     for _ in range(rounds + 1):
         if before is not None:
             before()
-        began = time.perf_counter()
+        gc.collect()
+        gc.disable()
+        began = time.process_time()
         run()
-        taken.append(time.perf_counter() - began)
+        taken.append(time.process_time() - began)
+        gc.enable()
     return median(taken[1:])  # the first one warms caches, for all alike
 
 
@@ -217,10 +224,10 @@ def late_reading(activation: Activation, walks: Iterable[Positions]) -> float:
 
     def put(i: int, now_ms: int) -> float:
         one = walk.take(slice(i, i + 1))
-        began = time.perf_counter()
+        began = time.process_time()
         monitor.add(activation.id, one)
         monitor.judge(now_ms)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     for i in range(4320):
         if i not in late:
@@ -265,9 +272,9 @@ def grown(wearers: int) -> None:
     step(0)
     taken = []
     for i in range(1, 4):
-        began = time.perf_counter()
+        began = time.process_time()
         step(i)
-        taken.append(time.perf_counter() - began)
+        taken.append(time.process_time() - began)
     print((resident() - begun) / wearers, median(taken) / wearers * 1e6)
 
 
