@@ -41,7 +41,7 @@ def watched(*conditions: dict[str, object], **changes: object) -> Activation:
 
 
 def judged(rows: Positions, now_ms: int = NOW, case: Activation | None = None) -> list[Alert]:
-    """The visits; silence and what is inferred have their own tests (test_zone_silence, test_inferred_passes)."""
+    """The visits; silence and what is inferred have their own tests (test_zone_rules)."""
     case = case or watched()
     return visits_of(evaluate([case], {case.id: rows}, now_ms))
 
