@@ -18,15 +18,21 @@ from tests.core.diaries import Day, days, spells, within
 DAYS = days()
 SCORED = [day for day in DAYS if day.scorable]
 AGREEMENT = {
-    # 11 km by train stand in the diary as 49 min of stop; everything after that agrees
+    # the diary has one stop from 15:20 to 16:10, in which the phone goes 15 km: 1,149 s of it are told as moves
     "Utrecht1-2024-06-08": 0.83,
     "Utrecht1-2024-06-20": 0.97,
     "Utrecht2-2024-06-20": 0.96,
-    # trams wait at stops for minutes, and the diary writes on; walks around a square stay within it
+    # the phone goes 237 m within the first stop of the diary
     "Utrecht4-2024-06-19": 0.87,
+    # the diary ends in one stop of six hours, in which the phone is up to 4 km away
     "Utrecht4-2024-06-22": 0.89,
 }
-"""Share of the scored time in which stop or move is told as in the diary, at least."""
+"""Share of the scored time in which stop or move is told as in the diary, at least.
+
+The floors lie about two hundredths below what was measured: they hold what is there, and are no claim about other days.
+Nor are these days a fair trial: ``RuleSet.still_m`` and ``stop_min_s`` were compared with nine other pairs on them, and
+``time_grain_s`` was added because of them.
+"""
 
 
 def weights(day: Day) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -64,7 +70,8 @@ def test_all_stops_and_nearly_all_moves_of_the_diaries_are_found() -> None:
                 found[stop][0] += int((here * (told == stop)).sum() >= here.sum() / 2)
                 found[stop][1] += 1
     assert found[True] == [24, 24]
-    # two of one walk, told twice by two phones of one person: four minutes around a square
+    # missed by both phones of 20 June: four minutes and 294 m in a straight line, of which about 50 m at either end
+    # still count as the place
     assert found[False] == [16, 18]
 
 
