@@ -236,6 +236,19 @@ def test_summer_time_moves_the_curfew_with_the_clock() -> None:
     ]
 
 
+def test_in_summer_time_and_out_of_it_a_wearer_home_by_the_clock_on_the_wall_is_not_late() -> None:
+    for day, starts in (("2026-03-27", (19, 19, 18)), ("2026-10-23", (18, 18, 19))):
+        noon = int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()) * 1000
+        rows = []
+        for night, hour in enumerate(
+            starts
+        ):  # in the street until a minute before 19:00 there, home until noon
+            begins = noon + night * DAY_MS + (hour - 12) * 3_600_000
+            rows += [(begins + m * 60_000, "street") for m in range(-60, -1)]
+            rows += [(begins + m * 60_000, "home") for m in range(-1, 13 * 60 + 5)]
+        assert judged(positions(*rows), noon + 3 * DAY_MS - 3_600_000, watched(fitted_ms=noon)) == []
+
+
 def test_presence_is_home_not_home_or_unknown_without_a_gap() -> None:
     (condition,) = watched().order.conditions
     assert isinstance(condition, CurfewCondition)
