@@ -92,7 +92,8 @@ def silence(
         plan = plans[q]
         one_visit[0], one_draft[0] = visits[plan["slot"]], drafts[plan["slot"]]
         visit, draft = one_visit[0], one_draft[0]
-        if visit["seen_ms"] == NEVER_MS:
+        # what came after a watch was over says nothing of it
+        if visit["seen_ms"] == NEVER_MS and anchors[wearers[q]]["seen_ms"] < plan["from_ms"]:
             see(visit, anchors[wearers[q]])
         again_ms = ALWAYS_MS
         p = first_after(periods, plan["first"], plan["last"], visit["touch_ms"])

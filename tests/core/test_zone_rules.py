@@ -254,6 +254,15 @@ def test_a_zone_that_comes_into_force_during_a_silence_asks_at_once() -> None:
         ]
 
 
+def test_a_position_after_a_zone_is_over_takes_nothing_back() -> None:
+    drawn, other = watched(fitted_ms=BEGINS), watched("inclusion")
+    none = replace(other.order.conditions[0], id="other")
+    after = replace(other.order, version=2, effective_ms=BEGINS + 100 * MINUTE_MS, conditions=(none,))
+    case = replace(drawn, order=after, earlier=(drawn.order,))
+    found = evaluate([case], {case.id: rows_at(("zone", 120, 121))}, BEGINS + 130 * MINUTE_MS)
+    assert spans([a for a in found if a.condition == "z"]) == [(75, 100)]
+
+
 def test_without_any_position_whereabouts_are_unknown_from_75_minutes_on() -> None:
     case = watched(fitted_ms=BEGINS)
     (alert,) = judged(rows_at(), case, 80, "whereabouts_unknown")
