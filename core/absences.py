@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 
 from core.activation import ALWAYS_MS
-from core.episodes import EPISODE, OPEN_MS, Limits, emit
-from core.presence import HOME, NOT_HOME, UNKNOWN
+from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Limits, emit
+from core.presence import BY_POSITION, HOME, NOT_HOME, UNKNOWN
 
 ABSENCE, LOST = 0, 1
 
@@ -25,13 +25,19 @@ WATCHED = np.dtype(
         ("run_start_key", np.uint64),
         ("run_last_ms", np.int64),  # the last sighting of all
         ("run_last_key", np.uint64),
+        ("run_sure", np.int64),  # the run is long enough to be believed
+        ("run_fix_ms", np.int64),  # its first position; NEVER_MS: none
+        ("run_heard_ms", np.int64),  # the first interval in which a home unit heard the tag
+        ("run_silent_ms", np.int64),  # for how long a home unit listened in vain
         # of the run's sightings away within the current period
+        ("run_in_ms", np.int64),  # the first of them; NEVER_MS: none yet
         ("run_known_ms", np.int64),
         ("run_fixes", np.int64),
+        ("run_contacts", np.int64),
         ("run_far_m", np.float64),
         ("run_far_key", np.uint64),
         ("vouched", np.int64),  # when the current period began, a position away still vouched
-        ("home_ms", np.int64),  # last sighting at home
+        ("home_ms", np.int64),  # the wearer is known to have been at home then, last
     ]
 )
 
@@ -41,11 +47,13 @@ def _open(state: Any, draft: Any, start_ms: int, period: Any, first_key: int, co
     state["open"] = 1
     draft["kind"] = ABSENCE
     draft["period_ms"] = period[0]
+    draft["period_end_ms"] = period[1]
     draft["start_ms"] = start_ms
     draft["end_ms"] = OPEN_MS
     draft["since_ms"] = max(period[0], state["home_ms"])
     draft["known_ms"] = state["run_known_ms"]
     draft["fixes"] = state["run_fixes"]
+    draft["contacts"] = state["run_contacts"]
     draft["extreme_m"] = state["run_far_m"]
     draft["extreme_key"] = state["run_far_key"]
     draft["first_key"] = first_key
@@ -75,12 +83,14 @@ def _pass_time(
     """
     seen_ms = state["run_last_ms"]
     away = state["run"] == NOT_HOME
-    sure = away and state["run_last_ms"] - state["run_start_ms"] >= limits.apart_ms
+    sure = away and state["run_sure"] == 1
     while p < end and periods[p, 0] <= t_ms:
         begins_ms, ends_ms = periods[p, 0], periods[p, 1]
         if begins_ms > seen_ms:
+            state["run_in_ms"] = NEVER_MS
             state["run_known_ms"] = 0
             state["run_fixes"] = 0
+            state["run_contacts"] = 0
             state["run_far_m"] = 0.0
             state["run_far_key"] = 0
             state["vouched"] = 1 if away and begins_ms < seen_ms + limits.vouch_ms else 0
@@ -97,6 +107,7 @@ def _pass_time(
             gap["watch"] = draft["watch"]
             gap["kind"] = LOST
             gap["period_ms"] = begins_ms
+            gap["period_end_ms"] = ends_ms
             gap["start_ms"] = lost_ms
             gap["end_ms"] = found_ms
             gap["since_ms"] = seen_ms
@@ -116,6 +127,63 @@ def _pass_time(
             state["open"] = 0
         p += 1
     return p, out, count
+
+
+@njit(cache=True)
+def _follow(state: Any, sighting: Any, limits: Limits) -> Any:
+    """Take a sighting into the run, or begin another with it; True if the run is to be believed now.
+
+    Positions must be some seconds apart; a home unit must have heard the tag in two intervals, or have listened in
+    vain for minutes in all. Each source confirms itself only.
+    """
+    t_ms, key, shown = sighting["t_ms"], sighting["key"], sighting["presence"]
+    if shown != state["run"] or t_ms - state["run_last_ms"] > limits.within_ms:
+        state["run"] = shown
+        state["run_start_ms"] = t_ms
+        state["run_start_key"] = key
+        state["run_sure"] = 0
+        state["run_fix_ms"] = NEVER_MS
+        state["run_heard_ms"] = NEVER_MS
+        state["run_silent_ms"] = 0
+        state["run_in_ms"] = NEVER_MS
+        state["run_known_ms"] = 0
+        state["run_fixes"] = 0
+        state["run_contacts"] = 0
+        state["run_far_m"] = 0.0
+        state["run_far_key"] = 0
+    state["run_last_ms"] = t_ms
+    state["run_last_key"] = key
+    if sighting["source"] == BY_POSITION:
+        if state["run_fix_ms"] == NEVER_MS:
+            state["run_fix_ms"] = t_ms
+        elif t_ms - state["run_fix_ms"] >= limits.apart_ms:
+            state["run_sure"] = 1
+    elif shown == HOME:
+        if state["run_heard_ms"] == NEVER_MS:
+            state["run_heard_ms"] = t_ms
+        elif t_ms - state["run_heard_ms"] >= limits.apart_ms:
+            state["run_sure"] = 1
+    else:
+        state["run_silent_ms"] += sighting["span_ms"]
+        if state["run_silent_ms"] >= limits.missed_ms:
+            state["run_sure"] = 1
+    return state["run_sure"] == 1
+
+
+@njit(cache=True)
+def _nothing_new(state: Any, sighting: Any, periods: Any, p: int, end: int, limits: Limits) -> Any:
+    """Does a sighting only carry on what is believed already, with no absence and no edge of a period to think of?"""
+    t_ms, seen_ms = sighting["t_ms"], state["run_last_ms"]
+    if (
+        sighting["presence"] != state["run"]
+        or state["run_sure"] == 0
+        or state["open"] == 1
+        or t_ms - seen_ms > limits.vouch_ms
+    ):
+        return False
+    if p == end or periods[p, 0] > t_ms:
+        return True
+    return sighting["presence"] == HOME and periods[p, 0] <= seen_ms and periods[p, 1] > t_ms
 
 
 @njit(cache=True)
@@ -144,42 +212,44 @@ def watch_curfews(
         for i in range(offsets[j], offsets[j + 1]):
             sighting = sightings[i]
             t_ms, key, shown = sighting["t_ms"], sighting["key"], sighting["presence"]
+            if _nothing_new(state, sighting, periods, p, end, limits):
+                state["run_last_ms"] = t_ms
+                state["run_last_key"] = key
+                if shown == HOME:
+                    state["home_ms"] = max(state["home_ms"], t_ms - sighting["span_ms"])
+                continue
             p, out, count = _pass_time(state, draft, t_ms, shown, key, periods, p, end, limits, out, count)
-            if shown != state["run"] or t_ms - state["run_last_ms"] > limits.within_ms:
-                state["run"] = shown
-                state["run_start_ms"] = t_ms
-                state["run_start_key"] = key
-                state["run_known_ms"] = 0
-                state["run_fixes"] = 0
-                state["run_far_m"] = 0.0
-                state["run_far_key"] = 0
-            state["run_last_ms"] = t_ms
-            state["run_last_key"] = key
-            sure = t_ms - state["run_start_ms"] >= limits.apart_ms
+            sure = _follow(state, sighting, limits)
             if shown == HOME:
-                state["home_ms"] = t_ms
+                # heard at some moment of the interval: no earlier than its beginning is all that is known
+                state["home_ms"] = max(state["home_ms"], t_ms - sighting["span_ms"])
                 if state["open"] == 1 and sure:
                     draft["end_ms"] = state["run_start_ms"]
                     draft["end_key"] = state["run_start_key"]
-                    out = emit(out, count, draft)
-                    count += 1
                     state["open"] = 0
+                    # out until the very instant at which the curfew began is not out during it
+                    if draft["end_ms"] > draft["start_ms"]:
+                        out = emit(out, count, draft)
+                        count += 1
             elif p < end and periods[p, 0] <= t_ms:
-                state["run_fixes"] += 1
+                by_fix = 1 if sighting["source"] == BY_POSITION else 0
+                if state["run_in_ms"] == NEVER_MS:
+                    state["run_in_ms"] = t_ms
+                state["run_fixes"] += by_fix
+                state["run_contacts"] += 1 - by_fix
                 if sighting["away_m"] > state["run_far_m"]:
                     state["run_far_m"] = sighting["away_m"]
                     state["run_far_key"] = key
                 if state["open"] == 1:
-                    draft["fixes"] += 1
+                    draft["fixes"] += by_fix
+                    draft["contacts"] += 1 - by_fix
                     draft["last_key"] = key
                     if sighting["away_m"] > draft["extreme_m"]:
                         draft["extreme_m"] = sighting["away_m"]
                         draft["extreme_key"] = key
                 elif sure:
-                    start_ms = t_ms
-                    if state["run_start_ms"] >= periods[p, 0]:
-                        start_ms = state["run_start_ms"]
-                    elif state["vouched"] == 1:
+                    start_ms = state["run_in_ms"]
+                    if state["run_start_ms"] < periods[p, 0] and state["vouched"] == 1:
                         start_ms = periods[p, 0]
                     _open(state, draft, start_ms, periods[p], state["run_start_key"], key)
     return out[:count]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from core.order import Order
+from core.order import Condition, Order
+from core.schedule import ALWAYS_MS
 
-C = TypeVar("C")
-ALWAYS_MS = 1 << 60
-"""Later than any instant; −ALWAYS_MS is earlier than any."""
+__all__ = ["ALWAYS_MS", "LATEST_MS", "Activation", "Stretch", "Watch", "in_turn", "watches"]
+
+C = TypeVar("C", bound=Condition)
 LATEST_MS = 4_102_444_800_000
 """2100-01-01. A clock beyond it is broken; without the bound it would make centuries of curfews."""
 
@@ -45,14 +46,21 @@ class Activation:
     def spans(self) -> list[tuple[int, int, Order]]:
         """``(from_ms, to_ms, order)``: which version is in force when, within the activation, ascending, not empty."""
         last = ALWAYS_MS if self.removed_ms is None else self.removed_ms
-        orders = (*self.earlier, self.order)
-        marks = sorted({max(self.fitted_ms, order.effective_ms) for order in orders} | {last})
-        found: list[tuple[int, int, Order]] = []
-        for start, end in itertools.pairwise(marks):
-            if start < last:
-                known = [order for order in orders if order.effective_ms <= start]
-                found.append((start, end, max(known, key=lambda order: (order.version, order.effective_ms))))
-        return found
+        return in_turn((*self.earlier, self.order), self.fitted_ms, last)
+
+
+def in_turn(orders: Sequence[Order], from_ms: int, to_ms: int) -> list[tuple[int, int, Order]]:
+    """``(from_ms, to_ms, order)``: which version is in force when, between two instants, ascending, not empty.
+
+    The highest version that is effective holds; before any is, nothing does.
+    """
+    marks = sorted({max(from_ms, order.effective_ms) for order in orders} | {to_ms})
+    found: list[tuple[int, int, Order]] = []
+    for start, end in itertools.pairwise(marks):
+        if start < to_ms:
+            known = [order for order in orders if order.effective_ms <= start]
+            found.append((start, end, max(known, key=lambda order: (order.version, order.effective_ms))))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +99,21 @@ class Watch(Generic[C]):
 
 
 def watches(activation: Activation, kind: type[C]) -> Iterator[Watch[C]]:
-    """What is to be watched of the conditions of type ``kind``."""
+    """What is to be watched of the conditions of type ``kind``.
+
+    A condition is watched while the order and its own dates have it in force, and no suspension stands. Suspensions
+    are those of the version known last: the list grows with every version, and holds for the past too.
+    """
     running: dict[str, list[Stretch[C]]] = {}
     for start, end, order in activation.spans():
         mine = {condition.id: condition for condition in order.conditions if isinstance(condition, kind)}
         for gone in [condition_id for condition_id in running if condition_id not in mine]:
             yield Watch(activation.id, gone, tuple(running.pop(gone)))
         for condition_id, condition in mine.items():
-            stretch: Stretch[C] = Stretch(start, end, order.version, condition)
-            running.setdefault(condition_id, []).append(stretch)
+            for from_ms, to_ms in order.in_force(condition, start, end, activation.order.suspensions):
+                if condition_id in running and running[condition_id][-1].to_ms < from_ms:
+                    yield Watch(activation.id, condition_id, tuple(running.pop(condition_id)))
+                stretch: Stretch[C] = Stretch(from_ms, to_ms, order.version, condition)
+                running.setdefault(condition_id, []).append(stretch)
     for condition_id, stretches in running.items():
         yield Watch(activation.id, condition_id, tuple(stretches))

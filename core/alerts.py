@@ -16,8 +16,9 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 State = Literal["open", "ended", "withdrawn"]
-#: ``critical``: somebody may be in danger; ``high``: a condition is not being kept; ``medium``: nobody knows, find out
-Severity = Literal["critical", "high", "medium"]
+#: ``critical``: somebody may be in danger; ``high``: a condition is not being kept; ``medium``: nobody knows, find out;
+#: ``low``: worth knowing, nothing has happened yet or nobody saw it
+Severity = Literal["critical", "high", "medium", "low"]
 ReadingName = tuple[int, int]
 
 

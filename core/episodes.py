@@ -31,7 +31,10 @@ EPISODE = np.dtype(
         ),  # the last instant at which the contrary is known to have held; NEVER_MS if none
         ("known_ms", np.int64),  # how much of it is known for certain
         ("fixes", np.int64),  # positions that show it
+        ("contacts", np.int64),  # intervals of a home unit that show it
         ("extreme_m", np.float64),  # the most telling distance
+        ("line_m", np.float64),  # of a pass inferred: the straight line between its two positions
+        ("inside_m", np.float64),  # and how much of it lies inside
         ("first_key", np.uint64),  # readings: 0 where there is none
         ("confirm_key", np.uint64),
         ("extreme_key", np.uint64),
@@ -42,12 +45,16 @@ EPISODE = np.dtype(
 
 
 class Limits(NamedTuple):
-    """The thresholds that kernels need, in ms."""
+    """The thresholds that kernels need, in ms, dBm and beacons."""
 
     apart_ms: int
     within_ms: int
     vouch_ms: int
     unknown_ms: int
+    missed_ms: int
+    disagree_ms: int
+    weak_dbm: float
+    fewest: int
 
 
 def limits(rules: RuleSet) -> Limits:
@@ -57,6 +64,10 @@ def limits(rules: RuleSet) -> Limits:
         rules.confirm_within_s * 1000,
         rules.vouch_s * 1000,
         rules.unknown_after_s * 1000,
+        rules.rf_missed_s * 1000,
+        rules.disagree_s * 1000,
+        rules.rf_weak_below_dbm,
+        rules.rf_fewest_beacons,
     )
 
 

@@ -1,4 +1,4 @@
-"""Exclusion zones: INSIDE, OUTSIDE or UNCERTAIN for every position, and the visits that follow from them.
+"""Zones to keep out of, to be in, and not to leave: INSIDE, OUTSIDE or UNCERTAIN for every position, and what follows.
 
 A position is INSIDE when it lies inside by more than its own uncertainty, OUTSIDE when it lies outside by more, else
 UNCERTAIN. An UNCERTAIN position says nothing: it neither raises, keeps up nor ends anything.
@@ -6,72 +6,114 @@ UNCERTAIN. An UNCERTAIN position says nothing: it neither raises, keeps up nor e
 **A visit is raised when two positions at least 10 s apart, no more than 15 min between one and the next and none
 certainly outside between them, are each inside the zone by more than their own uncertainty; it begins at the first of
 them, and ends at the first of two such positions certainly outside.** (10 s and 15 min: ``RuleSet.confirm_apart_s``,
-``confirm_within_s``.) So no single position raises or ends anything, however precise it claims to be.
+``confirm_within_s``.) So no single position raises or ends anything, however precise it claims to be. Inclusion and
+restriction zones are the same with inside and outside exchanged; a warning ring is the same for the zone as much wider
+(or, of those, narrower) as the ring is.
+
+A zone that is in force at times counts positions in those times only. A visit ends with the time; **a wearer whom two
+such positions show in the zone when it comes into force is in it from that instant**, provided that the last of them
+still vouches (``RuleSet.vouch_s``).
+
+**Whereabouts are unknown to a zone after 75 min without a position that tells where the wearer is, or once the zone
+could have been reached at 50 m/s from the last one if that is later**; until the next, while the zone is in force and
+no visit goes on. (``zone_silence_s``, ``reach_m_s``, ``located_m``.)
+
+**A pass is inferred when, of positions certainly outside, two that follow each other within 5 min lie so that the
+straight line between them comes deeper into the zone than 50 m and than either's uncertainty, at no more than 50 m/s,
+with another such position at least 10 s before and after without a line through it.** (``pass_within_s``,
+``pass_depth_m``.) So one erroneous position, to which one line leads and from which another comes back, infers nothing.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from core.activation import ALWAYS_MS, Activation, Watch, watches
-from core.alerts import Alert, alert_id, civil, reading_names
-from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, limits
+from core.alerts import Alert
+from core.conditions import ExclusionCondition, InclusionCondition, RestrictionCondition, ZoneCondition
+from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes
+from core.family import Batch, Part
 from core.geometry import ZonePool
-from core.history import Fixes, cut
-from core.order import ExclusionCondition
 from core.readings import I64
+from core.rows import cut
 from core.rules import RuleSet
 from core.slots import Slots
-from core.visits import ANCHOR, STINT, VISIT, watch_zones
+from core.visits import VISIT, zone_limits
+from core.zone_alerts import WORDINGS, zone_alert
+from core.zone_calendar import AHEAD_MS, Calendar, PeriodPool
+from core.zone_silence import silence
+from core.zone_watch import ANCHOR, PLAN, STINT, watch_zones
 
-RULE = "in_exclusion_zone"
+RULE = WORDINGS[ExclusionCondition].rule
+_KINDS: tuple[type[ZoneCondition], ...] = (ExclusionCondition, InclusionCondition, RestrictionCondition)
+_ASK_MS = 600_000
+"""Deadlines that move with every position are rounded down to this, so that few of them are kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fence:
-    """Where the state of one activation's zones lies: its rows, and per span of the order which row has which zone."""
+    """Where the state of one activation's zones lies: its rows, and from when to when which plans hold."""
 
     anchor: I64
     slots: I64
-    watches: tuple[Watch[ExclusionCondition], ...]
-    spans: tuple[tuple[int, int, I64, I64], ...]
+    calendars: list[Calendar]
+    known_to_ms: int
+    pieces: list[tuple[int, int, Episodes, int]]
+    """From, to, plans, and how many of them, the first ones, hold; those behind them are over."""
+    last: Episodes
+    """The plan of each slot at the end."""
 
 
 class Geofence:
-    """The rule family of exclusion zones."""
+    """The rule family of zones."""
 
     def __init__(self, rules: RuleSet) -> None:
-        self._rules = rules
-        self._limits = limits(rules)
+        self._rules, self._limits = rules, zone_limits(rules)
         anchor = np.zeros(1, ANCHOR)
-        anchor["span_ms"], anchor["clear_m"], anchor["out_ms"] = NEVER_MS, -1.0, NEVER_MS
+        anchor["clear_m"] = -1.0
         visit = np.zeros(1, VISIT)
-        visit["run_last_ms"] = visit["out_ms"] = NEVER_MS
+        for blank, names in (
+            (anchor, ("span_ms", "out_ms", "calm_ms", "at_ms", "seen_ms")),
+            (visit, ("run_last_ms", "touch_ms", "out_ms", "calm_ms", "seen_ms")),
+        ):
+            for name in names:
+                blank[name] = NEVER_MS
         draft = np.zeros(1, EPISODE)
         draft["end_ms"] = OPEN_MS
         self._anchors, self._visits = Slots(anchor), Slots(visit, draft)
-        self._watches: dict[int, Watch[ExclusionCondition]] = {}
-        self._zones = ZonePool()
+        self._watches: dict[int, tuple[Watch[ZoneCondition], bool]] = {}
+        self._zones, self._periods = ZonePool(), PeriodPool()
 
-    def enrol(self, activation: Activation) -> Fence:
-        """Take on an activation: its zones, with nothing known yet."""
-        mine = tuple(watches(activation, ExclusionCondition))
+    def enrol(self, activation: Activation) -> Fence | None:
+        """Take on an activation: its zones, with nothing known yet; None if it has none."""
+        found = [watch for kind in _KINDS for watch in watches(activation, kind)]
+        mine = [(watch, False) for watch in found]
+        mine += [(watch, True) for watch in found if any(s.condition.warning_m > 0 for s in watch.stretches)]
+        if not mine:
+            return None
         slots = self._visits.take(len(mine))
         self._watches.update(zip(slots.tolist(), mine, strict=True))
-        spans = []
-        for start, end, _ in activation.spans():
-            here = [
-                (slot, self._zones.add(watch.at(start).condition.zone))
-                for slot, watch in zip(slots.tolist(), mine, strict=True)
-                if watch.from_ms <= start < watch.to_ms
-            ]
-            pairs = np.array(here, np.int64).reshape(-1, 2)
-            if here:
-                spans.append((start, end, pairs[:, 0].copy(), pairs[:, 1].copy()))
-        fence = Fence(self._anchors.take(1), slots, mine, tuple(spans))
+        calendars = [
+            Calendar(
+                [(s.from_ms, s.to_ms, s.condition.schedule) for s in watch.stretches], self._rules.timezone
+            )
+            for watch, _ in mine
+        ]
+        plans = [self._plans(slot, *one) for slot, one in zip(slots.tolist(), mine, strict=True)]
+        marks = sorted({mark for some in plans for start, end, _ in some for mark in (start, end)})
+        pieces = []
+        # from the fitting on, because a zone asks where the wearer was last when it comes into force
+        for start, end in itertools.pairwise(sorted({activation.fitted_ms, *marks})):
+            here = [plan for some in plans for a, b, plan in some if a <= start and end <= b]
+            over = [some[-1][2] for some in plans if some[-1][1] <= start]
+            pieces.append((start, end, np.concatenate([np.zeros(0, PLAN), *here, *over]), len(here)))
+        last = np.concatenate([some[-1][2] for some in plans])
+        fence = Fence(self._anchors.take(1), slots, calendars, -ALWAYS_MS, pieces, last)
+        self._expand(fence, activation.fitted_ms)
         self.reset(fence)
         return fence
 
@@ -97,85 +139,95 @@ class Geofence:
         self._anchors.restore(fence.anchor, saved[:1])
         self._visits.restore(fence.slots, saved[1:])
 
-    def advance(self, fixes: Fixes, parts: Sequence[tuple[Fence, int, int]]) -> list[Alert]:
-        """Judge positions ``lo`` to ``hi`` of ``fixes`` for each (fence, lo, hi); the alerts that they settle."""
-        stints, slots, zones, offset = [], [], [], 0
-        for fence, lo, hi in parts:
-            for start, end, rows, numbers in fence.spans:
+    def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
+        """Judge the positions of each part; the alerts that they settle."""
+        fixes = batch.positions
+        stints, plans, offset = [], [], 0
+        for fence, (lo, hi), *_ in parts:
+            if lo == hi:
+                continue
+            self._expand(fence, int(fixes["t_ms"][hi - 1]))
+            for start, end, here, hold in fence.pieces:
                 first, last = cut(fixes, lo, hi, start, end)
                 if first < last:
-                    stints.append((fence.anchor[0], start, first, last, offset, offset + len(rows)))
-                    slots.append(rows)
-                    zones.append(numbers)
-                    offset += len(rows)
+                    stints.append(
+                        (fence.anchor[0], start, first, last, offset, offset + hold, offset + len(here))
+                    )
+                    plans.append(here)
+                    offset += len(here)
         if not stints:
             return []
         (anchors,), (visits, drafts) = self._anchors.rows, self._visits.rows
-        ended = watch_zones(
+        settled = watch_zones(
             fixes,
             np.array(stints, STINT),
-            np.concatenate(slots),
-            np.concatenate(zones),
+            np.concatenate(plans),
+            self._periods.rows,
             self._zones.table(),
             anchors,
             visits,
             drafts,
             self._limits,
         )
-        return [self._alert(row) for row in ended]
+        return [self._alert(row) for row in settled]
 
     def tail(self, fences: Iterable[Fence], now_ms: int) -> tuple[list[Alert], list[int]]:
         """The alerts that go on at ``now_ms``, and for each fence when time alone will change something."""
-        alerts, deadlines = [], []
-        visits, drafts = self._visits.rows
+        fences = list(fences)
+        if not fences:
+            return [], []
         for fence in fences:
-            deadline = ALWAYS_MS
-            for slot in fence.slots[visits["open"][fence.slots] == 1].tolist():
-                row, to_ms = drafts[slot].copy(), self._watches[slot].to_ms
-                if to_ms <= now_ms:
-                    row["end_ms"], row["end_key"] = to_ms, 0
-                else:
-                    row["end_ms"], deadline = OPEN_MS, min(deadline, to_ms)
-                alerts.append(self._alert(row))
-            deadlines.append(deadline)
-        return alerts, deadlines
+            self._expand(fence, now_ms)
+        (anchors,), (visits, drafts) = self._anchors.rows, self._visits.rows
+        counts = [len(fence.last) for fence in fences]
+        standing, again = silence(
+            np.concatenate([fence.last for fence in fences]),
+            np.repeat([fence.anchor[0] for fence in fences], counts),
+            now_ms,
+            self._periods.rows,
+            self._zones.table(),
+            anchors,
+            visits,
+            drafts,
+            self._limits,
+        )
+        soonest = np.minimum.reduceat(again, np.cumsum([0, *counts[:-1]])).tolist()
+        due = [self._due(fence, again_ms, now_ms) for fence, again_ms in zip(fences, soonest, strict=True)]
+        return [self._alert(row) for row in standing], due
+
+    def _plans(self, slot: int, watch: Watch[ZoneCondition], ring: bool) -> list[tuple[int, int, Episodes]]:
+        """From when to when a slot has which plan; its periods are still to come."""
+        found = []
+        for stretch in watch.stretches:
+            condition = stretch.condition
+            plan = np.zeros(1, PLAN)
+            plan["slot"], plan["zone"] = slot, self._zones.add(condition.zone)
+            plan["sense"] = 1.0 if isinstance(condition, ExclusionCondition) else -1.0
+            plan["margin_m"], plan["main"] = condition.warning_m if ring else 0.0, not ring
+            plan["from_ms"] = watch.from_ms
+            found.append((stretch.from_ms, stretch.to_ms, plan))
+        return found
+
+    def _expand(self, fence: Fence, to_ms: int) -> None:
+        """Work periods out as far as ``to_ms`` needs them."""
+        if fence.known_to_ms > to_ms + AHEAD_MS:
+            return
+        for slot, calendar in zip(fence.slots.tolist(), fence.calendars, strict=True):
+            if fence.known_to_ms > -ALWAYS_MS and calendar.known_to_ms == ALWAYS_MS:
+                continue
+            calendar.extend(to_ms + AHEAD_MS)
+            first, last = self._periods.add(calendar.periods())
+            for plans in (fence.last, *(plans for _, _, plans, _ in fence.pieces)):
+                mine = plans["slot"] == slot
+                plans["first"][mine], plans["last"][mine] = first, last
+        fence.known_to_ms = min(calendar.known_to_ms for calendar in fence.calendars)
+
+    def _due(self, fence: Fence, again_ms: int, now_ms: int) -> int:
+        """When to ask again; a timetable is asked at least as often as its periods are worked out."""
+        rounded_ms = again_ms // _ASK_MS * _ASK_MS
+        if again_ms < ALWAYS_MS and rounded_ms > now_ms:
+            again_ms = rounded_ms
+        return again_ms if fence.known_to_ms == ALWAYS_MS else min(again_ms, now_ms + AHEAD_MS)
 
     def _alert(self, row: Episodes) -> Alert:
-        watch = self._watches[int(row["watch"])]
-        start_ms, end_ms = int(row["start_ms"]), int(row["end_ms"])
-        ended = end_ms != OPEN_MS
-        stretch = watch.at(start_ms)
-        name, depth_m, fixes = stretch.condition.name, round(float(row["extreme_m"]), 2), int(row["fixes"])
-        figures: dict[str, int | float | str] = {
-            "zone": name,
-            "greatest_depth_m": depth_m,
-            "positions": fixes,
-            "at_least_min": int(row["known_ms"]) // 60_000,
-        }
-        began = civil(start_ms, self._rules.timezone)
-        spell = f"for at least {figures['at_least_min']} min"
-        if ended:
-            at_most_min = -(-(end_ms - max(int(row["since_ms"]), watch.from_ms)) // 60_000)
-            figures |= {"at_most_min": at_most_min, "duration_s": (end_ms - start_ms) // 1000}
-            spell = f"until {civil(end_ms, self._rules.timezone)}, {spell[4:]}, at most {at_most_min} min"
-        sentence = (
-            f"Inside exclusion zone “{name}” from {began} {spell}: {fixes} positions inside by more than their own "
-            f"uncertainty, the deepest by {depth_m:.2f} m."
-        )
-        return Alert(
-            id=alert_id(watch.activation, watch.condition, RULE, start_ms),
-            activation=watch.activation,
-            condition=watch.condition,
-            rule=RULE,
-            state="ended" if ended else "open",
-            severity="critical",
-            start_ms=start_ms,
-            end_ms=end_ms if ended else None,
-            order_version=stretch.version,
-            rule_set=self._rules.version,
-            sentence=sentence,
-            figures=figures,
-            readings=reading_names(
-                *(int(row[f"{role}_key"]) for role in ("first", "confirm", "extreme", "last", "end"))
-            ),
-        )
+        return zone_alert(*self._watches[int(row["watch"])], row, self._rules)

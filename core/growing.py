@@ -26,10 +26,13 @@ class Growing(Generic[Scalar]):
         return self._room[: self._count]
 
     def append(self, rows: npt.NDArray[Any]) -> None:
-        """Add ``rows`` at the end."""
+        """Add ``rows`` at the end; the first ones are kept as they are, not copied, if they are nobody else's view."""
+        if not len(self._room) and rows.base is None and rows.dtype == self._room.dtype:
+            self._room, self._count = rows, len(rows)
+            return
         need = self._count + len(rows)
         if need > len(self._room):
-            room = np.zeros((max(need, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
+            room = np.empty((max(need, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
             room[: self._count] = self.rows
             self._room = room
         self._room[self._count : need] = rows

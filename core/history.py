@@ -1,8 +1,6 @@
-"""The positions of one activation, kept in order of tag time, each once.
+"""The readings of one activation, kept in order of tag time, kind by kind, each once.
 
-The order is (tag time, journal epoch, sequence number), which no arrival can change. A position is the same as one
-already kept when all three are the same; that a number comes with other content is found, kept and alarmed before the
-core (``docs/protocol.md``, conflict).
+Rows, their order and what makes two readings the same: `core.rows`.
 """
 
 from __future__ import annotations
@@ -10,111 +8,36 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from numba import njit
 
+from core.activation import ALWAYS_MS
 from core.growing import Growing
-from core.readings import TIME_QUALITY_MASK, PositionFlag, Positions, TimeQuality
+from core.rows import DTYPES, FIX, Fixes, Rows, cut, fixes_from, repeats
 
-Fixes = npt.NDArray[np.void]
-"""Positions as the rules see them, dtype `FIX`, shape ``(n,)``."""
+__all__ = ["FIX", "Ends", "Fixes", "History", "Timeline", "cut", "fixes_from"]
 
-FIX = np.dtype(
-    [
-        ("t_ms", np.int64),
-        ("lat", np.float64),
-        ("lon", np.float64),
-        # radius that holds the wearer 95 times in 100, never below the rule set's floor; infinite where the position
-        # proves nothing about place, so that no distance exceeds it and every answer is UNCERTAIN
-        ("radius_m", np.float64),
-        ("key", np.uint64),  # epoch << 32 | seq: names the reading
-    ]
-)
-_PROVES_NOTHING = int(PositionFlag.NOT_SATELLITE | PositionFlag.DATE_SUSPECT)
-_TIME_UNSET = int(TimeQuality.UNSET)
-
-
-def fixes_from(positions: Positions, precision_floor_m: float) -> Fixes:
-    """``positions`` as the rules see them, sorted, each once.
-
-    A position proves nothing if its precision is unknown or not finite, if it was not made from satellites, if its date
-    is suspect or unset, or if it is not on Earth.
-    """
-    fixes = np.empty(len(positions), FIX)
-    ascending = _convert(
-        positions.t_ms,
-        positions.lat,
-        positions.lon,
-        positions.precision_m,
-        positions.flags,
-        positions.epoch,
-        positions.seq,
-        precision_floor_m,
-        fixes,
-    )
-    if not ascending:
-        fixes = fixes[np.lexsort((fixes["key"], fixes["t_ms"]))]
-        fixes = fixes[~_repeats(fixes)]
-    return fixes
-
-
-@njit(cache=True)
-def _convert(
-    t_ms: Any,
-    lat: Any,
-    lon: Any,
-    precision_m: Any,
-    flags: Any,
-    epoch: Any,
-    seq: Any,
-    floor_m: float,
-    out: Any,
-) -> Any:
-    """Fill ``out``; True if it came in ascending order without repeats."""
-    ascending = True
-    for i in range(len(t_ms)):
-        key = np.uint64(epoch[i]) << np.uint64(32) | np.uint64(seq[i])
-        known = (
-            np.isfinite(precision_m[i])
-            and int(flags[i]) & _PROVES_NOTHING == 0
-            and int(flags[i]) & TIME_QUALITY_MASK != _TIME_UNSET
-            and abs(lat[i]) <= 90.0
-            and abs(lon[i]) <= 180.0
-        )
-        out[i]["t_ms"] = t_ms[i]
-        out[i]["lat"] = lat[i] if known else 0.0
-        out[i]["lon"] = lon[i] if known else 0.0
-        out[i]["radius_m"] = max(precision_m[i], floor_m) if known else np.inf
-        out[i]["key"] = key
-        if i and (t_ms[i] < t_ms[i - 1] or (t_ms[i] == t_ms[i - 1] and key <= out[i - 1]["key"])):
-            ascending = False
-    return ascending
-
-
-def cut(fixes: Fixes, lo: int, hi: int, from_ms: int, to_ms: int) -> tuple[int, int]:
-    """Which of the positions ``lo`` to ``hi``, ascending, lie in ``[from_ms, to_ms)``."""
-    t = fixes["t_ms"]
-    first = lo if t[lo] >= from_ms else lo + int(np.searchsorted(t[lo:hi], from_ms))
-    last = hi if t[hi - 1] < to_ms else lo + int(np.searchsorted(t[lo:hi], to_ms))
-    return first, last
+Ends = tuple[int, ...]
+"""So many readings of each kind, the first ones."""
+_NO_ROWS = tuple(np.zeros(0, dtype) for dtype in DTYPES)
 
 
 class History:
-    """All positions of one activation in order; adding in order costs only what is added."""
+    """All readings of one kind in order; adding in order costs only what is added."""
 
-    def __init__(self) -> None:
-        self._rows = Growing(np.zeros(0, FIX))
+    __slots__ = ("_rows",)
+
+    def __init__(self, dtype: np.dtype[np.void] = FIX) -> None:
+        self._rows = Growing(np.zeros(0, dtype))
 
     def __len__(self) -> int:
         return len(self._rows)
 
     @property
-    def fixes(self) -> Fixes:
-        """The positions, ascending (a view: do not keep it)."""
+    def fixes(self) -> Rows:
+        """The readings, ascending (a view: do not keep it)."""
         return self._rows.rows
 
-    def add(self, fixes: Fixes) -> int:
-        """Add positions as `fixes_from` makes them; the index from which anything is new, the length if nothing is."""
+    def add(self, fixes: Rows) -> int:
+        """Add readings, sorted, each once; the index from which anything is new, the length if nothing is."""
         kept = self.fixes
         count = len(kept)
         if not len(fixes):
@@ -124,11 +47,10 @@ class History:
             return count
         at = int(np.searchsorted(kept["t_ms"], fixes[0]["t_ms"]))
         together = np.concatenate([kept[at:], fixes])
-        order = np.lexsort(
-            (together["key"], together["t_ms"])
-        )  # stable: what is kept comes before its repeat
+        # stable: what is kept comes before its repeat
+        order = np.lexsort((together["key"], together["t_ms"]))
         together, fresh = together[order], order >= count - at
-        once = ~_repeats(together)
+        once = ~repeats(together)
         together, fresh = together[once], fresh[once]
         if not fresh.any():
             return count
@@ -136,13 +58,84 @@ class History:
         self._rows.append(together)
         return at + int(np.argmax(fresh))
 
+    def after(self, t_ms: int) -> History | None:
+        """A history of the readings dated after ``t_ms`` only; None if there are none."""
+        rows = self.fixes[_upto(self.fixes, t_ms) :]
+        if not len(rows):
+            return None
+        rest = History(rows.dtype)
+        rest.add(rows)
+        return rest
 
-def _name(fix: Any) -> tuple[int, int]:
-    return int(fix["t_ms"]), int(fix["key"])
+
+def _name(row: Any) -> tuple[int, int]:
+    return int(row["t_ms"]), int(row["key"])
 
 
-def _repeats(fixes: Fixes) -> npt.NDArray[np.bool_]:
-    """Which of sorted positions repeat the one before."""
-    repeats = np.zeros(len(fixes), np.bool_)
-    repeats[1:] = (fixes["t_ms"][1:] == fixes["t_ms"][:-1]) & (fixes["key"][1:] == fixes["key"][:-1])
-    return repeats
+class Timeline:
+    """The readings of one activation, a `History` for every kind that it has."""
+
+    __slots__ = ("_kinds",)
+
+    def __init__(self) -> None:
+        self._kinds: list[History | None] = [None] * len(DTYPES)
+
+    def __len__(self) -> int:
+        return sum(len(history) for history in self._kinds if history is not None)
+
+    def rows(self, kind: int) -> Rows:
+        """The readings of one kind, ascending (a view: do not keep it)."""
+        history = self._kinds[kind]
+        return _NO_ROWS[kind] if history is None else history.fixes
+
+    def add(self, added: tuple[Rows | None, ...]) -> int:
+        """Add readings as `core.rows.rows_from` makes them; the first instant at which anything is new.
+
+        ALWAYS_MS if nothing is.
+        """
+        first_ms = ALWAYS_MS
+        for kind, rows in enumerate(added):
+            if rows is None:
+                continue
+            history = self._kinds[kind]
+            if history is None:
+                history = self._kinds[kind] = History(DTYPES[kind])
+            at = history.add(rows)
+            if at < len(history):
+                first_ms = min(first_ms, int(history.fixes["t_ms"][at]))
+        return first_ms
+
+    def drop(self, upto_ms: int) -> None:
+        """Keep only the readings dated after ``upto_ms``."""
+        for kind, history in enumerate(self._kinds):
+            if history is not None and len(history):
+                self._kinds[kind] = history.after(upto_ms)
+
+    def ends(self, upto_ms: int) -> Ends:
+        """How many readings of each kind are dated up to and with ``upto_ms``."""
+        return tuple(0 if h is None else _upto(h.fixes, upto_ms) for h in self._kinds)
+
+    def stride(self, done: Ends, until: Ends, most: int, rest: int = 0) -> Ends:
+        """From ``done`` towards ``until``: about ``most`` of a kind, and no instant divided.
+
+        The last stride is one of about ``rest``, so that a checkpoint comes to lie before it (0: no matter).
+        """
+        left = max(map(int.__sub__, until, done))
+        most = min(most, left - rest) if left > rest else left
+        over = [kind for kind in range(len(until)) if until[kind] - done[kind] > most]
+        if not over:
+            return until
+        upto_ms = min(int(self.rows(kind)["t_ms"][done[kind] + most - 1]) for kind in over)
+        return self.ends(upto_ms)
+
+    def last_ms(self, ends: Ends) -> int:
+        """The latest instant among the first readings, so many of each kind; −ALWAYS_MS if there are none."""
+        dated = [int(self.rows(kind)["t_ms"][end - 1]) for kind, end in enumerate(ends) if end]
+        return max(dated, default=-ALWAYS_MS)
+
+
+def _upto(rows: Rows, upto_ms: int) -> int:
+    count = len(rows)
+    if not count or rows["t_ms"][-1] <= upto_ms:
+        return count
+    return int(np.searchsorted(rows["t_ms"], upto_ms, "right"))

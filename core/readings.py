@@ -6,8 +6,10 @@ per quantity, all of one length, in SI units or those named by the suffix. Insta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -90,8 +92,82 @@ WIRE: dict[int, np.dtype[np.void]] = {
 }
 
 
+class EventCode(IntEnum):
+    """What an event says. Numbers of ours, stable: they stand in stored states, not on the wire.
+
+    ``value`` means: at BATTERY millivolts, at BATTERY_PERCENT 0 to 100; at events of a home unit (MAINS_LOST to
+    UNIT_CHECKED) the unit's index, as in `Contacts`; else NaN or what the device sent as detail.
+    """
+
+    STRAP_OPEN = 1
+    STRAP_CLOSED = 2
+    CASE_OPEN = 3
+    CASE_CLOSED = 4
+    OFFICER_CHECK = 5
+    """An officer saw the tag on the wearer: from here on it proves something again."""
+    LINK_TAMPER = 6
+    JAMMING = 7
+    SPOOFING = 8
+    BATTERY = 10
+    BATTERY_PERCENT = 11
+    CHARGER_ON = 12
+    CHARGER_OFF = 13
+    BOOT = 14
+    GAP = 15
+    """Readings of the tag were dropped or thinned; ``value`` is how many."""
+    CLOCK_SET = 16
+    """``value``: the step in seconds, new − old."""
+    MAINS_LOST = 20
+    MAINS_BACK = 21
+    UNIT_MOVED = 22
+    UNIT_CASE_OPEN = 23
+    UNIT_CASE_CLOSED = 24
+    UNIT_BATTERY_LOW = 25
+    UNIT_CHECKED = 26
+    """An officer saw the home unit in its place: after it was moved, what it hears means the address again."""
+
+
+class UnitFlag(IntFlag):
+    """Bits of ``Contacts.unit_ok``: what a home unit says about itself at the end of an interval."""
+
+    MAINS = 1 << 0
+    MOVED = 1 << 1
+    CASE_OPEN = 1 << 2
+    BATTERY_LOW = 1 << 3
+
+
+class Columns:
+    """What the kinds share: columns of one length that can be chosen from and joined.
+
+    ``DTYPES`` gives the dtype of every column.
+    """
+
+    __slots__ = ()
+    DTYPES: ClassVar[dict[str, str]]
+    t_ms: I64
+
+    def __len__(self) -> int:
+        return len(self.t_ms)
+
+    def take(self, index: npt.NDArray[np.intp] | slice) -> Self:
+        """The readings at ``index``, in that order."""
+        return type(self)(*(getattr(self, name)[index] for name in self.DTYPES))
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No readings, with the right dtypes."""
+        return cls(*(np.zeros(0, dtype) for dtype in cls.DTYPES.values()))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """All of ``parts`` one after the other."""
+        if not parts:
+            return cls.empty()
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.DTYPES))
+
+
 @dataclass(frozen=True, slots=True)
-class Positions:
+class Positions(Columns):
     """Positions as columns, all of shape ``(n,)``.
 
     ``t_ms`` is tag time; ``lat`` and ``lon`` WGS84 degrees; ``precision_m`` the 95 % radius, ``speed_kmh``,
@@ -99,6 +175,20 @@ class Positions:
     the reading, so that an alert can list what it rests on. Positions with an unset tag time are not judged and never
     stand here.
     """
+
+    DTYPES: ClassVar[dict[str, str]] = {
+        "t_ms": "i8",
+        "lat": "f8",
+        "lon": "f8",
+        "precision_m": "f8",
+        "speed_kmh": "f8",
+        "course_deg": "f8",
+        "hdop": "f8",
+        "satellites": "i2",
+        "flags": "u1",
+        "epoch": "u4",
+        "seq": "u4",
+    }
 
     t_ms: I64
     lat: F64
@@ -112,24 +202,100 @@ class Positions:
     epoch: U32
     seq: U32
 
+
+@dataclass(frozen=True, slots=True)
+class Contacts(Columns):
+    """How one home unit heard one tag, interval by interval; columns of shape ``(n,)``.
+
+    ``t_ms`` is the end of the interval, ``span_s`` its length, ``count`` how many of the tag's beacons were heard in
+    it (0: listened and heard nothing); ``strongest_dbm`` and ``median_dbm`` of those heard, NaN where none; ``unit``
+    the home unit's index in the order's list of addresses, from 0; ``unit_ok`` bits of `UnitFlag`.
+    """
+
+    DTYPES: ClassVar[dict[str, str]] = {
+        "t_ms": "i8",
+        "span_s": "f8",
+        "count": "i8",
+        "strongest_dbm": "f8",
+        "median_dbm": "f8",
+        "unit": "i8",
+        "unit_ok": "u1",
+        "epoch": "u4",
+        "seq": "u4",
+    }
+
+    t_ms: I64
+    span_s: F64
+    count: I64
+    strongest_dbm: F64
+    median_dbm: F64
+    unit: I64
+    unit_ok: U8
+    epoch: U32
+    seq: U32
+
+
+@dataclass(frozen=True, slots=True)
+class Samples(Columns):
+    """Transdermal alcohol samples as columns of shape ``(n,)``.
+
+    ``tac_g_dl`` transdermal alcohol (g/dl), ``ir_v`` the infrared sensor's voltage, ``temp_c`` skin temperature (°C):
+    NaN where unknown. ``flags`` as of every record: bits 0-1 the time quality.
+    """
+
+    DTYPES: ClassVar[dict[str, str]] = {
+        "t_ms": "i8",
+        "tac_g_dl": "f8",
+        "ir_v": "f8",
+        "temp_c": "f8",
+        "flags": "u1",
+        "epoch": "u4",
+        "seq": "u4",
+    }
+
+    t_ms: I64
+    tac_g_dl: F64
+    ir_v: F64
+    temp_c: F64
+    flags: U8
+    epoch: U32
+    seq: U32
+
+
+@dataclass(frozen=True, slots=True)
+class Events(Columns):
+    """What happened to a tag or a home unit; columns of shape ``(n,)``. ``code`` is an `EventCode`."""
+
+    DTYPES: ClassVar[dict[str, str]] = {
+        "t_ms": "i8",
+        "code": "i8",
+        "value": "f8",
+        "epoch": "u4",
+        "seq": "u4",
+    }
+
+    t_ms: I64
+    code: I64
+    value: F64
+    epoch: U32
+    seq: U32
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Readings of every kind of one activation; each may be empty."""
+
+    positions: Positions = field(default_factory=Positions.empty)
+    contacts: Contacts = field(default_factory=Contacts.empty)
+    samples: Samples = field(default_factory=Samples.empty)
+    events: Events = field(default_factory=Events.empty)
+
     def __len__(self) -> int:
-        return len(self.t_ms)
+        return sum(len(columns) for columns in self.kinds())
 
-    def take(self, index: npt.NDArray[np.intp] | slice) -> Positions:
-        """The positions at ``index``, in that order."""
-        return Positions(*(getattr(self, name)[index] for name in self.__slots__))
-
-    @classmethod
-    def empty(cls) -> Positions:
-        """No positions, with the right dtypes."""
-        return positions_from_wire(np.zeros(0, POSITION_WIRE), 0, 1, 1)
-
-    @classmethod
-    def concatenate(cls, parts: list[Positions]) -> Positions:
-        """All of ``parts`` one after the other."""
-        if not parts:
-            return cls.empty()
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
+    def kinds(self) -> tuple[Positions, Contacts, Samples, Events]:
+        """All kinds, in the order in which they stand everywhere."""
+        return self.positions, self.contacts, self.samples, self.events
 
 
 def positions_from_wire(records: npt.NDArray[np.void], base_time_s: int, epoch: int, first: int) -> Positions:

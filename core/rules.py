@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Thresholds. Units stand in the names; all are positive.
+    """Thresholds. Units stand in the names; all are positive, strengths (dBm) negative.
 
     version
         Carried by every alert. Change it whenever a figure changes.
@@ -36,6 +36,133 @@ class RuleSet:
     ahead_s
         A reading dated further ahead of the gateway's clock is held until the clock gets there: 600 s. Clocks without
         network time drift by minutes; it stays below ``unknown_after_s`` so that a wrong clock makes no silence.
+    fastest_m_s
+        A position that asks for a greater speed from the last trusted one is a jump: 70 m/s (252 km/h). The fastest
+        trains within Britain run at 225 km/h (from memory, M); an aircraft is left UNCERTAIN until it lands.
+    time_grain_s
+        Two positions may lie this much further apart in time than their stamps say: 1 s. Many receivers write whole
+        seconds, and a train moves 30 m in one: without it, real trails show jumps that were none (tests, trails).
+    still_m
+        A stop is a stay within this of its middle, uncertainty apart: 50 m. Indoors receivers stray by 30 m (NIJ
+        1004.00, domain.md, P/M); a building and its yard are one place. Default of ours, scored in the tests.
+    stop_min_s
+        A stay this long is a stop: 180 s, longer than a wait at a crossing. Default of ours, scored likewise.
+    gap_s
+        Trusted positions further apart than this leave a gap in the trail: 600 s, ten times the normal interval
+        (domain.md, Q), the time still after which a tag may go over to hourly positions. Default of ours.
+    rf_weak_below_dbm
+        A home unit that hears a tag no stronger than this shows nothing: -95 dBm, a few dB above what such receivers
+        can hear at all. Strength tells no more than that: in the corridor data (tests/core/test_home_units.py) people
+        inside are weaker than people outside. Default of ours.
+    rf_fewest_beacons
+        Fewer beacons than this in one interval show nothing: 2. One alone may have come by an odd reflection. Default
+        of ours.
+    rf_missed_s
+        A healthy home unit must have listened in vain for this long before that shows absence: 300 s. A body, a bath
+        or a microwave oven hides a tag for minutes; it stays below ``unknown_after_s``. Default of ours.
+    disagree_s
+        Home unit and positions that contradict each other for this long are told as an equipment alert: 600 s, twice
+        ``rf_missed_s``, so that nobody's leaving or coming is one. They show nothing from the first instant on.
+    atv_allowance_min
+        Accumulated time violation until breach: 120 min (domain.md, MoJ prototype, default); the order's own figure
+        comes first.
+    tac_level_g_dl
+        Transdermal alcohol (TAC) that counts towards a drinking event under abstinence: 0.020 g/dl (domain.md,
+        Q). In limit mode the order's level stands in its place, never a default. Also the least change that
+        makes a rise or a fall.
+    tac_readings, tac_span_s
+        So many consecutive readings, the last at least so long after the first, are several: 3 (domain.md, Q)
+        and 3000 s. Three readings every 30 min (domain.md, Q) span 60 min; the ten below that leave room for
+        early ones. A tag that samples faster is not believed sooner.
+    tac_below_s
+        A drinking event is over when the readings have stayed below the level for this long, and its curve is read from
+        as long before it: 7200 s. A curve comes down in the last hours. Default of ours.
+    tac_every_s
+        A reading is due this often: 1800 s (domain.md, Q). A sober day is made of half-hours.
+    tac_join_s
+        Readings further apart than this are not consecutive: 4500 s, one lost reading of 30.7 min (as real tags
+        sample) and a margin. Default of ours.
+    tac_gap_s
+        A longer silence of the sensor leaves the day UNVERIFIED and ends a drinking event unseen: 7200 s
+        (domain.md, default).
+    tac_rise_g_dl_h, tac_fall_g_dl_h
+        No body takes up or gives off alcohol faster than this: 0.05 and 0.025 g/dl an hour (domain.md,
+        literature, M).
+    tac_fall_high_g_dl_h, tac_high_g_dl
+        After a peak of 0.15 g/dl it may fall by 0.035 an hour (domain.md, literature, M).
+    tac_scatter_g_dl
+        Readings scatter by this much about what a body makes: 0.010 g/dl, half the level. Default of ours,
+        tried on the seven real curves (docs/sobriety.md).
+    tac_lag_s
+        The skin lags behind the breath by this: 4140 s, 69 min, the median of PMC6779481 (domain.md, Q).
+    tac_carry_s
+        A drinking event that goes on this far into a later day leaves that day UNVERIFIED too: 43,200 s (noon).
+        It would hide whatever was drunk. Default of ours.
+    tac_note_g_dl, tac_note_s
+        A confirmed drinking event that reached this level, or lasted this long, carries a note about medical
+        help: 0.15 g/dl and 86,400 s. Not a diagnosis. Defaults of ours.
+    ir_band_v
+        An alcohol sensor whose infrared voltage is further than this from the baseline of fitting is not at the
+        skin as it was then: 0.25 V (SCRAM manual 2.3, domain.md, Q).
+    ir_baseline_readings, ir_baseline_s
+        The baseline is the median of the first 12 readings after fitting, or of those of the first 7200 s (at
+        least three). The real curves begin with 12 readings in under two hours, whose mean their tags took.
+    ir_suspect_s
+        Several readings beyond the band, the last at least so long after the first, raise an obstruction as
+        suspected: 600 s. Lasting longer than ``tac_gap_s``, or with the temperature away too, it is confirmed.
+        Default of ours.
+    skin_fall_c
+        A sensor colder than at fitting by this much, obstructed, was taken off the skin rather than covered: 5
+        °C. Skin under the seven real tags was up to 9 °C colder than at fitting, so cold alone shows nothing.
+        Default of ours.
+    skin_coldest_c, skin_warmest_c
+        No worn sensor is colder or warmer: 10 and 45 °C; the seven real ones were between 20 and 39 °C. Default
+        of ours.
+    sober_share
+        A day is verified from this share of its half-hours: 0.90 (domain.md, default).
+    no_contact_s
+        A device from which nothing was received for this long raises *no contact*: 86,400 s (SCRAM manual,
+        domain.md, Q). By the gateway's receipts, not by tag time.
+    reach_m_s
+        A zone could have been reached from the last position at this speed in a straight line: 50 m/s, faster than any
+        road allows. A pass between two positions that needs more is no pass. Default of ours.
+    zone_silence_s
+        Whereabouts are unknown to a zone after this long without a position, or once the zone could have been reached
+        if that is later: 4,500 s. A tag at rest reports hourly (domain.md, vendor), so a shorter silence says nothing
+        and would flood. Default of ours.
+    located_m
+        A position of at least this precision tells where the wearer is, even where a zone's edge runs through it:
+        200 m, beyond any receiver that sees satellites. Default of ours.
+    pass_within_s
+        A pass is inferred between two positions no further apart than this: 300 s, five sampling intervals (domain.md,
+        Q). Between positions further apart a straight line says too little. Default of ours.
+    pass_depth_m
+        and only if the line comes this deep into the zone, 50 m, and deeper than either position is uncertain: a path
+        that bends along an edge stays out. Default of ours.
+    no_position_s
+        No trusted position for this long, while a condition needs positions, opens an alert: 14,400 s (4 h), four times
+        the hourly position at rest (domain.md, Q). Default of ours.
+    jumps_fewest, jumps_apart_s, jumps_within_s
+        So many impossible jumps, each within this of the one before, the first and the last this far apart, are a sign
+        that positions are forged: 3, 60 s and 900 s. An echo off a wall lasts seconds. Defaults of ours; also how long
+        after the last sign of jamming or forging it counts as over (``jumps_within_s``).
+    battery_low_pct
+        A battery at or below this counts as not charged: 20 % (domain.md, MoJ compliance service, Q).
+    battery_critical_pct
+        A battery about to give out: 10 %. Default of ours.
+    battery_recovered_pct
+        A battery alert is over, without a charger seen, at or above this: 25 %, so that 20 % does not flicker.
+    battery_rise_pct
+        A rise by more than this between two readings means that it was charged in between: 3 %; less is temperature.
+        Default of ours.
+    battery_trend_s, battery_trend_readings
+        A trend is a line through at least so many readings over at least so long: 3 over 1,800 s. Defaults of ours.
+    battery_flat_ahead_s
+        An alert opens when the trend runs out within this: 10,800 s (3 h), time to get home and charge it.
+        Default of ours.
+    battery_mv, battery_pct
+        Charge by voltage of a lithium-ion cell at rest, between these points along straight lines. From memory (M): set
+        it for the device in use.
     timezone
         Civil time of timetables and of sentences.
     """
@@ -48,12 +175,70 @@ class RuleSet:
     unknown_after_s: int = 900
     address_margin_m: float = 30.0
     ahead_s: int = 600
+    fastest_m_s: float = 70.0
+    time_grain_s: float = 1.0
+    still_m: float = 50.0
+    stop_min_s: int = 180
+    gap_s: int = 600
+    rf_weak_below_dbm: float = -95.0
+    rf_fewest_beacons: int = 2
+    rf_missed_s: int = 300
+    disagree_s: int = 600
+    atv_allowance_min: int = 120
+    tac_level_g_dl: float = 0.020
+    tac_readings: int = 3
+    tac_span_s: int = 3000
+    tac_below_s: int = 7200
+    tac_every_s: int = 1800
+    tac_join_s: int = 4500
+    tac_gap_s: int = 7200
+    tac_rise_g_dl_h: float = 0.05
+    tac_fall_g_dl_h: float = 0.025
+    tac_fall_high_g_dl_h: float = 0.035
+    tac_high_g_dl: float = 0.15
+    tac_scatter_g_dl: float = 0.010
+    tac_lag_s: int = 4140
+    tac_carry_s: int = 43_200
+    tac_note_g_dl: float = 0.15
+    tac_note_s: int = 86_400
+    ir_band_v: float = 0.25
+    ir_baseline_readings: int = 12
+    ir_baseline_s: int = 7200
+    ir_suspect_s: int = 600
+    skin_fall_c: float = 5.0
+    skin_coldest_c: float = 10.0
+    skin_warmest_c: float = 45.0
+    sober_share: float = 0.90
+    no_contact_s: int = 86_400
+    reach_m_s: float = 50.0
+    zone_silence_s: int = 4500
+    located_m: float = 200.0
+    pass_within_s: int = 300
+    pass_depth_m: float = 50.0
+    no_position_s: int = 14_400
+    jumps_fewest: int = 3
+    jumps_apart_s: int = 60
+    jumps_within_s: int = 900
+    battery_low_pct: float = 20.0
+    battery_critical_pct: float = 10.0
+    battery_recovered_pct: float = 25.0
+    battery_rise_pct: float = 3.0
+    battery_trend_s: int = 1800
+    battery_trend_readings: int = 3
+    battery_flat_ahead_s: int = 10_800
+    battery_mv: tuple[int, ...] = (3300, 3500, 3600, 3680, 3740, 3800, 3880, 3980, 4060, 4180)
+    battery_pct: tuple[int, ...] = (0, 5, 10, 20, 35, 50, 65, 80, 90, 100)
     timezone: str = "Europe/London"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float) and not 0 < value < 1e9:
+            if field.name.endswith("_dbm"):
+                if not -200 < value < 0:
+                    raise ValueError(
+                        f"rule set {self.version}: {field.name} is {value}; give a strength from -200 to 0 dBm"
+                    )
+            elif isinstance(value, int | float) and not 0 < value < 1e9:
                 raise ValueError(f"rule set {self.version}: {field.name} is {value}; give a positive number")
         if self.confirm_within_s <= self.confirm_apart_s:
             raise ValueError(

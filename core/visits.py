@@ -1,100 +1,197 @@
-"""Visits to zones: kernels that carry three-valued positions to confirmed visits. `core.geofence` says what they mean.
+"""Visits to zones: kernels that carry one zone's watch from one position to the next. `core.geofence` says what they
+mean, `core.zone_watch` calls them.
 
-Speed comes from not doing work. While nothing is going on, each wearer keeps how far the nearest zone was from the last
-position tested in full; positions that stay within that clearance are outside of every zone without being tested.
+What a zone forbids is called IN: inside an exclusion zone, outside an inclusion zone. One machine serves both.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from core.episodes import EPISODE, Limits, emit
-from core.geometry import ZoneTable, box_distance, metres_at, signed_distance
+from core.episodes import NEVER_MS, OPEN_MS, emit
+from core.rules import RuleSet
 
-INSIDE, OUTSIDE, UNCERTAIN = 1, 2, 0
+IN, OUT, UNCERTAIN = 1, 2, 0
+VISITED, LOST, PASSED = 0, 1, 2
+"""Kinds of episode."""
 
 VISIT = np.dtype(
     [
         ("open", np.int64),
-        ("run", np.int64),  # INSIDE or OUTSIDE: consecutive certain positions that agree; UNCERTAIN: none
+        ("run", np.int64),  # IN or OUT: consecutive certain positions that agree; UNCERTAIN: none
         ("run_start_ms", np.int64),
         ("run_start_key", np.uint64),
         ("run_last_ms", np.int64),
-        ("out_ms", np.int64),  # last position certainly outside
+        ("run_last_key", np.uint64),
+        ("run_last_m", np.float64),  # how far IN
+        ("drafted", np.int64),  # the draft is of this run, in the period that goes on
+        ("vouched", np.int64),  # when that period began, a position IN still vouched
+        ("touch_ms", np.int64),  # last position judged here in full
+        ("out_ms", np.int64),  # last position certainly OUT
+        ("was", np.int64),  # what the last position judged in full showed
+        ("calm_ms", np.int64),  # from here on certainly OUT, and no pass
+        ("passing", np.int64),  # a pass waits for its confirmation
+        ("seen_ms", np.int64),  # the last position that told where the wearer was
+        ("seen_lat", np.float64),
+        ("seen_lon", np.float64),
+        ("seen_radius_m", np.float64),
+        ("seen_key", np.uint64),
     ]
 )
-ANCHOR = np.dtype(
-    [
-        ("span_ms", np.int64),  # which version of the order the clearance was measured for
-        ("lat", np.float64),  # the position tested in full
-        ("lon", np.float64),
-        ("kx", np.float64),  # metres per degree there, or more
-        ("ky", np.float64),
-        ("clear_m", np.float64),  # no zone is nearer than this; negative: test every position
-        ("out_ms", np.int64),  # last position that was outside of every zone untested
-    ]
-)
-STINT = (
-    np.dtype(  # positions lo to hi, of one wearer, under one version of the order, with zones first to last
-        [
-            ("anchor", np.int64),
-            ("span_ms", np.int64),
-            ("lo", np.int64),
-            ("hi", np.int64),
-            ("first", np.int64),
-            ("last", np.int64),
-        ]
+
+
+class ZoneLimits(NamedTuple):
+    """The thresholds that kernels need: ms and metres."""
+
+    apart_ms: int
+    within_ms: int
+    vouch_ms: int
+    silence_ms: int
+    reach_m_s: float
+    located_m: float
+    pass_within_ms: int
+    pass_depth_m: float
+
+
+def zone_limits(rules: RuleSet) -> ZoneLimits:
+    """Thresholds of ``rules`` for kernels."""
+    return ZoneLimits(
+        rules.confirm_apart_s * 1000,
+        rules.confirm_within_s * 1000,
+        rules.vouch_s * 1000,
+        rules.zone_silence_s * 1000,
+        rules.reach_m_s,
+        rules.located_m,
+        rules.pass_within_s * 1000,
+        rules.pass_depth_m,
     )
-)
-
-_CLEAR_CAP_M = 50_000.0
-"""A clearance is not trusted further: over 50 km metres per degree change by 2 % at 70°, a tenth is allowed for."""
-_CLEAR_LATITUDE = 75.0
-_DEGREE_M = 111_700.0
-"""More than a degree of latitude measures anywhere on the ellipsoid."""
 
 
 @njit(cache=True)
-def _inside(visit: Any, draft: Any, t_ms: int, key: int, depth_m: float, out_ms: int, limits: Limits) -> None:
-    """A position certainly inside."""
-    step = t_ms - visit["run_last_ms"]
-    if visit["run"] == INSIDE and step <= limits.within_ms:
-        if step <= limits.vouch_ms:
-            draft["known_ms"] += step
-    else:
-        visit["run"] = INSIDE
-        visit["run_start_ms"] = t_ms
-        if visit["open"] == 0:
-            draft["start_ms"] = t_ms
-            draft["since_ms"] = max(out_ms, visit["out_ms"])
-            draft["known_ms"] = 0
-            draft["fixes"] = 0
-            draft["extreme_m"] = 0.0
-            draft["first_key"] = key
+def first_after(periods: Any, first: int, last: int, t_ms: int) -> Any:
+    """The first of periods ``first`` to ``last`` that ends after ``t_ms``; ``last`` if none does."""
+    while first < last:
+        middle = (first + last) // 2
+        if periods[middle, 1] > t_ms:
+            last = middle
+        else:
+            first = middle + 1
+    return first
+
+
+@njit(cache=True)
+def _begin(visit: Any, draft: Any, start_ms: int, period_ms: int, out_ms: int) -> None:
+    """A new draft: the run IN goes on, or begins, at ``start_ms`` within a period."""
+    visit["drafted"] = 1
+    draft["kind"] = VISITED
+    draft["period_ms"] = period_ms
+    draft["start_ms"] = start_ms
+    draft["end_ms"] = OPEN_MS
+    draft["since_ms"] = max(period_ms, out_ms, visit["out_ms"])
+    draft["known_ms"] = 0
+    draft["fixes"] = 0
+    draft["extreme_m"] = 0.0
+    draft["first_key"] = visit["run_start_key"]
+    draft["confirm_key"] = 0
+    draft["end_key"] = 0
+    if visit["vouched"] == 1:
+        draft["fixes"] = 1
+        draft["extreme_m"] = visit["run_last_m"]
+        draft["extreme_key"] = visit["run_last_key"]
+        draft["last_key"] = visit["run_last_key"]
+
+
+@njit(cache=True)
+def pass_time(
+    visit: Any,
+    draft: Any,
+    t_ms: int,
+    periods: Any,
+    p: int,
+    last: int,
+    limits: ZoneLimits,
+    out: Any,
+    count: int,
+) -> Any:
+    """From the last position judged here to ``t_ms``: periods begin and end.
+
+    ``p`` is the first period that ends after that position. Returns the first that ends after ``t_ms``, and the
+    episodes with their count.
+    """
+    while p < last and periods[p, 0] <= t_ms:
+        if periods[p, 0] > visit["touch_ms"]:
+            visit["drafted"] = 0
+            visit["vouched"] = 0
+            if visit["run"] == IN and periods[p, 0] < visit["run_last_ms"] + limits.vouch_ms:
+                visit["vouched"] = 1
+                if visit["run_last_ms"] - visit["run_start_ms"] >= limits.apart_ms:
+                    _begin(visit, draft, periods[p, 0], periods[p, 0], NEVER_MS)
+                    visit["open"] = 1
+                    draft["confirm_key"] = visit["run_last_key"]
+        if periods[p, 1] > t_ms:
+            break
+        if visit["open"] == 1:
+            draft["end_ms"] = periods[p, 1]
             draft["end_key"] = 0
-    visit["run_last_ms"] = t_ms
-    draft["fixes"] += 1
-    draft["last_key"] = key
-    if depth_m > draft["extreme_m"]:
-        draft["extreme_m"] = depth_m
-        draft["extreme_key"] = key
-    if visit["open"] == 0 and t_ms - visit["run_start_ms"] >= limits.apart_ms:
-        visit["open"] = 1
-        draft["confirm_key"] = key
+            out = emit(out, count, draft)
+            count += 1
+            visit["open"] = 0
+            if visit["run"] == OUT:
+                visit["run"] = UNCERTAIN
+        p += 1
+    return p, out, count
 
 
 @njit(cache=True)
-def _outside(visit: Any, draft: Any, t_ms: int, key: int, limits: Limits) -> Any:
-    """A position certainly outside; True when it ends a visit."""
+def step_in(
+    visit: Any,
+    draft: Any,
+    t_ms: int,
+    key: int,
+    depth_m: float,
+    period_ms: int,
+    out_ms: int,
+    limits: ZoneLimits,
+) -> None:
+    """A position certainly IN; ``period_ms`` is when the period that goes on began, NEVER_MS if none goes on."""
+    step_ms = t_ms - visit["run_last_ms"]
+    goes_on = visit["run"] == IN and step_ms <= limits.within_ms
+    if not goes_on:
+        visit["run"] = IN
+        visit["run_start_ms"] = t_ms
+        visit["run_start_key"] = key
+    if period_ms != NEVER_MS:
+        if visit["open"] == 0 and (not goes_on or visit["drafted"] == 0):
+            if not goes_on:
+                visit["vouched"] = 0
+            _begin(visit, draft, period_ms if visit["vouched"] == 1 else t_ms, period_ms, out_ms)
+        if goes_on and step_ms <= limits.vouch_ms and draft["start_ms"] < t_ms:
+            draft["known_ms"] += t_ms - max(visit["run_last_ms"], draft["start_ms"])
+        draft["fixes"] += 1
+        draft["last_key"] = key
+        if depth_m > draft["extreme_m"]:
+            draft["extreme_m"] = depth_m
+            draft["extreme_key"] = key
+        if visit["open"] == 0 and t_ms - visit["run_start_ms"] >= limits.apart_ms:
+            visit["open"] = 1
+            draft["confirm_key"] = key
+    visit["run_last_ms"] = t_ms
+    visit["run_last_key"] = key
+    visit["run_last_m"] = depth_m
+
+
+@njit(cache=True)
+def step_out(visit: Any, draft: Any, t_ms: int, key: int, limits: ZoneLimits) -> Any:
+    """A position certainly OUT; True when it ends a visit."""
     visit["out_ms"] = t_ms
     if visit["open"] == 0:
         visit["run"] = UNCERTAIN
         return False
-    if visit["run"] != OUTSIDE or t_ms - visit["run_last_ms"] > limits.within_ms:
-        visit["run"] = OUTSIDE
+    if visit["run"] != OUT or t_ms - visit["run_last_ms"] > limits.within_ms:
+        visit["run"] = OUT
         visit["run_start_ms"] = t_ms
         visit["run_start_key"] = key
     visit["run_last_ms"] = t_ms
@@ -105,61 +202,3 @@ def _outside(visit: Any, draft: Any, t_ms: int, key: int, limits: Limits) -> Any
     visit["open"] = 0
     visit["run"] = UNCERTAIN
     return True
-
-
-@njit(cache=True)
-def watch_zones(
-    fixes: Any,
-    stints: Any,
-    slots: Any,
-    zones: Any,
-    table: ZoneTable,
-    anchors: Any,
-    visits: Any,
-    drafts: Any,
-    limits: Limits,
-) -> Any:
-    """Carry the visits of every stint on through its positions; the episodes that ended.
-
-    ``slots`` and ``zones`` say, from ``first`` to ``last`` of a stint, which visit row watches which zone of ``table``.
-    """
-    out = np.empty(16, EPISODE)
-    count = 0
-    for s in range(len(stints)):
-        stint = stints[s]
-        anchor = anchors[stint["anchor"]]
-        if anchor["span_ms"] != stint["span_ms"]:
-            anchor["span_ms"] = stint["span_ms"]
-            anchor["clear_m"] = -1.0
-        for i in range(stint["lo"], stint["hi"]):
-            fix = fixes[i]
-            radius_m = fix["radius_m"]
-            if not radius_m < np.inf:
-                continue
-            t_ms, lon, lat = fix["t_ms"], fix["lon"], fix["lat"]
-            if anchor["clear_m"] > 0.0:
-                dx = (lon - anchor["lon"]) * anchor["kx"]
-                dy = (lat - anchor["lat"]) * anchor["ky"]
-                if 1.1 * np.sqrt(dx * dx + dy * dy) + radius_m < 0.9 * anchor["clear_m"]:
-                    anchor["out_ms"] = t_ms
-                    continue
-            clear_m = _CLEAR_CAP_M if abs(lat) <= _CLEAR_LATITUDE else -1.0
-            widest_kx = 0.0
-            for q in range(stint["first"], stint["last"]):
-                k, visit, draft = zones[q], visits[slots[q]], drafts[slots[q]]
-                kx, ky = metres_at(table.scales[k], lat)
-                # right for every zone within a degree of latitude; those beyond are out of reach of any clearance
-                widest_kx = max(widest_kx, kx)
-                distance_m = box_distance(table, k, lon, lat, kx, ky)
-                if distance_m <= radius_m:
-                    distance_m = signed_distance(table, k, lon, lat, kx, ky)
-                if distance_m < -radius_m:
-                    _inside(visit, draft, t_ms, fix["key"], -distance_m, anchor["out_ms"], limits)
-                elif distance_m > radius_m and _outside(visit, draft, t_ms, fix["key"], limits):
-                    out = emit(out, count, draft)
-                    count += 1
-                going_on = visit["open"] == 1 or visit["run"] != UNCERTAIN
-                clear_m = -1.0 if going_on else min(clear_m, distance_m)
-            anchor["lat"], anchor["lon"] = lat, lon
-            anchor["kx"], anchor["ky"], anchor["clear_m"] = widest_kx, _DEGREE_M, clear_m
-    return out[:count]

@@ -1,46 +1,44 @@
 """Zones as people draw them, checked and compiled once to flat arrays.
 
-A zone comes as GeoJSON (RFC 7946, WGS84): a Polygon or MultiPolygon with holes, a Feature, or a FeatureCollection of
-one Feature. Edges are straight in longitude and latitude, as RFC 7946 §3.1.1 has it. What is inside is decided by the
-even-odd rule over all rings; the direction in which a ring runs means nothing. An invalid zone is refused with where
-and why; nothing is repaired.
+A zone comes as GeoJSON (RFC 7946, WGS84): a Polygon or MultiPolygon with holes; a circle, which is a Point with
+``radius_m``; or a corridor, which is a LineString or MultiLineString with ``width_m`` (both sides together; its ends
+are round). Sizes are metres, beside the coordinates or among the properties of the Feature; alone, as a Feature, or as
+a FeatureCollection of one Feature. Edges are straight in longitude and latitude, as RFC 7946 §3.1.1 has it. What is
+inside is decided by the even-odd rule over all rings; the direction in which a ring runs means nothing. An invalid zone
+is refused with where and why; nothing is repaired (`core.zone_repair` offers).
 
 Distances are measured in metres about the position, ``dx = Δlongitude × kx(latitude)`` and
 ``dy = Δlatitude × ky(latitude)``, with the metres per degree of the WGS84 ellipsoid (prime-vertical radius × cos
 latitude, meridian radius) at the position's own latitude. Trigonometry happens here, once per zone: the two curves are
 stored as polynomials through five points of the zone's latitudes, so judging a position takes only + − × ÷ √. Within
 0.5 % of the geodesic, or 1 m, for zones to 100 km across; near an edge, where it matters, far better at any size.
+A circle's edge lies far from what it is measured from: there the scale is taken half-way between the two.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+import struct
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
-from core.problems import Problem, Problems
 from core.readings import F64
+from core.zone_drawing import MAX_LATITUDE, SIZES, ZoneError, geometry_of, polygons, refuse_invalid
+from core.zone_lines import lines
 
-MAX_LATITUDE = 85.0
-"""Nearer a pole, degrees of longitude shrink to nothing; no zone is drawn there."""
-MAX_VERTICES = 200_000
-"""All of England's district boundaries together have fewer; more is a mistake or an attack."""
+__all__ = ["MAX_LATITUDE", "Zone", "ZoneError", "scale_about", "zone_from_geojson"]
+
 SCALE_TERMS = 5
 """Points through which the curves of metres per degree run: 4e-6 for a zone of 40 degrees, 1e-9 for one of 2."""
 _SCALE_MARGIN_DEG = 1.0
 _LEAF_EDGES = 8
+_DEGREE_M = 110_500.0
+"""Less than a degree of latitude measures anywhere on the ellipsoid."""
 _WGS84_A_M = 6378137.0
 _WGS84_E2 = 0.00669437999014131699614
-
-
-class ZoneError(Problems):
-    """A zone refused, with every problem, where it is and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,9 @@ class Zone:
     scale
         float64 ``(3, 5)``: latitudes of the interpolation points; coefficients (Newton's form) of metres per degree of
         longitude; of latitude.
+    grow_m
+        Metres by which edges are widened to both sides (half the width of a corridor, the radius of a circle, whose
+        one edge has no length); 0 for rings.
     """
 
     edges: F64 = field(compare=False, repr=False)
@@ -64,6 +65,7 @@ class Zone:
     links: npt.NDArray[np.int32] = field(compare=False, repr=False)
     scale: F64 = field(compare=False, repr=False)
     digest: str
+    grow_m: float = 0.0
 
 
 def zone_from_geojson(document: object, path: str = "zone") -> Zone:
@@ -71,18 +73,29 @@ def zone_from_geojson(document: object, path: str = "zone") -> Zone:
 
     ``path`` is where the zone stands in a larger document; problems are named from there. Raises `ZoneError`.
     """
-    polygons = _polygons(document, path)
-    _refuse_invalid(polygons, path)
+    kind, drawn, at = geometry_of(document, path)
+    if kind in SIZES:
+        edges, grow_m = lines(kind, drawn, at)
+        digest = hashlib.sha256(edges.astype("<f8").tobytes() + struct.pack("<d", grow_m)).hexdigest()
+    else:
+        edges, grow_m = _edges(polygons(kind, drawn, at), path), 0.0
+        digest = hashlib.sha256(edges.astype("<f8").tobytes()).hexdigest()
+    boxes, links = _tree(edges)
+    more = grow_m / _DEGREE_M
+    scale = scale_about(float(boxes[0, 1]) - more, float(boxes[0, 3]) + more)
+    return Zone(edges, boxes, links, scale, digest, grow_m)
+
+
+def _edges(drawn: list[list[F64]], path: str) -> F64:
+    """The edges of all rings, as ``Zone.edges`` describes. Raises `ZoneError` where they make no area."""
+    refuse_invalid(drawn, path)
     starts, ends = [], []
-    for polygon in polygons:
+    for polygon in drawn:
         for ring in polygon:
             moved = np.any(ring[1:] != ring[:-1], axis=1)  # a vertex given twice makes an edge without length
             starts.append(ring[:-1][moved])
             ends.append(ring[1:][moved])
-    edges = np.ascontiguousarray(np.hstack([np.concatenate(starts), np.concatenate(ends)]))
-    boxes, links = _tree(edges)
-    digest = hashlib.sha256(edges.astype("<f8").tobytes()).hexdigest()
-    return Zone(edges, boxes, links, scale_about(float(boxes[0, 1]), float(boxes[0, 3])), digest)
+    return np.ascontiguousarray(np.hstack([np.concatenate(starts), np.concatenate(ends)]))
 
 
 def scale_about(south: float, north: float) -> F64:
@@ -137,122 +150,3 @@ def _tree(edges: F64) -> tuple[F64, npt.NDArray[np.int32]]:
 
     build(0, len(edges))
     return np.array(boxes), np.array(links, np.int32)
-
-
-def _polygons(document: object, path: str) -> list[list[F64]]:
-    """The rings of every polygon, each float64 ``(n, 2)``; refuses whatever is not the shape of a zone."""
-    kind, document, path = _geometry(document, path)
-    parts = document.get("coordinates")
-    path = f"{path}.coordinates"
-    if kind == "Polygon":
-        parts, paths = [parts], [path]
-    else:
-        paths = [f"{path}[{i}]" for i in range(len(parts) if isinstance(parts, list | tuple) else 0)]
-    if not isinstance(parts, list | tuple) or not parts:
-        raise ZoneError([Problem(path, "there are no polygons", "Draw at least one ring of four positions.")])
-    problems: list[Problem] = []
-    polygons: list[list[F64]] = []
-    for part, part_path in zip(parts, paths, strict=True):
-        if not isinstance(part, list | tuple) or not part:
-            problems.append(Problem(part_path, "the polygon has no rings", "Draw its outer ring."))
-            continue
-        polygons.append([_ring(ring, f"{part_path}[{i}]", problems) for i, ring in enumerate(part)])
-    if problems:
-        raise ZoneError(problems)
-    vertices = sum(len(ring) for polygon in polygons for ring in polygon)
-    if vertices > MAX_VERTICES:
-        remedy = f"Simplify it to at most {MAX_VERTICES:,}."
-        raise ZoneError([Problem(path, f"the zone has {vertices:,} vertices", remedy)])
-    return polygons
-
-
-def _geometry(document: object, path: str) -> tuple[str, Mapping[str, Any], str]:
-    """Down through FeatureCollection and Feature to the geometry."""
-    remedy = "Give a Polygon or MultiPolygon, alone, as a Feature, or as a FeatureCollection of one Feature."
-    for _ in range(3):
-        if not isinstance(document, Mapping):
-            raise ZoneError([Problem(path, f"a GeoJSON object is needed, not {_kind(document)}", remedy)])
-        kind = document.get("type")
-        if kind in ("Polygon", "MultiPolygon"):
-            return str(kind), document, path
-        if kind == "Feature":
-            document, path = document.get("geometry"), f"{path}.geometry"
-        elif kind == "FeatureCollection":
-            features = document.get("features")
-            if not isinstance(features, list | tuple) or len(features) != 1:
-                count = len(features) if isinstance(features, list | tuple) else "no"
-                raise ZoneError([Problem(f"{path}.features", f"it holds {count} features", remedy)])
-            document, path = features[0], f"{path}.features[0]"
-        else:
-            raise ZoneError([Problem(f"{path}.type", f"{kind!r} is not a zone", remedy)])
-    raise ZoneError([Problem(path, "features are nested in features", remedy)])
-
-
-def _ring(ring: object, path: str, problems: list[Problem]) -> F64:
-    """One ring as an array; what is wrong goes to ``problems``."""
-    found = len(problems)
-    if not isinstance(ring, list | tuple) or len(ring) < 4:
-        count = len(ring) if isinstance(ring, list | tuple) else 0
-        remedy = "A ring has at least four, the last equal to the first."
-        problems.append(Problem(path, f"the ring has {count} positions", remedy))
-        return np.zeros((0, 2))
-    for i, position in enumerate(ring):
-        fault = _fault(position)
-        if fault:
-            problems.append(Problem(f"{path}[{i}]", *fault))
-    if len(problems) > found:
-        return np.zeros((0, 2))
-    points = np.array([position[:2] for position in ring], np.float64)
-    if not np.array_equal(points[0], points[-1]):
-        first, last = _place(points[0]), _place(points[-1])
-        remedy = "Repeat the first position at the end."
-        problems.append(
-            Problem(path, f"the ring is not closed: it begins at {first} and ends at {last}", remedy)
-        )
-    jump = int(np.argmax(np.abs(np.diff(points[:, 0]))))
-    if abs(points[jump + 1, 0] - points[jump, 0]) > 180:
-        fact = f"the edge from {_place(points[jump])} to {_place(points[jump + 1])} crosses the antimeridian"
-        problems.append(Problem(f"{path}[{jump}]", fact, "Zones across longitude 180 are not monitored."))
-    return points
-
-
-def _fault(position: object) -> tuple[str, str] | None:
-    """What is wrong with one position, and the remedy; None if nothing."""
-    if (
-        not isinstance(position, list | tuple)
-        or len(position) not in (2, 3)
-        or not all(isinstance(number, int | float) and not isinstance(number, bool) for number in position)
-    ):
-        return "a position is needed", "Give [longitude, latitude] in degrees."
-    longitude, latitude = position[0], position[1]
-    if not (math.isfinite(longitude) and math.isfinite(latitude)):
-        return f"[{longitude}, {latitude}] is not finite", "Give numbers."
-    if abs(longitude) > 180 or abs(latitude) > 90:
-        return (
-            f"longitude {longitude}, latitude {latitude} is not on Earth",
-            "Give WGS84 degrees, longitude first (not a national grid).",
-        )
-    if abs(latitude) > MAX_LATITUDE:
-        return f"latitude {latitude} is polar", f"Zones beyond latitude {MAX_LATITUDE:.0f} are not monitored."
-    return None
-
-
-def _refuse_invalid(polygons: list[list[F64]], path: str) -> None:
-    """Refuse rings that cross themselves or each other, holes outside, and zones without area."""
-    shape = shapely.MultiPolygon([(rings[0], rings[1:]) for rings in polygons])
-    if shapely.convex_hull(shape).area == 0:
-        raise ZoneError([Problem(path, "the zone has no area", "Draw a ring around the place.")])
-    if not shape.is_valid:
-        reason, _, where = shapely.is_valid_reason(shape).partition("[")
-        longitude, _, latitude = where.rstrip("]").partition(" ")
-        place = _place((float(longitude), float(latitude))) if latitude else "an unknown place"
-        remedy = "Redraw it there so that no boundary crosses or touches itself."
-        raise ZoneError([Problem(path, f"{reason.strip().lower()} at {place}", remedy)])
-
-
-def _place(point: tuple[float, float] | F64) -> str:
-    return f"longitude {point[0]:.6f}, latitude {point[1]:.6f}"
-
-
-def _kind(value: object) -> str:
-    return "nothing" if value is None else type(value).__name__

@@ -22,6 +22,8 @@ RULES = {
     "in_exclusion_zone": ("In an exclusion zone", VIOLATION),
     "absent_during_curfew": ("Absent during curfew", VIOLATION),
     "whereabouts_unknown": ("Whereabouts unknown", WHEREABOUTS),
+    "atv_reached": ("Accumulated time used up", VIOLATION),
+    "sources_disagree": ("Home unit and positions disagree", EQUIPMENT),
     "sequence_conflict": ("Readings contradict the evidence", EQUIPMENT),
     "forgotten_readings": ("Readings missing", EQUIPMENT),
     "link_tamper": ("Tamper: false messages to the device", EQUIPMENT),

@@ -14,11 +14,15 @@ from core.rules import RuleSet
 
 @dataclass(frozen=True)
 class Seen:
-    """One position that shows something: ``value`` True (inside; away) or False (outside; home)."""
+    """One reading that shows something: ``value`` True (inside; away) or False (outside; home).
+
+    A position, or where ``span_ms`` is not None an interval of a home unit: how long it listened since its last.
+    """
 
     t_ms: int
     value: bool
     metres: float
+    span_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Found:
     at_most_min: int | None = None
     positions: int | None = None
     metres: float | None = None
+    contacts: int = 0
 
 
 def run_starts(seen: Sequence[Seen], rules: RuleSet) -> list[int]:
@@ -44,6 +49,16 @@ def run_starts(seen: Sequence[Seen], rules: RuleSet) -> list[int]:
         )
         starts.append(starts[-1] if goes_on else i)
     return starts
+
+
+def believed(run: Sequence[Seen], rules: RuleSet) -> bool:
+    """Is a run long enough? By positions alone or by the home unit alone."""
+    fixes = [one for one in run if one.span_ms is None]
+    heard = [one for one in run if one.span_ms is not None]
+    if heard and run[0].value and sum(one.span_ms or 0 for one in heard) >= rules.rf_missed_s * 1000:
+        return True
+    sources = (fixes,) if run[0].value else (fixes, heard)
+    return any(some and some[-1].t_ms - some[0].t_ms >= rules.confirm_apart_s * 1000 for some in sources)
 
 
 def certain_ms(seen: Sequence[Seen], start_ms: int, end_ms: int, rules: RuleSet) -> int:
@@ -91,12 +106,29 @@ def visits(seen: Sequence[Seen], from_ms: int, to_ms: int, now_ms: int, rules: R
     return found
 
 
+def silences(
+    seen: Sequence[Seen], known: Sequence[int], from_ms: int, to_ms: int, now_ms: int, rules: RuleSet
+) -> list[Found]:
+    """Whereabouts unknown to a zone that is near: ``known`` are the instants of positions that tell a place."""
+    found = []
+    for before, after in itertools.pairwise([None, *known, None]):
+        silent_ms = rules.zone_silence_s * 1000
+        lost = from_ms + silent_ms if before is None else max(from_ms, before + silent_ms)
+        until = min(to_ms, now_ms if after is None else after)
+        goes_on = after is None and to_ms > now_ms
+        until_then = [one for one in seen if before is not None and one.t_ms <= before]
+        inside = [one for one in visits(until_then, from_ms, to_ms, from_ms, rules) if one.end_ms is None]
+        if not inside and (lost < until or (goes_on and lost == until)):
+            found.append(Found("whereabouts_unknown", lost, None if goes_on else until))
+    return found
+
+
 def curfews(
     seen: Sequence[Seen], periods: Sequence[tuple[int, int]], now_ms: int, rules: RuleSet
 ) -> list[Found]:
     """Absences and whereabouts unknown in the curfew periods."""
     starts, found = run_starts(seen, rules), []
-    apart, vouch = rules.confirm_apart_s * 1000, rules.vouch_s * 1000
+    vouch = rules.vouch_s * 1000
     reached = max([now_ms, *(one.t_ms for one in seen)])
     for begins, ends in periods:
         if begins > reached:
@@ -106,15 +138,16 @@ def curfews(
         vouched = last is not None and seen[last].value and begins < seen[last].t_ms + vouch
         inside = [i for i, one in enumerate(seen) if begins <= one.t_ms < ends]
         away: tuple[int, int] | None = None  # since when, and from which position on
-        if vouched and last is not None and seen[last].t_ms - seen[starts[last]].t_ms >= apart:
+        if vouched and last is not None and believed(seen[starts[last] : last + 1], rules):
             away = begins, last + 1
 
         def tell(
             start: tuple[int, int], stop: int, end_ms: int | None, begins: int = begins, ends: int = ends
         ) -> Found:
             start_ms, first = start
-            home = [one.t_ms for one in seen[:first] if not one.value]
-            shown = [one.metres for one in seen[first:stop] if one.value]
+            home = [one.t_ms - (one.span_ms or 0) for one in seen[:first] if not one.value]
+            shown = [one.metres for one in seen[first:stop] if one.value and one.span_ms is None]
+            contacts = [one for one in seen[first:stop] if one.value and one.span_ms is not None]
             return Found(
                 "absent_during_curfew",
                 start_ms,
@@ -123,20 +156,22 @@ def curfews(
                 None if end_ms is None else minutes_up(end_ms - max([begins, *home])),
                 len(shown),
                 round(max(shown, default=0), 2) or None,
+                len(contacts),
             )
 
         for i in inside:
             this, first = seen[i], seen[starts[i]]
-            if this.t_ms - first.t_ms < apart:
+            if not believed(seen[starts[i] : i + 1], rules):
                 continue
             if this.value and away is None:
                 away = (
                     (first.t_ms, starts[i])
                     if first.t_ms >= begins
-                    else (begins if vouched else this.t_ms, inside[0])
+                    else (begins if vouched else seen[inside[0]].t_ms, inside[0])
                 )
             elif not this.value and away is not None:
-                found.append(tell(away, starts[i], first.t_ms))
+                if first.t_ms > away[0]:  # home at the very instant at which it began: not out during it
+                    found.append(tell(away, starts[i], first.t_ms))
                 away = None
         if away is not None:
             found.append(tell(away, inside[-1] + 1 if inside else away[1], ends if ends <= reached else None))

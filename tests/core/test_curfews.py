@@ -11,9 +11,10 @@ import pytest
 from core.activation import Activation
 from core.alerts import Alert, iso_utc
 from core.history import fixes_from
+from core.home_status import intervals
 from core.monitor import Monitor, evaluate
 from core.order import CurfewCondition, order_from_json
-from core.presence import Presence, intervals
+from core.presence import Presence
 from core.readings import Positions
 from core.rules import DEFAULT_RULES
 from tests.core.wearers import DAY_MS, MONDAY_MS, PLACES, activation, curfew, made, order_json, positions
@@ -233,6 +234,19 @@ def test_summer_time_moves_the_curfew_with_the_clock() -> None:
         ("10-24T18:00", "10-25T07:00"),  # the night of the change: 13 hours
         ("10-25T19:00", "10-26T07:00"),
     ]
+
+
+def test_in_summer_time_and_out_of_it_a_wearer_home_by_the_clock_on_the_wall_is_not_late() -> None:
+    for day, starts in (("2026-03-27", (19, 19, 18)), ("2026-10-23", (18, 18, 19))):
+        noon = int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()) * 1000
+        rows = []
+        for night, hour in enumerate(
+            starts
+        ):  # in the street until a minute before 19:00 there, home until noon
+            begins = noon + night * DAY_MS + (hour - 12) * 3_600_000
+            rows += [(begins + m * 60_000, "street") for m in range(-60, -1)]
+            rows += [(begins + m * 60_000, "home") for m in range(-1, 13 * 60 + 5)]
+        assert judged(positions(*rows), noon + 3 * DAY_MS - 3_600_000, watched(fitted_ms=noon)) == []
 
 
 def test_presence_is_home_not_home_or_unknown_without_a_gap() -> None:

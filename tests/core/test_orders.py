@@ -38,12 +38,10 @@ def test_an_order_is_read_whole() -> None:
 
 
 def test_a_condition_of_a_type_that_is_not_monitored_stays_on_the_order_for_a_person_to_see() -> None:
-    order = order_from_json(order_json(conditions=[exclusion(), {"id": "a", "type": "alcohol", "limit": 0}]))
+    order = order_from_json(order_json(conditions=[exclusion(), {"id": "a", "type": "retina", "limit": 0}]))
     assert len(order.conditions) == 1
     assert order.unmonitored == (
-        UnmonitoredCondition(
-            "a", "alcohol", "conditions of type 'alcohol' are not monitored by this version"
-        ),
+        UnmonitoredCondition("a", "retina", "conditions of type 'retina' are not monitored by this version"),
     )
 
 

@@ -1,0 +1,92 @@
+"""Accumulated time violation (ATV): the unexcused minutes absent, added up over the order.
+
+**An absence counts with the time for which it is certain ("at least"), less all the time that a practitioner has
+discounted within it.** Added up that is A; B adds up what each could have been at most. A alone is held against the
+allowance: the order's own, or else the rule set's 120 minutes (domain.md, MoJ prototype, default). Both bounds stay
+true bounds: discounted time is taken whole from what is certain, wherever within the absence it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from core.activation import Activation
+from core.order import DiscountedTime
+from core.schedule import Interval
+from core.timetable import joined
+
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Absence:
+    """One absence of a curfew (UTC ms). ``end_ms`` is None while it goes on.
+
+    ``since_ms``: the wearer is not known to have been at home after that; ``known_ms``: how long it was for certain;
+    ``until_ms``: when it ended, or else the curfew will.
+    """
+
+    start_ms: int
+    since_ms: int
+    end_ms: int | None
+    known_ms: int
+    condition: str
+    period_ms: int
+    until_ms: int
+    first_key: int
+    last_key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Atv:
+    """The sum: ``at_least_ms`` (A); ``at_most_ms`` (B), None while an absence goes on; how many absences count.
+
+    ``reached`` is the absence with which A came to the allowance, and ``reached_ms`` when, if it did; no earlier than
+    that where part of it is unknown.
+    """
+
+    allowance_ms: int
+    at_least_ms: int
+    at_most_ms: int | None
+    absences: int
+    reached: Absence | None
+    reached_ms: int | None
+
+
+def accumulated(absences: Iterable[Absence], discounts: Sequence[DiscountedTime], allowance_min: int) -> Atv:
+    """Add up ``absences``, given in any order, each once."""
+    allowance_ms = allowance_min * _MINUTE_MS
+    at_least, at_most, count = 0, 0, 0
+    going_on = False
+    reached: Absence | None = None
+    reached_ms: int | None = None
+    for absence in sorted(absences, key=lambda one: (one.start_ms, one.condition, one.period_ms)):
+        excused = joined(
+            (discount.from_ms, discount.to_ms)
+            for discount in discounts
+            if discount.condition in (None, absence.condition)
+        )
+        taken_ms = _overlap(excused, absence.start_ms, absence.until_ms)
+        counts_ms = max(0, absence.known_ms - taken_ms)
+        if absence.end_ms is None:
+            going_on = True
+        else:
+            at_most += absence.end_ms - absence.since_ms
+            at_most -= _overlap(excused, absence.since_ms, absence.end_ms)
+        count += counts_ms > 0
+        if reached is None and counts_ms and at_least + counts_ms >= allowance_ms:
+            reached = absence
+            reached_ms = min(absence.start_ms + taken_ms + allowance_ms - at_least, absence.until_ms)
+        at_least += counts_ms
+    return Atv(allowance_ms, at_least, None if going_on else at_most, count, reached, reached_ms)
+
+
+def allowance_of(activation: Activation, default_min: int) -> int:
+    """The minutes that the order allows, or else ``default_min``."""
+    own = activation.order.atv_allowance_min
+    return default_min if own is None else own
+
+
+def _overlap(periods: Iterable[Interval], from_ms: int, to_ms: int) -> int:
+    return sum(max(0, min(end, to_ms) - max(start, from_ms)) for start, end in periods)

@@ -1,0 +1,176 @@
+"""What is said about equipment: the sentences and figures of `core.equipment`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.activation import ALWAYS_MS, Activation
+from core.alerts import Alert, Severity, alert_id, civil, iso_utc, reading_names
+from core.battery import CRITICAL, FLAT, FLAT_SOON
+from core.contact import CONDITION
+from core.rules import RuleSet
+
+STRAP, CASE = "strap_tamper", "case_tamper"
+NO_MAINS, MOVED = "home_unit_no_mains", "home_unit_moved"
+UNIT_CASE, UNIT_BATTERY = "home_unit_case_open", "home_unit_battery_low"
+JAMMING, SPOOFING, POSITION_JUMPS = "jamming", "spoofing", "position_jumps"
+BATTERY, NO_POSITION = "battery", "no_position"
+
+_STAGES = {FLAT_SOON: "flat soon", CRITICAL: "critical", FLAT: "flat"}
+_SAYINGS: dict[str, tuple[Severity, str]] = {
+    STRAP: ("high", "Strap opened"),
+    CASE: ("high", "Case of the tag opened"),
+    NO_MAINS: ("medium", "Home unit{unit} without mains power"),
+    MOVED: ("medium", "Home unit{unit} moved"),
+    UNIT_CASE: ("high", "Case of home unit{unit} opened"),
+    UNIT_BATTERY: ("medium", "Back-up battery of home unit{unit} low"),
+    JAMMING: ("high", "The tag reports signs of jamming"),
+    SPOOFING: ("high", "The tag reports signs of forged satellite signals"),
+}
+_PROVES_NOTHING = "until an officer's check the tag proves nothing about its wearer"
+_MEANS = {
+    STRAP: _PROVES_NOTHING,
+    CASE: "until an officer's check it may have been altered",
+    NO_MAINS: "on its back-up battery",
+    MOVED: "until an officer's check what it hears says nothing about the address",
+    UNIT_CASE: "until an officer's check it may have been altered",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Latch:
+    """Something that was reported and is not over: since when, by which reading, and what was seen of it last.
+
+    ``by_contact`` says that a home unit's contact reported it, not an event; ``closed_ms``: closed again, which ends
+    nothing.
+    """
+
+    rule: str
+    unit: int
+    start_ms: int
+    first_key: int
+    last_ms: int
+    last_key: int
+    count: int = 1
+    by_contact: bool = False
+    closed_ms: int | None = None
+
+
+class Sayer:
+    """Makes the alerts of one activation."""
+
+    __slots__ = ("_activation", "_rules", "_versions")
+
+    def __init__(self, activation: Activation, rules: RuleSet) -> None:
+        self._activation, self._rules = activation, rules
+        self._versions = tuple((from_ms, order.version) for from_ms, _, order in activation.spans())
+
+    def latch(self, latch: Latch, end_ms: int | None, end_key: int = 0) -> Alert:
+        """Tamper, a home unit's trouble, or signs of jamming or forging."""
+        severity, saying = _SAYINGS[latch.rule]
+        figures: dict[str, int | float | str] = {}
+        named = ""
+        if latch.unit >= 0:
+            figures["unit"] = latch.unit
+            named = f" {latch.unit + 1}"
+        sentence = f"{saying.format(unit=named)} {self._span(latch.start_ms, end_ms)}"
+        if latch.rule in (JAMMING, SPOOFING):
+            figures["reports"] = latch.count
+            sentence += f", {latch.count} reports"
+        if latch.closed_ms is not None:
+            figures["closed"] = iso_utc(latch.closed_ms)
+            sentence += f", closed again at {self._civil(latch.closed_ms)}"
+        if latch.rule in _MEANS and end_ms is None:
+            sentence += f"; {_MEANS[latch.rule]}"
+        keys = (latch.first_key, latch.last_key, end_key)
+        return self._alert(
+            latch.rule, severity, latch.start_ms, end_ms, sentence, figures, keys, latch.unit, latch.first_key
+        )
+
+    def battery(self, row: Any, stage: int) -> Alert:
+        """A row of `core.battery.DRAIN`, at ``stage``."""
+        start_ms, ended = int(row["start_ms"]), row["end_ms"] != ALWAYS_MS
+        end_ms = int(row["end_ms"]) if ended else None
+        lowest = round(float(row["lowest_pct"]))
+        figures: dict[str, int | float | str] = {"stage": _STAGES.get(stage, "low"), "lowest_pct": lowest}
+        sentence = (
+            f"Battery of the tag {figures['stage']} {self._span(start_ms, end_ms)}: {lowest} % at the lowest"
+        )
+        if not ended:
+            figures["last_pct"] = round(float(row["last_pct"]))
+            sentence += f", {figures['last_pct']} % at {self._civil(int(row['last_ms']))}"
+            if row["flat_ms"] != ALWAYS_MS:
+                figures["flat"] = iso_utc(int(row["flat_ms"]))
+                sentence += f"; by its trend flat at {self._civil(int(row['flat_ms']))}"
+        elif row["charging"]:
+            sentence += "; put on the charger"
+        keys = (int(row["first_key"]), int(row["last_key"]), int(row["end_key"]))
+        severity: Severity = "high" if stage >= CRITICAL else "medium"
+        return self._alert(BATTERY, severity, start_ms, end_ms, sentence, figures, keys, first_key=keys[0])
+
+    def loss(self, since_ms: int, start_ms: int, end_ms: int | None, first_key: int, end_key: int) -> Alert:
+        """No position for long: none since ``since_ms``."""
+        after_min = self._rules.no_position_s // 60
+        figures: dict[str, int | float | str] = {"after_min": after_min}
+        sentence = f"No position of the tag to be trusted since {self._civil(since_ms)}, for "
+        if end_ms is None:
+            sentence += f"more than {after_min} min"
+        else:
+            figures["lost_min"] = (end_ms - since_ms) // 60_000
+            sentence += f"{figures['lost_min']} min, until {self._civil(end_ms)}"
+        return self._alert(NO_POSITION, "medium", start_ms, end_ms, sentence, figures, (first_key, end_key))
+
+    def jumps(self, row: Any, ended: bool) -> Alert:
+        """A row of `core.reception.SPELL` about jumps."""
+        start_ms, end_ms = int(row["start_ms"]), int(row["end_ms"])
+        count, farthest_m = int(row["count"]), round(float(row["farthest_m"]), 2)
+        figures: dict[str, int | float | str] = {"jumps": count, "farthest_m": farthest_m}
+        sentence = (
+            f"Signs of forged positions {self._span(start_ms, end_ms if ended else None)}: {count} that nobody could "
+            f"have reached at {self._rules.fastest_m_s:g} m/s, up to {farthest_m:.2f} m away, each claiming to be more "
+            "precise than that; none of them is trusted"
+        )
+        keys = (int(row["first_key"]), int(row["farthest_key"]), int(row["last_key"]))
+        return self._alert(
+            POSITION_JUMPS, "high", start_ms, end_ms if ended else None, sentence, figures, keys
+        )
+
+    def _civil(self, t_ms: int) -> str:
+        return civil(t_ms, self._rules.timezone)
+
+    def _span(self, start_ms: int, end_ms: int | None) -> str:
+        return f"from {self._civil(start_ms)}" + ("" if end_ms is None else f" until {self._civil(end_ms)}")
+
+    def _alert(
+        self,
+        rule: str,
+        severity: Severity,
+        start_ms: int,
+        end_ms: int | None,
+        sentence: str,
+        figures: dict[str, int | float | str],
+        keys: tuple[int, ...],
+        unit: int = -1,
+        first_key: int = 0,
+    ) -> Alert:
+        version = next(
+            (version for from_ms, version in reversed(self._versions) if from_ms <= start_ms),
+            self._activation.order.version,
+        )
+        return Alert(
+            # two things can begin at one instant: the reading's number, the tag's own, tells them apart
+            id=alert_id(self._activation.id, CONDITION, rule, unit, start_ms, first_key),
+            activation=self._activation.id,
+            condition=CONDITION,
+            rule=rule,
+            state="open" if end_ms is None else "ended",
+            severity=severity,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            order_version=version,
+            rule_set=self._rules.version,
+            sentence=f"{sentence}.",
+            figures=figures,
+            readings=reading_names(*keys),
+        )

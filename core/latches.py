@@ -1,0 +1,142 @@
+"""Things that were reported amiss and are not over: tamper, a home unit's troubles, signs of jamming and forging.
+
+Reported by events, or by the flags that a home unit sends with every contact. What flags reported, flags can end; what
+an event reported ends by the event that answers it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from core.equipment_alerts import (
+    CASE,
+    JAMMING,
+    MOVED,
+    NO_MAINS,
+    SPOOFING,
+    STRAP,
+    UNIT_BATTERY,
+    UNIT_CASE,
+    Latch,
+)
+from core.readings import EventCode, UnitFlag
+from core.rows import Rows
+
+_OPENS = {
+    EventCode.STRAP_OPEN: STRAP,
+    EventCode.CASE_OPEN: CASE,
+    EventCode.MAINS_LOST: NO_MAINS,
+    EventCode.UNIT_MOVED: MOVED,
+    EventCode.UNIT_CASE_OPEN: UNIT_CASE,
+    EventCode.UNIT_BATTERY_LOW: UNIT_BATTERY,
+}
+_SHUTS = {
+    EventCode.STRAP_CLOSED: STRAP,
+    EventCode.CASE_CLOSED: CASE,
+    EventCode.UNIT_CASE_CLOSED: UNIT_CASE,
+}
+_ENDS = {
+    EventCode.OFFICER_CHECK: (STRAP, CASE),
+    EventCode.MAINS_BACK: (NO_MAINS, UNIT_BATTERY),
+    EventCode.UNIT_CHECKED: (MOVED, UNIT_CASE),
+}
+_SIGNS = {EventCode.JAMMING: JAMMING, EventCode.SPOOFING: SPOOFING}
+OF_UNIT = (NO_MAINS, MOVED, UNIT_CASE, UNIT_BATTERY)
+_RARE = np.array(sorted({*_OPENS, *_SHUTS, *_ENDS, *_SIGNS}))
+_FLAGS = {
+    NO_MAINS: (UnitFlag.MAINS, 0),
+    MOVED: (UnitFlag.MOVED, int(UnitFlag.MOVED)),
+    UNIT_CASE: (UnitFlag.CASE_OPEN, int(UnitFlag.CASE_OPEN)),
+    UNIT_BATTERY: (UnitFlag.BATTERY_LOW, int(UnitFlag.BATTERY_LOW)),
+}
+"""Which bit of ``Contacts.unit_ok`` speaks of what, and its value when it is amiss."""
+_HEALTHY = int(UnitFlag.MAINS)
+_UNITS = 1000
+"""More than any order has addresses: a number beyond is not one."""
+
+Latches = dict[tuple[str, int], Latch]
+"""What is amiss, by rule and home unit (−1: the tag)."""
+
+
+def hear(
+    events: Rows, contacts: Rows, latches: Latches, flags: dict[int, int], quiet_ms: int
+) -> list[tuple[Latch, int, int]]:
+    """Carry ``latches`` and ``flags`` on through events and contacts, each ascending; what is over.
+
+    ``flags`` is what each home unit said of itself last, where it was not healthy. Returns each latch that is over
+    with the instant of its end and the reading that ends it (0: none).
+    """
+    rare = events[np.isin(events["code"], _RARE)]
+    # at one instant events come first
+    told = [(int(row["t_ms"]), 0, i, row) for i, row in enumerate(rare)]
+    told += [(int(row["t_ms"]), 1, i, row) for i, row in enumerate(_changes(contacts, flags))]
+    over: list[tuple[Latch, int, int]] = []
+    for _, of_contact, _, row in sorted(told, key=lambda one: one[:3]):
+        over += _said_by_unit(latches, row) if of_contact else _happened(latches, row, quiet_ms)
+    return over
+
+
+def _happened(latches: Latches, row: Any, quiet_ms: int) -> list[tuple[Latch, int, int]]:
+    code, t_ms, key, value = EventCode(int(row["code"])), int(row["t_ms"]), int(row["key"]), row["value"]
+    # a unit that does not say which it is, is the first
+    unit = int(value) if 0 <= value < _UNITS else 0
+    if code in _OPENS:
+        rule = _OPENS[code]
+        name = (rule, unit if rule in OF_UNIT else -1)
+        known = latches.get(name)
+        if known is None:
+            latches[name] = Latch(*name, t_ms, key, t_ms, key)
+        else:
+            latches[name] = replace(known, closed_ms=None, by_contact=False)
+    elif code in _SHUTS:
+        rule = _SHUTS[code]
+        name = (rule, unit if rule in OF_UNIT else -1)
+        if name in latches:
+            latches[name] = replace(latches[name], closed_ms=t_ms, last_ms=t_ms, last_key=key)
+    elif code in _ENDS:
+        names = [(rule, unit if rule in OF_UNIT else -1) for rule in _ENDS[code]]
+        return [(latches.pop(name), t_ms, key) for name in names if name in latches]
+    else:
+        return _sign(latches, _SIGNS[code], t_ms, key, quiet_ms)
+    return []
+
+
+def _sign(latches: Latches, rule: str, t_ms: int, key: int, quiet_ms: int) -> list[tuple[Latch, int, int]]:
+    known = latches.get((rule, -1))
+    if known is not None and t_ms - known.last_ms <= quiet_ms:
+        latches[rule, -1] = replace(known, last_ms=t_ms, last_key=key, count=known.count + 1)
+        return []
+    latches[rule, -1] = Latch(rule, -1, t_ms, key, t_ms, key)
+    return [] if known is None else [(known, known.last_ms, 0)]
+
+
+def _said_by_unit(latches: Latches, row: Any) -> list[tuple[Latch, int, int]]:
+    """A contact with which a home unit says something else of itself than before."""
+    over = []
+    unit, t_ms, key = int(row["unit"]), int(row["t_ms"]), int(row["key"])
+    for rule, (bit, amiss) in _FLAGS.items():
+        name = (rule, unit)
+        if int(row["unit_ok"]) & bit == amiss:
+            latches.setdefault(name, Latch(rule, unit, t_ms, key, t_ms, key, by_contact=True))
+        elif name in latches and latches[name].by_contact:
+            over.append((latches.pop(name), t_ms, key))
+    return over
+
+
+def _changes(contacts: Rows, flags: dict[int, int]) -> list[Any]:
+    """Contacts with which a home unit says something else of itself than with the one before; ``flags`` carried on."""
+    if not len(contacts) or (not flags and (contacts["unit_ok"] == _HEALTHY).all()):
+        return []
+    found: list[int] = []
+    for unit in np.unique(contacts["unit"]).tolist():
+        rows = np.flatnonzero(contacts["unit"] == unit)
+        said = contacts["unit_ok"][rows]
+        before = np.concatenate([[flags.get(unit, _HEALTHY)], said[:-1]])
+        found += rows[said != before].tolist()
+        flags[unit] = int(said[-1])
+        if flags[unit] == _HEALTHY:
+            del flags[unit]
+    return [contacts[i] for i in sorted(found)]

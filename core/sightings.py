@@ -1,0 +1,283 @@
+"""Sightings at an address: positions and a home unit's contacts in order of tag time, each weighed against the other.
+
+A healthy home unit and positions that contradict each other, both within the time that a reading vouches, show nothing
+from the first contradiction on; when it lasts for `RuleSet.disagree_s` it is an episode, for an equipment alert: either
+the unit, the tag's radio or the positions are wrong, and nobody can tell from afar which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from core.episodes import EPISODE, NEVER_MS, Episodes, Limits, emit
+from core.geometry import metres_at
+from core.presence import BY_POSITION, BY_UNIT, HOME, NOT_HOME, SIGHTING, UNKNOWN, Place, Sightings
+from core.readings import I64, EventCode, UnitFlag
+from core.rows import CONTACT, EVENT, POSITION, Rows, cut
+
+DISAGREE = 2
+"""Kind of an episode; `core.absences` has the others."""
+
+SENSE = np.dtype(
+    [
+        ("shown", np.int64, (2,)),  # by each source, last
+        ("shown_ms", np.int64, (2,)),
+        ("shown_key", np.uint64, (2,)),
+        ("heard_ms", np.int64),  # end of the home unit's last interval, whatever it showed
+        ("moved", np.int64),  # bit by unit: it was moved, and no officer has seen it since
+        ("checked_ms", np.int64),  # when an officer last saw a unit in its place
+        ("at", np.int64),  # which of the wordings of the addresses this is about
+        ("open", np.int64),  # the contradiction has lasted long enough to be told
+        ("since_ms", np.int64),  # when it began; NEVER_MS: there is none
+        ("last_ms", np.int64),  # the last reading that contradicted
+    ]
+)
+_MAINS, _MOVED, _CASE_OPEN = int(UnitFlag.MAINS), int(UnitFlag.MOVED), int(UnitFlag.CASE_OPEN)
+_UNIT_MOVED, _UNIT_CHECKED = int(EventCode.UNIT_MOVED), int(EventCode.UNIT_CHECKED)
+
+
+def blank_sense() -> Rows:
+    """One row of `SENSE`: nothing known."""
+    sense = np.zeros(1, SENSE)
+    for name in ("shown_ms", "heard_ms", "since_ms", "last_ms", "checked_ms"):
+        sense[name] = NEVER_MS
+    return sense
+
+
+@njit(cache=True)
+def _contact_shows(contact: Any, moved: int, alone: bool, limits: Limits) -> Any:
+    """What one interval of a home unit shows; and whether it can be trusted."""
+    flags = contact["unit_ok"]
+    if flags & _MAINS == 0 or flags & (_MOVED | _CASE_OPEN) != 0 or moved != 0 or contact["worn"] == 0:
+        return UNKNOWN, False
+    if contact["count"] == 0:
+        # a moment's listening is no silence, and one unit's silence says nothing of another address
+        return (NOT_HOME if alone and contact["span_ms"] >= limits.apart_ms else UNKNOWN), True
+    if contact["count"] >= limits.fewest and contact["strongest_dbm"] > limits.weak_dbm:
+        return HOME, True
+    return UNKNOWN, True
+
+
+@njit(cache=True)
+def _agrees(
+    sense: Any,
+    draft: Any,
+    t_ms: int,
+    source: int,
+    presence: int,
+    key: int,
+    limits: Limits,
+    out: Any,
+    count: int,
+) -> Any:
+    """Note what ``source`` shows; False when the other source vouches for the contrary. And episodes."""
+    other = 1 - source
+    against = (
+        sense["shown"][other] != UNKNOWN
+        and sense["shown"][other] != presence
+        and t_ms - sense["shown_ms"][other] <= limits.vouch_ms
+    )
+    ended_ms = min(t_ms, sense["last_ms"] + limits.vouch_ms)
+    if sense["since_ms"] != NEVER_MS and (not against or ended_ms < t_ms):
+        if sense["open"] == 1:
+            draft["end_ms"] = ended_ms
+            draft["end_key"] = key
+            out = emit(out, count, draft)
+            count += 1
+        sense["since_ms"] = NEVER_MS
+        sense["open"] = 0
+    if against:
+        if sense["since_ms"] == NEVER_MS:
+            sense["since_ms"] = t_ms
+            draft["kind"] = DISAGREE
+            draft["start_ms"] = t_ms
+            draft["period_ms"] = t_ms
+            draft["first_key"] = sense["shown_key"][other]
+            draft["extreme_key"] = key
+            draft["confirm_key"] = 0
+            draft["fixes"] = 0
+            draft["contacts"] = 0
+            draft["end_key"] = 0
+        sense["last_ms"] = t_ms
+        draft["last_key"] = key
+        if source == BY_POSITION:
+            draft["fixes"] += 1
+        else:
+            draft["contacts"] += 1
+        if sense["open"] == 0 and t_ms - sense["since_ms"] >= limits.disagree_ms:
+            sense["open"] = 1
+            draft["confirm_key"] = key
+    sense["shown"][source] = presence
+    sense["shown_ms"][source] = t_ms
+    sense["shown_key"][source] = key
+    return not against, out, count
+
+
+@njit(cache=True)
+def _fix_shows(fix: Any, first: int, last: int, spots: Any, scales: Any) -> Any:
+    """What a position shows of places ``first`` to ``last``, and how far it is from the nearest (m)."""
+    nearest_m = np.inf
+    presence = NOT_HOME
+    for s in range(first, last):
+        kx, ky = metres_at(scales[s], fix["lat"])
+        dx, dy = (fix["lon"] - spots[s, 0]) * kx, (fix["lat"] - spots[s, 1]) * ky
+        away_m = np.sqrt(dx * dx + dy * dy)
+        nearest_m = min(nearest_m, away_m)
+        if away_m + fix["radius_m"] < spots[s, 2]:
+            presence = HOME
+        elif not away_m - fix["radius_m"] > spots[s, 2] and presence == NOT_HOME:
+            presence = UNKNOWN
+    return presence, nearest_m
+
+
+@njit(cache=True)
+def _note(sense: Any, event: Any, first_unit: int, last_unit: int) -> None:
+    """An event of a home unit."""
+    moved = event["code"] == _UNIT_MOVED
+    if not moved and event["code"] != _UNIT_CHECKED:
+        return
+    for unit in range(first_unit, last_unit + 1):
+        if event["value"] == unit:
+            if moved:
+                sense["moved"] |= 1 << unit
+                sense["shown"][BY_UNIT] = UNKNOWN
+            else:
+                sense["moved"] &= ~(1 << unit)
+                sense["checked_ms"] = event["t_ms"]
+
+
+@njit(cache=True)
+def _sight(
+    fixes: Any,
+    contacts: Any,
+    events: Any,
+    ranges: Any,
+    about: Any,
+    spots: Any,
+    scales: Any,
+    units: Any,
+    senses: Any,
+    drafts: Any,
+    limits: Limits,
+) -> Any:
+    """Sightings of every range, where each begins, and the contradictions that ended.
+
+    ``ranges`` are six numbers each as in `Part`; ``about`` says of each: slot, wording, and its places in ``spots``.
+    """
+    offsets = np.zeros(len(ranges) + 1, np.int64)
+    total = 0
+    for r in range(len(ranges)):
+        total += ranges[r, 1] - ranges[r, 0] + ranges[r, 3] - ranges[r, 2]
+    seen = np.empty(total, SIGHTING)
+    found = 0
+    out = np.empty(4, EPISODE)
+    count = 0
+    for r in range(len(ranges)):
+        slot, wording, first, last = about[r, 0], about[r, 1], about[r, 2], about[r, 3]
+        sense, draft = senses[slot], drafts[slot]
+        if sense["at"] != wording:
+            # other addresses: what was shown, and what was moved, was of the old ones
+            sense["at"] = wording
+            sense["shown"][BY_POSITION] = UNKNOWN
+            sense["shown"][BY_UNIT] = UNKNOWN
+            sense["moved"] = 0
+        i, last_fix, c, last_contact = ranges[r, 0], ranges[r, 1], ranges[r, 2], ranges[r, 3]
+        e, last_event = ranges[r, 4], ranges[r, 5]
+        while i < last_fix or c < last_contact:
+            by_unit = i == last_fix or (c < last_contact and contacts[c]["t_ms"] <= fixes[i]["t_ms"])
+            t_ms = contacts[c]["t_ms"] if by_unit else fixes[i]["t_ms"]
+            while e < last_event and events[e]["t_ms"] <= t_ms:
+                _note(sense, events[e], units[first], units[last - 1])
+                e += 1
+            away_m, span_ms = 0.0, 0
+            if by_unit:
+                contact = contacts[c]
+                c += 1
+                mine = False
+                for s in range(first, last):
+                    mine = mine or contact["unit"] == units[s]
+                if not mine:
+                    continue
+                key, source = contact["key"], BY_UNIT
+                if contact["unit_ok"] & _MOVED != 0:
+                    sense["moved"] |= 1 << contact["unit"]
+                span_ms = min(contact["span_ms"], t_ms - sense["heard_ms"])
+                sense["heard_ms"] = t_ms
+                moved = sense["moved"] >> contact["unit"] & 1
+                if t_ms - contact["span_ms"] < sense["checked_ms"]:
+                    moved = 1  # part of it is from before the unit stood where it should
+                presence, trusted = _contact_shows(contact, moved, last - first == 1, limits)
+                if not trusted:
+                    sense["shown"][BY_UNIT] = UNKNOWN
+            else:
+                key, source = fixes[i]["key"], BY_POSITION
+                presence, away_m = _fix_shows(fixes[i], first, last, spots, scales)
+                i += 1
+            if presence == UNKNOWN:
+                continue
+            agrees = True
+            other = sense["shown"][1 - source]
+            if sense["since_ms"] == NEVER_MS and other in (UNKNOWN, presence):
+                # the other source says nothing, or the same: most wearers, most of the time
+                sense["shown"][source] = presence
+                sense["shown_ms"][source] = t_ms
+                sense["shown_key"][source] = key
+            else:
+                agrees, out, count = _agrees(sense, draft, t_ms, source, presence, key, limits, out, count)
+            if agrees:
+                seen[found]["t_ms"] = t_ms
+                seen[found]["presence"] = presence
+                seen[found]["source"] = source
+                seen[found]["span_ms"] = span_ms
+                seen[found]["away_m"] = away_m
+                seen[found]["key"] = key
+                found += 1
+        while e < last_event:
+            _note(sense, events[e], units[first], units[last - 1])
+            e += 1
+        offsets[r + 1] = found
+    return seen[:found], offsets, out[:count]
+
+
+Part = tuple[tuple[int, ...], tuple[Place, ...], int, int]
+"""Six numbers (where positions, contacts and events begin and end), the places, their wording's number, the slot."""
+
+
+def part_at(
+    rows: Sequence[Rows], ends: Sequence[tuple[int, int]], from_ms: int, to_ms: int
+) -> tuple[int, ...]:
+    """Six numbers for a `Part`: the readings of ``ends`` (by kind) that lie in ``[from_ms, to_ms)``."""
+    found: list[int] = []
+    for kind in (POSITION, CONTACT, EVENT):
+        found += cut(rows[kind], *ends[kind], from_ms, to_ms)
+    return tuple(found)
+
+
+def sight(
+    rows: Sequence[Rows], parts: Sequence[Part], senses: Rows, drafts: Episodes, limits: Limits
+) -> tuple[Sightings, I64, Episodes]:
+    """Carry ``senses`` on through ``parts``: sightings, where those of each part begin, contradictions that ended."""
+    places = [place for part in parts for place in part[1]]
+    ends = np.cumsum([len(part[1]) for part in parts])
+    about = [
+        (slot, wording, int(end) - len(mine), int(end))
+        for (_, mine, wording, slot), end in zip(parts, ends, strict=True)
+    ]
+    found, offsets, told = _sight(
+        rows[POSITION],
+        rows[CONTACT],
+        rows[EVENT],
+        np.array([part[0] for part in parts], np.int64),
+        np.array(about, np.int64),
+        np.array([place.spot for place in places]),
+        np.array([place.scale for place in places]),
+        np.array([place.unit for place in places], np.int64),
+        senses,
+        drafts,
+        limits,
+    )
+    return found, offsets, told

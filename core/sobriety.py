@@ -1,0 +1,194 @@
+"""Sobriety: drinking events and obstructed sensors, from the samples of an alcohol tag.
+
+A drinking event (the sentence that defines it stands in `core.sobriety_watch`) is *suspected* while it goes on. It is
+**confirmed as soon as the readings that a body can have made show by themselves three consecutive ones at or above the
+level, a rise of 0.020 g/dl and a later steady fall as great; one that ends without that came from the surroundings**
+(`core.sobriety_curve`). Confirmed it stays: what comes later is another matter. Drinking began 69 min before the skin
+shows it.
+
+In limit mode the level is the order's, and the alert says *above the limit*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from core.activation import ALWAYS_MS, Activation, watches
+from core.alerts import Alert, Severity, alert_id, civil, iso_utc, reading_names
+from core.conditions import AlcoholCondition, AlcoholMode
+from core.episodes import OPEN_MS
+from core.family import Batch, Part
+from core.readings import I64, EventCode
+from core.rows import Rows
+from core.rules import RuleSet
+from core.sobriety_sensors import AlcoholWatch, SensorStates, pieces_of
+from core.sobriety_state import CONFIRMED, DRINKING, ENVIRONMENTAL, Findings
+
+DRANK, COVERED_SENSOR = "drinking_event", "sensor_obstructed"
+STATUS = ("suspected", "confirmed", "environmental")
+MEDICAL_NOTE = (
+    "This says nothing about the wearer's health. Stopping suddenly after heavy drinking can be dangerous: if the "
+    "wearer shakes, sweats, is confused or has a fit, ask for medical help at once (999; else NHS 111)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """Where the state of one activation's alcohol conditions lies."""
+
+    slots: I64
+    watches: tuple[AlcoholWatch, ...]
+
+
+class Sobriety:
+    """The rule family of alcohol conditions."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._states = SensorStates(rules)
+        self._watches: dict[int, AlcoholWatch] = {}
+
+    def enrol(self, activation: Activation) -> Sensor | None:
+        """Take on an activation; None where its orders have no alcohol condition."""
+        mine = tuple(watches(activation, AlcoholCondition))
+        if not mine:
+            return None
+        sensor = Sensor(self._states.slots.take(len(mine)), mine)
+        self._watches.update(zip(sensor.slots.tolist(), mine, strict=True))
+        self.reset(sensor)
+        return sensor
+
+    def dismiss(self, sensor: Sensor) -> None:
+        """Let an activation go."""
+        for slot in sensor.slots.tolist():
+            del self._watches[slot]
+        self._states.slots.give_back(sensor.slots)
+
+    def reset(self, sensor: Sensor) -> None:
+        """Back to nothing known."""
+        self._states.begin(sensor.slots)
+
+    def save(self, sensor: Sensor) -> tuple[Rows, ...]:
+        """What is known now, to come back to."""
+        return self._states.slots.save(sensor.slots)
+
+    def restore(self, sensor: Sensor, saved: tuple[Rows, ...]) -> None:
+        """Go back to what `save` gave."""
+        self._states.slots.restore(sensor.slots, saved)
+
+    def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
+        """Judge the samples of each part; the alerts that they settle."""
+        pieces = []
+        for part in parts:
+            events = batch.events[part.events[0] : part.events[1]]
+            checks = events["t_ms"][events["code"] == int(EventCode.OFFICER_CHECK)].tolist()
+            for slot, watch in zip(part.handle.slots.tolist(), part.handle.watches, strict=True):
+                pieces += pieces_of(slot, watch, batch.samples, *part.samples, checks, self._rules)
+        if not pieces:
+            return []
+        found, _ = self._states.run(batch.samples, pieces)
+        return [self._alert(finding) for finding in found]
+
+    def tail(self, sensors: Iterable[Sensor], now_ms: int) -> tuple[list[Alert], list[int]]:
+        """The alerts that go on at ``now_ms``, or that silence has ended; and when time alone will change something."""
+        alerts, deadlines = [], []
+        for sensor in sensors:
+            deadline = ALWAYS_MS
+            for slot in sensor.slots.tolist():
+                to_ms = self._watches[slot].to_ms
+                found, due_ms = self._states.standing(slot, to_ms, now_ms, self._rules.tac_gap_s * 1000)
+                alerts += [self._alert(finding) for finding in found]
+                deadline = min(deadline, due_ms)
+            deadlines.append(deadline)
+        return alerts, deadlines
+
+    def _alert(self, finding: Findings) -> Alert:
+        watch = self._watches[int(finding["watch"])]
+        start_ms, end_ms, status = int(finding["start_ms"]), int(finding["end_ms"]), int(finding["status"])
+        stretch = watch.at(start_ms)
+        ended = end_ms != OPEN_MS
+        figures: dict[str, int | float | str] = {
+            "status": STATUS[status],
+            "readings": int(finding["readings"]),
+        }
+        if ended:
+            figures["duration_s"] = (end_ms - start_ms) // 1000
+        severity: Severity = "medium"
+        if finding["kind"] == DRINKING:
+            rule = DRANK
+            severity = "high" if status == CONFIRMED else "medium"
+            sentence = self._drinking(finding, stretch.condition, figures)
+        else:
+            rule = COVERED_SENSOR
+            sentence = self._obstructed(finding, figures)
+        if finding["confirm_ms"]:
+            figures["confirmed_at"] = iso_utc(int(finding["confirm_ms"]))
+        return Alert(
+            id=alert_id(watch.activation, watch.condition, rule, start_ms),
+            activation=watch.activation,
+            condition=watch.condition,
+            rule=rule,
+            state="ended" if ended else "open",
+            severity=severity,
+            start_ms=start_ms,
+            end_ms=end_ms if ended else None,
+            order_version=stretch.version,
+            rule_set=self._rules.version,
+            sentence=sentence,
+            figures=figures,
+            readings=reading_names(
+                *(int(finding[f"{role}_key"]) for role in ("first", "confirm", "peak", "last", "end"))
+            ),
+        )
+
+    def _drinking(
+        self, finding: Findings, condition: AlcoholCondition, figures: dict[str, int | float | str]
+    ) -> str:
+        start_ms, end_ms, status = int(finding["start_ms"]), int(finding["end_ms"]), int(finding["status"])
+        began_ms = start_ms - self._rules.tac_lag_s * 1000
+        peak, body = round(float(finding["peak"]), 3), round(float(finding["body"]), 3)
+        level = round(float(finding["level"]), 3)
+        zone = self._rules.timezone
+        figures |= {"level_g_dl": level, "peak_g_dl": peak, "body_peak_g_dl": body}
+        figures |= {"beyond_a_body": int(finding["beyond"]), "drinking_began": iso_utc(began_ms)}
+        abstains = condition.mode == AlcoholMode.ABSTINENCE
+        what = f"{'Drinking event' if abstains else 'Alcohol above the limit'}, {STATUS[status]}"
+        if status == ENVIRONMENTAL:
+            what = "Alcohol at the sensor that no body can have made"
+        limit = "" if abstains else ", the limit of the order"
+        sentence = f"{what}: from {civil(start_ms, zone)} "
+        if end_ms != OPEN_MS:
+            sentence += f"until {civil(end_ms, zone)} " + ("" if finding["end_seen"] else "(readings cease) ")
+        sentence += (
+            f"{figures['readings']} readings at or above {level:.3f} g/dl{limit}, the highest {peak:.3f}; "
+            f"{figures['beyond_a_body']} of them rise or fall faster than a body can, and under them a body can have "
+            f"made {body:.3f} at most."
+        )
+        if status != ENVIRONMENTAL:
+            sentence += f" The skin lags: what was drunk was drunk from about {civil(began_ms, zone)}"
+            near = start_ms - int(finding["since_ms"]) <= self._rules.tac_join_s * 1000
+            sentence += "." if near else " or earlier."
+        heavy = body >= self._rules.tac_note_g_dl or (
+            int(finding["seen_to_ms"]) - start_ms >= self._rules.tac_note_s * 1000
+        )
+        if status == CONFIRMED and heavy:
+            figures["note"] = MEDICAL_NOTE
+        return sentence
+
+    def _obstructed(self, finding: Findings, figures: dict[str, int | float | str]) -> str:
+        start_ms, end_ms, status = int(finding["start_ms"]), int(finding["end_ms"]), int(finding["status"])
+        zone = self._rules.timezone
+        removed = 2 * int(finding["cold"]) >= int(finding["readings"])
+        figures |= {
+            "looks_like": "removal" if removed else "obstruction",
+            "cold_readings": int(finding["cold"]),
+        }
+        figures["farthest_v"] = round(float(finding["peak"]), 3)
+        until = "" if end_ms == OPEN_MS else f" until {civil(end_ms, zone)}"
+        return (
+            f"Alcohol sensor {'off' if removed else 'away from'} the skin, {STATUS[status]}: from "
+            f"{civil(start_ms, zone)}{until} {figures['readings']} readings not as at fitting, infrared by up to "
+            f"{figures['farthest_v']:.3f} V, {figures['cold_readings']} of them as cold as off the skin. They show "
+            f"nothing about drinking."
+        )

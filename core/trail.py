@@ -1,0 +1,294 @@
+"""The trail of a wearer: what each position is worth beside the positions before it.
+
+A position can be wrong and claim to be precise. **A position that could only have been reached from the last trusted
+one at more than 70 m/s, allowing for the uncertainty of both and a second of their time, is a jump: it proves nothing
+until positions at least 10 s apart, each possible from the one before, agree with it; from the one that confirms it on,
+they are trusted again.** (70 m/s, 1 s and 10 s: ``RuleSet.fastest_m_s``, ``time_grain_s``, ``confirm_apart_s``.) Nor is
+a position trusted whose number says that it was made before positions which claim to be older: its clock was wrong.
+
+Whether a position is trusted depends on positions before it in tag time only, through a state of one row per wearer,
+so it comes out the same however the positions arrive (design law 3). What is not trusted gets an infinite radius: every
+rule after it finds it UNCERTAIN. An error too small to be impossible (200 m in a minute) is for the rules to bear: each
+of them asks for two positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from core.activation import ALWAYS_MS, Activation
+from core.alerts import Alert
+from core.episodes import NEVER_MS
+from core.family import Batch, Part
+from core.plane import metres_between, metres_per_degree_at
+from core.readings import I64, U8
+from core.rows import Fixes
+from core.rules import RuleSet
+from core.slots import Rows, Slots
+
+
+class FixQuality(IntFlag):
+    """What is the matter with a position; 0: nothing."""
+
+    JUMP = 1 << 0
+    """Not to be reached from the last trusted position; not trusted."""
+    STALE_TIME = 1 << 1
+    """Its number and its time contradict each other: made before positions that claim to be older; not trusted."""
+    DUPLICATE_TIME = 1 << 2
+    """Another position has the same time; trusted where both can be true."""
+    DRIFT = 1 << 3
+    """Apart from where the wearer was by no more than its own uncertainty: no evidence of movement. Trusted."""
+    PROVES_NOTHING = 1 << 4
+    """Precision unknown, not from satellites, date suspect, or not on Earth (`core.rows.fixes_from`)."""
+
+
+JUMP, STALE_TIME, DUPLICATE_TIME, DRIFT, PROVES_NOTHING = (int(flag) for flag in FixQuality)
+UNTRUSTED = JUMP | STALE_TIME | PROVES_NOTHING
+"""With any of these a position proves nothing about place."""
+
+TRUST = np.dtype(
+    [
+        ("seen_ms", np.int64),  # the last position of all that could prove something
+        ("top_key", np.uint64),  # the highest number so far, and the highest before it was reached; 0: none
+        ("below_key", np.uint64),
+        # the last trusted position; t_ms NEVER_MS: none
+        ("t_ms", np.int64),
+        ("lat", np.float64),
+        ("lon", np.float64),
+        ("radius_m", np.float64),
+        # positions that agree with each other, not with the trusted one: since when, and the last; NEVER_MS: none
+        ("other_from_ms", np.int64),
+        ("other_ms", np.int64),
+        ("other_lat", np.float64),
+        ("other_lon", np.float64),
+        ("other_radius_m", np.float64),
+        # from here the wearer has not evidently moved; way_m counts the moves between such places
+        ("still_lat", np.float64),
+        ("still_lon", np.float64),
+        ("still_radius_m", np.float64),
+        ("way_m", np.float64),
+        # metres per degree, worked out anew every twentieth of a degree (5 km): within 0.5 % below 80°
+        ("scale_lat", np.float64),
+        ("kx", np.float64),
+        ("ky", np.float64),
+    ]
+)
+_SCALE_REACH_DEG = 0.05
+
+
+class TrustLimits(NamedTuple):
+    """The thresholds that the kernel needs."""
+
+    fastest_m_ms: float
+    grain_ms: float
+    apart_ms: int
+
+
+def trust_limits(rules: RuleSet) -> TrustLimits:
+    """Thresholds of ``rules`` for `trust`."""
+    return TrustLimits(rules.fastest_m_s / 1000.0, rules.time_grain_s * 1000.0, rules.confirm_apart_s * 1000)
+
+
+def nothing_known() -> npt.NDArray[np.void]:
+    """The state before the first position, shape ``(1,)``, dtype `TRUST`."""
+    state = np.zeros(1, TRUST)
+    for name in ("seen_ms", "t_ms", "other_from_ms", "other_ms"):
+        state[name] = NEVER_MS
+    state["scale_lat"] = np.inf
+    return state
+
+
+@njit(cache=True)
+def _stale(state: Any, key: Any) -> Any:
+    """Carry the numbers on; True for a number below those that were there already.
+
+    One number above all others proves nothing: it may be the stale one itself, a position stamped too early. Hence two.
+    """
+    thirty_two = np.uint64(32)
+    if state["top_key"] >> thirty_two != key >> thirty_two:
+        state["top_key"] = key
+        state["below_key"] = np.uint64(0)
+    elif key > state["top_key"]:
+        state["below_key"] = state["top_key"]
+        state["top_key"] = key
+    elif key > state["below_key"]:
+        state["top_key"] = key
+    else:
+        return True
+    return False
+
+
+@njit(cache=True)
+def _accept(state: Any, fix: Any) -> Any:
+    """Trust a position; True if it is drift: the wearer has not evidently moved."""
+    first = state["t_ms"] == NEVER_MS
+    state["t_ms"] = fix["t_ms"]
+    state["lat"] = fix["lat"]
+    state["lon"] = fix["lon"]
+    state["radius_m"] = fix["radius_m"]
+    state["other_ms"] = NEVER_MS
+    moved_m = 0.0
+    if not first:
+        moved_m = metres_between(
+            state["still_lon"], state["still_lat"], fix["lon"], fix["lat"], state["kx"], state["ky"]
+        )
+        if moved_m <= max(state["still_radius_m"], fix["radius_m"]):
+            # the most precise position at a place is the one to tell movement from
+            state["still_radius_m"] = min(state["still_radius_m"], fix["radius_m"])
+            return moved_m > 0.0
+    state["way_m"] += moved_m
+    state["still_lat"] = fix["lat"]
+    state["still_lon"] = fix["lon"]
+    state["still_radius_m"] = fix["radius_m"]
+    return False
+
+
+@njit(cache=True)
+def trust(fixes: Any, lo: int, hi: int, state: Any, limits: TrustLimits, way_m: Any) -> None:
+    """Judge positions ``lo`` to ``hi``, ascending, of one wearer; carries ``state`` (one row of `TRUST`) on.
+
+    Writes `FixQuality` bits into ``quality``, gives what is not trusted an infinite ``radius_m``, and writes the metres
+    travelled so far into ``way_m``, as long as ``fixes`` or empty.
+    """
+    for i in range(lo, hi):
+        fix = fixes[i]
+        t_ms, lat, lon, radius_m = fix["t_ms"], fix["lat"], fix["lon"], fix["radius_m"]
+        stale = _stale(state, fix["key"])
+        flags = 0
+        if not radius_m < np.inf:
+            flags |= PROVES_NOTHING
+        if stale:
+            flags |= STALE_TIME
+        if flags:
+            fix["radius_m"] = np.inf
+            fix["quality"] = flags
+            if len(way_m):
+                way_m[i] = state["way_m"]
+            continue
+        if t_ms == state["seen_ms"]:
+            flags |= DUPLICATE_TIME
+        state["seen_ms"] = t_ms
+        if not abs(lat - state["scale_lat"]) <= _SCALE_REACH_DEG:
+            state["scale_lat"] = lat
+            state["kx"], state["ky"] = metres_per_degree_at(lat)
+        kx, ky = state["kx"], state["ky"]
+        possible = state["t_ms"] == NEVER_MS
+        if not possible:
+            apart_m = metres_between(state["lon"], state["lat"], lon, lat, kx, ky)
+            reach_m = limits.fastest_m_ms * (t_ms - state["t_ms"] + limits.grain_ms)
+            possible = apart_m <= radius_m + state["radius_m"] + reach_m
+        if not possible:
+            flags |= JUMP
+            agrees = state["other_ms"] != NEVER_MS
+            if agrees:
+                apart_m = metres_between(state["other_lon"], state["other_lat"], lon, lat, kx, ky)
+                reach_m = limits.fastest_m_ms * (t_ms - state["other_ms"] + limits.grain_ms)
+                agrees = apart_m <= radius_m + state["other_radius_m"] + reach_m
+            if not agrees:
+                state["other_from_ms"] = t_ms
+            state["other_ms"] = t_ms
+            state["other_lat"] = lat
+            state["other_lon"] = lon
+            state["other_radius_m"] = radius_m
+            if agrees and t_ms - state["other_from_ms"] >= limits.apart_ms:
+                flags &= ~JUMP
+                possible = True
+        if possible:
+            if _accept(state, fix):
+                flags |= DRIFT
+        else:
+            fix["radius_m"] = np.inf
+        fix["quality"] = flags
+        if len(way_m):
+            way_m[i] = state["way_m"]
+
+
+@njit(cache=True)
+def _trust_all(fixes: Any, parts: Any, states: Any, limits: TrustLimits, no_way: Any) -> None:
+    for p in range(len(parts)):
+        trust(fixes, parts[p, 1], parts[p, 2], states[parts[p, 0]], limits, no_way)
+
+
+class TrailWatch:
+    """The rule family that comes before all that look at positions: it takes from them what they do not prove.
+
+    It raises nothing itself.
+    """
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._limits = trust_limits(rules)
+        self._slots = Slots(nothing_known())
+        self._no_way = np.zeros(0)
+
+    def enrol(self, activation: Activation) -> I64:
+        """Take on an activation; nothing known yet."""
+        return self._slots.take(1)
+
+    def dismiss(self, handle: I64) -> None:
+        """Let it go."""
+        self._slots.give_back(handle)
+
+    def reset(self, handle: I64) -> None:
+        """Back to nothing known."""
+        self._slots.clear(handle)
+
+    def save(self, handle: I64) -> tuple[Rows, ...]:
+        """A copy of its state."""
+        return self._slots.save(handle)
+
+    def restore(self, handle: I64, saved: tuple[Rows, ...]) -> None:
+        """Back to that state."""
+        self._slots.restore(handle, saved)
+
+    def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
+        """Judge the positions of each part where they stand in the batch."""
+        places = [
+            (part.handle[0], *part.positions) for part in parts if part.positions[0] < part.positions[1]
+        ]
+        if places:
+            _trust_all(
+                batch.positions, np.array(places, np.int64), self._slots.rows[0], self._limits, self._no_way
+            )
+        return []
+
+    def tail(self, handles: Iterable[I64], now_ms: int) -> tuple[list[Alert], list[int]]:
+        """Time alone changes nothing."""
+        return [], [ALWAYS_MS for _ in handles]
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Positions in order of tag time, each once, with what each is worth; shapes ``(n,)``.
+
+    ``fixes`` have an infinite radius where not trusted; ``quality`` are `FixQuality` bits; ``way_m`` is the distance
+    travelled up to each: the sum of the moves greater than their own uncertainty.
+    """
+
+    fixes: Fixes
+    way_m: npt.NDArray[np.float64]
+
+    @property
+    def quality(self) -> U8:
+        """`FixQuality` bits of each position."""
+        found: U8 = self.fixes["quality"]
+        return found
+
+    @property
+    def trusted(self) -> npt.NDArray[np.bool_]:
+        """Which positions say something about place."""
+        found: npt.NDArray[np.bool_] = (self.quality & UNTRUSTED) == 0
+        return found
+
+
+def assess(fixes: Fixes, rules: RuleSet) -> Trail:
+    """The trail of one wearer from positions as `core.rows.fixes_from` makes them (left as they are)."""
+    judged, way_m = fixes.copy(), np.zeros(len(fixes))
+    trust(judged, 0, len(judged), nothing_known()[0], trust_limits(rules), way_m)
+    return Trail(judged, way_m)
