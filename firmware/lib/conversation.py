@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MOST_UNANSWERED = 4  # messages
 RESEND_MS = 30000
 MOST_RESEND_MS = 300000
+_LEAST_LIMIT = 200  # bytes of payload; ten positions, or any other record
 _MOST_READINGS = 64  # read from flash for one message; 52 positions fill it
 
 # what came of a message from above
@@ -91,6 +92,10 @@ class Conversation:
         self._sent = []
         self._asked_ms = None
         self._silent = True
+
+    def shrink(self) -> None:
+        """Make smaller messages from now on: memory has no piece left for such large ones."""
+        self._limit = max(self._limit // 2, _LEAST_LIMIT)
 
     def release(self) -> None:
         """Everything made up to now may be sent."""

@@ -135,6 +135,9 @@ class Link:
                 await self._turn(client)
         except (OSError, EOFError, ValueError, MemoryError, asyncio.TimeoutError) as problem:
             self.problem = problem
+            if isinstance(problem, MemoryError):
+                self._counters.count("memory_errors")
+                self._conversation.shrink()
         finally:
             self._conversation.lost()
             client.close()

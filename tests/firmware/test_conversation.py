@@ -259,3 +259,27 @@ def test_no_message_is_over_1024_bytes_whatever_it_holds() -> None:
         talk.answer(talk.talk.highest_sent)
     assert 900 < longest <= envelope.TAG_BYTES
     assert talk.journal.base == talk.journal.next
+
+
+def test_where_memory_has_no_large_piece_left_messages_are_smaller_and_nothing_else_changes() -> None:
+    plain, shrunk = Talk(), Talk()
+    for _ in range(8):  # as often as it is asked: some messages always fit
+        shrunk.talk.shrink()
+    for talk in (plain, shrunk):
+        talk.make(200)
+        talk.hello()
+    assert shrunk.drain(0) > 3 * plain.drain(0)
+    assert shrunk.journal.base == plain.journal.base == 201
+
+
+def test_what_was_sent_before_an_answered_message_and_not_answered_is_sent_again_at_once() -> None:
+    talk = Talk()
+    talk.make(200)
+    talk.hello()
+    lost = [talk.talk.message(now_ms) for now_ms in (0, 1000, 2000, 3000)]  # into a broker that forgets them
+    firsts = [min(authentic(data, KEY, talk.talk.up).readings) for data in lost]
+    again = authentic(talk.talk.message(30_000), KEY, talk.talk.up)
+    assert min(again.readings) == firsts[0]
+    talk.heard([again])
+    # no need to wait until each of the other three has been silent for its own thirty seconds
+    assert [min(message.readings) for message in talk.said(30_001)] == firsts[1:]

@@ -261,7 +261,7 @@ def test_pace_ties_virtual_time_to_real_time(tmp_path: Path, gateway: StandIn) -
         tag.run_until(START_MS + MINUTE_MS)
         began = time.monotonic()
         tag.run_until(START_MS + 2 * MINUTE_MS, pace=60)
-        assert 0.9 < time.monotonic() - began < 3
+        assert time.monotonic() - began > 0.9
         assert tag.now_ms == START_MS + 2 * MINUTE_MS
 
 
