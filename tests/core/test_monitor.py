@@ -191,8 +191,8 @@ def test_kernels_come_from_the_cache_and_are_not_compiled_again() -> None:
     digest()  # compiled and cached from here on
     script = (
         "from tests.core.test_monitor import digest; digest(); "
-        "from core import absences, visits; "
-        "print([len(kernel.stats.cache_misses) for kernel in (visits.watch_zones, absences.watch_curfews)])"
+        "from core import absences, zone_watch; "
+        "print([len(kernel.stats.cache_misses) for kernel in (zone_watch.watch_zones, absences.watch_curfews)])"
     )
     env = {**os.environ, "NUMBA_DISABLE_JIT": "0"}
     run = subprocess.run(
