@@ -120,6 +120,8 @@ def order_add(
     data_dir: DataDir = None,
 ) -> None:
     """Add an order, or a new version of one; with --device also the activation."""
+    from core.law import check_order
+    from core.rules import DEFAULT_RULES
     from gateway.orders import OrderRefused, activate, add_order
     from gateway.store import Store
 
@@ -130,6 +132,8 @@ def order_add(
         typer.echo(
             f"order {order.order_id} version {order.version}: {len(order.conditions)} conditions monitored"
         )
+        for problem in check_order(order, DEFAULT_RULES.timezone):
+            typer.secho(f"TO BE LOOKED AT: {problem}", fg=typer.colors.YELLOW)
         for unmonitored in order.unmonitored:
             typer.secho(f"NOT MONITORED: {unmonitored}", fg=typer.colors.YELLOW)
         if device:

@@ -84,6 +84,18 @@ def test_an_order_that_can_not_be_used_is_refused_by_the_name_of_what_is_wrong(
     assert "Traceback" not in done.stderr
 
 
+def test_an_order_beyond_its_statutory_limit_is_taken_as_made_and_told(tmp_path: Path) -> None:
+    curfew = {**ORDER["conditions"][0]}  # type: ignore[index]
+    curfew["timetable"] = [{"days": ["Mo"], "start": "00:00", "end": "21:00"}]
+    order = tmp_path / "order.json"
+    order.write_text(json.dumps(ORDER | {"conditions": [curfew], "conviction": "2022-06-28"}))
+    done = run("order", "add", order, "--data-dir", tmp_path / "gateway")
+    assert "1 conditions monitored" in done.stdout
+    assert "TO BE LOOKED AT" in done.stdout
+    assert "21" in done.stdout
+    assert "Sentencing Act 2020" in done.stdout
+
+
 def test_a_condition_that_can_not_be_checked_yet_is_named_not_monitored(tmp_path: Path) -> None:
     order = tmp_path / "order.json"
     odd = {"id": "tea", "type": "tea_at_five"}
