@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import queue
 import random
 import time
@@ -15,7 +14,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from core import envelope, wire
-from gateway import broker
+from gateway import broker, topics
 from gateway.devices import Credentials
 from gateway.store import envelopes
 from sim.gnss import GnssReceiver
@@ -26,10 +25,6 @@ from tests.system.flash import journal_of
 START_MS = 1_793_600_000_000
 MINUTE_MS = 60_000
 DEVICE = "gps00001"
-
-
-def topic(device: str, leaf: str) -> str:
-    return f"em/v1/{binascii.crc32(device.encode()) % 64:02d}/{device}/{leaf}"
 
 
 class Mallory:
@@ -86,7 +81,7 @@ class House:
 
     def down(self, data: bytes) -> None:
         """Say something to the tag, and give it the time to hear it."""
-        self.mallory.say(topic(DEVICE, "down"), data)
+        self.mallory.say(topics.down(DEVICE), data)
         time.sleep(0.2)
 
     def commit(self, upto: int, *, key: bytes | None = None, epoch: int | None = None) -> bytes:
@@ -94,7 +89,7 @@ class House:
         with self.rig.store.read() as connection:
             (known,) = envelopes.ranges(connection, DEVICE)
         payload = wire.encode_down(wire.Down(1, (known if epoch is None else epoch, upto)))
-        return envelope.seal(key or self.credentials.key, DEVICE, topic(DEVICE, "down"), payload)
+        return envelope.seal(key or self.credentials.key, DEVICE, topics.down(DEVICE), payload)
 
     def committed(self) -> int:
         return int(self.rig.gateway.status()["committed"])
@@ -129,7 +124,7 @@ def test_a_commit_beyond_what_was_sent_is_refused_although_it_is_authentic(house
 def test_a_commit_for_another_journal_or_another_tag_is_refused(house: House) -> None:
     before = house.live(1)
     house.down(house.commit(5, epoch=12345))
-    other = envelope.seal(house.credentials.key, "gps00002", topic("gps00002", "down"), b"\xa0")
+    other = envelope.seal(house.credentials.key, "gps00002", topics.down("gps00002"), b"\xa0")
     house.down(other)
     after = house.live(1)
     assert after["commit_foreign_epoch"] - before.get("commit_foreign_epoch", 0) == 1
@@ -158,8 +153,8 @@ def test_what_a_tag_said_said_again_is_a_duplicate_and_changes_nothing(house: Ho
     while not house.mallory.heard.empty():
         where, said = house.mallory.heard.get()
         if where.endswith("/up"):
-            house.mallory.say(topic(DEVICE, "up"), said)
-            house.mallory.say(topic(DEVICE, "up"), said)
+            house.mallory.say(topics.up(DEVICE), said)
+            house.mallory.say(topics.up(DEVICE), said)
             break
     now = house.rig.gateway.status()
     deadline = time.monotonic() + 10
@@ -174,14 +169,14 @@ def test_what_a_tag_said_said_again_is_a_duplicate_and_changes_nothing(house: Ho
 
 def noise(house: House) -> list[tuple[str, str, bytes]]:
     chance = random.Random(9)
-    sealed = envelope.seal(bytes(32), DEVICE, topic(DEVICE, "up"), wire.encode_up(wire.Up(7, 1, ())))
-    foreign = envelope.seal(house.credentials.key, "gps99999", topic("gps99999", "up"), b"\xa0")
+    sealed = envelope.seal(bytes(32), DEVICE, topics.up(DEVICE), wire.encode_up(wire.Up(7, 1, ())))
+    foreign = envelope.seal(house.credentials.key, "gps99999", topics.up("gps99999"), b"\xa0")
     return [
-        ("a forged MAC", topic(DEVICE, "up"), sealed),
-        ("a foreign device", topic("gps99999", "up"), foreign),
-        ("a truncated envelope", topic(DEVICE, "up"), sealed[:-7]),
-        ("a megabyte of noise", topic(DEVICE, "up"), chance.randbytes(1 << 20)),
-        ("nothing at all", topic(DEVICE, "up"), b""),
+        ("a forged MAC", topics.up(DEVICE), sealed),
+        ("a foreign device", topics.up("gps99999"), foreign),
+        ("a truncated envelope", topics.up(DEVICE), sealed[:-7]),
+        ("a megabyte of noise", topics.up(DEVICE), chance.randbytes(1 << 20)),
+        ("nothing at all", topics.up(DEVICE), b""),
     ]
 
 
