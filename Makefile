@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUBS := 1.29.0.post1
 BENCH ?= spine
+# each has modules of its own beside firmware/lib, and one that is called main
+DEVICES := gps_tag
 # someone who watches sees each package as it comes; a log gets one line a step
 QUIET := $(shell test -t 2 || echo --quiet)
 PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check
@@ -58,7 +60,8 @@ check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy --config-file .mypy-firmware.ini firmware
+	@for device in $(DEVICES); do \
+	  $(BIN)/mypy --config-file .mypy-firmware.ini firmware/lib firmware/boards firmware/$$device || exit 1; done
 	@$(BIN)/python -m pytest -q tests/test_imports_point_one_way.py
 
 format: setup

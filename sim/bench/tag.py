@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHADOW = Path(__file__).resolve().parent / "shadow"
-FIRMWARE = [ROOT / "firmware" / "gps_tag", ROOT / "firmware" / "lib", ROOT / "firmware"]
+FIRMWARE = ROOT / "firmware"
+KINDS = {"gps_tag": "tag", "rf_tag": "beacon_tag", "home_unit": "unit", "alcohol_tag": "alcohol"}
+"""Kinds of device, by their folder in the firmware, and the module in it that is the device put together."""
 HEAP_BYTES = 129_536
 """What ``-X heapsize=64wk`` gives this port, whose words have 64 bits: the stand-in for 64 KiB on a 32-bit board."""
 PROCESS_HEAP = "heapsize=128wk"
@@ -53,7 +55,7 @@ class VirtualTag:
     ``config`` adds settings to ``/config.json``; it counts only when the image is made, at the first use of
     ``folder``. ``patience_s`` is how long, in real seconds, time stays frozen for an answer that does not come.
     ``heap_bytes`` is what the firmware has for everything but its code.
-    ``clock_set`` starts it with the RTC set, as whoever provisions a tag leaves it.
+    ``clock_set`` starts it with the RTC set, as whoever provisions a tag leaves it. ``kind`` is one of `KINDS`.
     With the same ``seed``, ``folder`` content and feed a tag makes the same bytes.
     """
 
@@ -68,11 +70,13 @@ class VirtualTag:
         patience_s: float = 3.0,
         heap_bytes: int = HEAP_BYTES,
         clock_set: bool = False,
+        kind: str = "gps_tag",
     ) -> None:
         self.folder = folder.resolve()
         self.device = credentials.device
         self.now_ms = start_ms
         self.resets = 0
+        self.kind = kind
         self._seed = seed
         self._heap_bytes = heap_bytes
         self._patience_ms = int(patience_s * 1000)
@@ -150,7 +154,8 @@ class VirtualTag:
                             str(self.now_ms),
                             str(cause),
                             str(self._heap_bytes),
-                            *(str(folder) for folder in FIRMWARE),
+                            KINDS[self.kind],
+                            *(str(folder) for folder in (FIRMWARE / self.kind, FIRMWARE / "lib", FIRMWARE)),
                         ),
                     ],
                     env={"MICROPYPATH": str(SHADOW), "PATH": os.environ.get("PATH", "")},

@@ -1,9 +1,9 @@
 """Power on: lay the virtual board around the firmware and run its main.py, as the port's start does on a board.
 
-    power_on.py COMMANDS_FD REPORTS_FD IMAGE RTC SEED NOW_MS RESET_CAUSE HEAP_BYTES FIRMWARE_FOLDER...
+    power_on.py COMMANDS_FD REPORTS_FD IMAGE RTC SEED NOW_MS RESET_CAUSE HEAP_BYTES MODULE FOLDER...
 
-SEED is hexadecimal and differs at each boot. `MICROPYPATH` leads to this folder, so that machine, time, network, esp32
-and os are the ones here.
+SEED is hexadecimal and differs at each boot. MODULE is the one that main.py runs, FOLDERs hold the firmware.
+`MICROPYPATH` leads to this folder, so that machine, time, network, esp32 and os are the ones here.
 """
 
 import gc
@@ -22,7 +22,7 @@ def lay_out(arguments):
     vfs.umount("/")
     vfs.mount(vfs.VfsPosix("/"), HOST)
     sys.path[:] = [HOST + folder for folder in sys.path if folder.startswith("/")] + [".frozen"]
-    sys.path += [HOST + folder for folder in arguments[8:]]
+    sys.path += [HOST + folder for folder in arguments[9:]]
     import esp32
     import world
 
@@ -62,13 +62,13 @@ def wire(the_world) -> None:
     the_world.on_pin[PINS["modem_dtr"]] = lambda level: the_world.stay_awake(not level)
 
 
-def take_up_heap(heap_bytes: int):
+def take_up_heap(heap_bytes: int, module: str):
     """Leave the firmware as much heap as a board has.
 
     On a board the code is frozen into flash; here it lies in the heap, as does the virtual board. So the heap is
     larger, and what is too much of it once the code is loaded is taken up by this.
     """
-    import tag  # noqa: F401  loads every module of the firmware
+    __import__(module)  # loads every module of the firmware
 
     gc.collect()
     pieces = []  # small ones, which fill the holes that loading has left
@@ -80,6 +80,6 @@ def take_up_heap(heap_bytes: int):
 the_world = lay_out(sys.argv[1:])
 lend_time(the_world)
 wire(the_world)
-ballast = take_up_heap(int(sys.argv[8]))
+ballast = take_up_heap(int(sys.argv[8]), sys.argv[9])
 the_world.await_grant()
 import main  # noqa: F401

@@ -1,0 +1,97 @@
+"""What every device that talks to the gateway is made of: board, settings, journal, clock, link.
+
+A device's own module makes a :class:`Device` of its board, adds its sensors, and is run by :func:`run`.
+"""
+
+import asyncio
+import sys
+
+import config
+import counters
+from clock import Clock
+from journal import Journal
+from link import Link
+from mqtt import Client
+from tls_stream import dial, dial_bare
+
+try:
+    from typing import TYPE_CHECKING
+except ImportError:
+    TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import NoReturn, Protocol, TypeVar
+
+    from clock import TimeBoard
+    from link import LinkBoard
+    from tls_stream import TlsStream
+
+    class Resets(Protocol):
+        """What is needed of a board that has failed."""
+
+        def reset(self) -> "NoReturn":
+            """Start again from nothing."""
+
+    class DeviceBoard(TimeBoard, LinkBoard, Resets, Protocol):
+        """What a device needs of its board, whatever its sensors."""
+
+    B = TypeVar("B", bound=Resets)
+
+# Of 1 MiB of flash; the rest is for the certificates and for LittleFS to copy while it writes.
+JOURNAL_BYTES = 640 * 1024
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        content: bytes = file.read()
+    return content
+
+
+class Device:
+    """The parts that all devices share, made from what stands on flash; :meth:`run` runs them beside the sensors."""
+
+    def __init__(self, board: "DeviceBoard") -> None:
+        self.settings = config.load("/config.json")
+        self.clock = Clock(board)
+        self.journal = Journal("/journal", JOURNAL_BYTES, board.random)
+        self.link = Link(
+            self.journal,
+            self.clock,
+            self._client,
+            board,
+            self.settings.device,
+            self.settings.key,
+            counters,
+            self.settings.upload_s,
+        )
+
+    async def run(self, *sensors: "Coroutine[object, object, None]") -> None:
+        """Run the sensors and the link; returns only by raising what one of them could not deal with."""
+        await asyncio.gather(*sensors, self.link.run())
+
+    def _client(self) -> Client:
+        return Client(self._connect, self.settings.device, self.clock.uptime_ms)
+
+    async def _connect(self) -> "TlsStream":
+        settings = self.settings
+        if not settings.tls:
+            return await dial_bare(settings.host, settings.port)
+        # read at each connection, not held: DER files are larger than what else the link keeps
+        return await dial(
+            settings.host,
+            settings.port,
+            settings.server_name,
+            _read("/ca.der"),
+            _read("/cert.der"),
+            _read("/key.der"),
+        )
+
+
+def run(board: "B", live: "Callable[[B], Coroutine[object, object, None]]") -> "NoReturn":
+    """Be a device; whatever ends that is printed and answered with a reset, of which the next boot record tells."""
+    try:
+        asyncio.run(live(board))
+    except Exception as problem:
+        sys.print_exception(problem)
+    board.reset()
