@@ -52,6 +52,15 @@ class PositionFlag(IntFlag):
     DATE_SUSPECT = 1 << 6
 
 
+class SampleFlag(IntFlag):
+    """Bits of an alcohol sample's flags above the time quality."""
+
+    FAST = 1 << 2
+    BASELINE = 1 << 3
+    FAULT = 1 << 4
+    """The sensor does not work: its values prove nothing."""
+
+
 TIME_QUALITY_MASK = 0b11
 
 POSITION_WIRE = np.dtype(
@@ -66,6 +75,23 @@ POSITION_WIRE = np.dtype(
         ("hdop", "u1"),
         ("flags", "u1"),
     ]
+)
+CONTACT_WIRE = np.dtype(
+    [
+        ("dt", "<u2"),
+        ("beacon", "<u4"),
+        ("span", "<u2"),
+        ("count", "<u2"),
+        ("strongest", "i1"),
+        ("median", "i1"),
+        ("counter", "<u4"),
+        ("refused", "u1"),
+        ("unit", "u1"),
+        ("flags", "u1"),
+    ]
+)
+SAMPLE_WIRE = np.dtype(
+    [("dt", "<u2"), ("tac", "<i2"), ("infrared", "<u2"), ("temperature", "<i2"), ("flags", "u1")]
 )
 STATUS_WIRE = np.dtype(
     [
@@ -84,6 +110,8 @@ TIME_WIRE = np.dtype([("dt", "<u2"), ("uptime", "<u4"), ("step", "<i4"), ("sourc
 
 WIRE: dict[int, np.dtype[np.void]] = {
     Kind.POSITION: POSITION_WIRE,
+    Kind.RF_CONTACT: CONTACT_WIRE,
+    Kind.ALCOHOL: SAMPLE_WIRE,
     Kind.STATUS: STATUS_WIRE,
     Kind.TAMPER: TAMPER_WIRE,
     Kind.BOOT: BOOT_WIRE,
@@ -92,11 +120,37 @@ WIRE: dict[int, np.dtype[np.void]] = {
 }
 
 
+class TamperCode(IntEnum):
+    """What a tamper record tells. ``detail`` is given with each; 1 and 0 say that something began and is over."""
+
+    LINK = 1
+    """Forged messages came down; how many since the last such record."""
+    STRAP = 2
+    CASE = 3
+    MAINS = 4
+    """1: lost; 0: back."""
+    MOVED = 5
+    JAMMING = 6
+    """How far the satellites' mean C/N0 fell, tenths of a dB."""
+    SPOOFING = 7
+    BEACON = 8
+    """A home unit heard beacons in a tag's name that the tag did not send, or sent before; how many."""
+    BACKUP_BATTERY_LOW = 9
+    MOTION_FAULT = 10
+    SAFE_MODE = 11
+    """The firmware stopped and was started again; how many times in a row."""
+    TAG_CHECKED = 12
+    """An officer, at the tag itself."""
+    UNIT_CHECKED = 13
+    """An officer, at the home unit itself."""
+    SENSOR_FAULT = 14
+
+
 class EventCode(IntEnum):
     """What an event says. Numbers of ours, stable: they stand in stored states, not on the wire.
 
-    ``value`` means: at BATTERY millivolts, at BATTERY_PERCENT 0 to 100; at events of a home unit (MAINS_LOST to
-    UNIT_CHECKED) the unit's index, as in `Contacts`; else NaN or what the device sent as detail.
+    ``value`` means: at BATTERY and its two kin millivolts, at BATTERY_PERCENT 0 to 100; at events of a home unit
+    (MAINS_LOST to FORGED_BEACON) the unit's index, as in `Contacts`; else NaN or what the device sent as detail.
     """
 
     STRAP_OPEN = 1
@@ -117,6 +171,10 @@ class EventCode(IntEnum):
     """Readings of the tag were dropped or thinned; ``value`` is how many."""
     CLOCK_SET = 16
     """``value``: the step in seconds, new − old."""
+    SAFE_MODE = 17
+    """``value``: so many crashes in a row."""
+    MOTION_FAULT = 18
+    MOTION_WELL = 19
     MAINS_LOST = 20
     MAINS_BACK = 21
     UNIT_MOVED = 22
@@ -125,6 +183,17 @@ class EventCode(IntEnum):
     UNIT_BATTERY_LOW = 25
     UNIT_CHECKED = 26
     """An officer saw the home unit in its place: after it was moved, what it hears means the address again."""
+    UNIT_BATTERY_WELL = 27
+    UNIT_MOTION_FAULT = 28
+    UNIT_MOTION_WELL = 29
+    UNIT_SAFE_MODE = 30
+    FORGED_BEACON = 31
+    """The home unit heard beacons in a tag's name that the tag did not send, or had sent before."""
+    SENSOR_FAULT = 40
+    SENSOR_WELL = 41
+    BATTERY_ON_CHARGER = 42
+    """A reading of the battery that also tells that the tag is on the charger; NaN where only that is known."""
+    BATTERY_OFF_CHARGER = 43
 
 
 class UnitFlag(IntFlag):
@@ -296,32 +365,3 @@ class Readings:
     def kinds(self) -> tuple[Positions, Contacts, Samples, Events]:
         """All kinds, in the order in which they stand everywhere."""
         return self.positions, self.contacts, self.samples, self.events
-
-
-def positions_from_wire(records: npt.NDArray[np.void], base_time_s: int, epoch: int, first: int) -> Positions:
-    """Decode one block of position records (``POSITION_WIRE``) into columns.
-
-    ``base_time_s`` is the block's base time, ``first`` the sequence number of its first record.
-    """
-    n = len(records)
-    unknown_u8 = 255
-
-    def known(name: str, unknown: int, scale: float) -> F64:
-        raw = records[name]
-        return np.where(raw == unknown, np.nan, raw * scale).astype(np.float64)
-
-    satellites = records["satellites"].astype(np.int16)
-    satellites[satellites == unknown_u8] = -1
-    return Positions(
-        t_ms=base_time_s * 1000 + records["dt"].astype(np.int64) * 100,
-        lat=records["lat"] / 1e7,
-        lon=records["lon"] / 1e7,
-        precision_m=known("precision", 65535, 0.1),
-        speed_kmh=known("speed", unknown_u8, 1.0),
-        course_deg=known("course", unknown_u8, 1.5),
-        hdop=known("hdop", unknown_u8, 0.1),
-        satellites=satellites,
-        flags=records["flags"].copy(),
-        epoch=np.full(n, epoch, np.uint32),
-        seq=np.arange(first, first + n, dtype=np.uint32),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +153,11 @@ def encode_down(down: Down) -> bytes:
     if down.commit is not None:
         document[3] = list(down.commit)
     return cbor2.dumps(document, canonical=True)
+
+
+def beacon_number(device: str) -> int:
+    """What a tag's beacons and a home unit's contact records call it: the first four bytes of a SHA-256 of its id."""
+    return int.from_bytes(hashlib.sha256(device.encode()).digest()[:4], "big")
 
 
 def _document(payload: bytes) -> dict[int, Any]:

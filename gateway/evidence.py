@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from core import envelope, wire
-from core.readings import POSITION_WIRE, Kind, Positions, positions_from_wire
+from core.decoding import positions_from_wire
+from core.readings import POSITION_WIRE, Kind, Positions
 from gateway import verify
 from gateway.sequences import Span
 from gateway.store.envelopes import Stored

@@ -22,13 +22,26 @@ NO_CHECKSUM = 1 << 4
 PRECISION_GST = 1 << 5
 DATE_SUSPECT = 1 << 6
 
-TAMPER_LINK, TAMPER_STRAP, TAMPER_CASE = 1, 2, 3
+FAST = 1 << 2  # flags of an alcohol sample
+BASELINE = 1 << 3
+FAULT = 1 << 4
+
+UNIT_MAINS = 1 << 0  # what a home unit says of itself with every contact
+UNIT_MOVED = 1 << 1
+UNIT_CASE_OPEN = 1 << 2
+UNIT_BATTERY_LOW = 1 << 3
+
+TAMPER_LINK, TAMPER_STRAP, TAMPER_CASE, TAMPER_MAINS, TAMPER_MOVED = 1, 2, 3, 4, 5
+TAMPER_JAMMING, TAMPER_SPOOFING, TAMPER_BEACON, TAMPER_BACKUP_BATTERY = 6, 7, 8, 9
+TAMPER_MOTION_FAULT, TAMPER_SAFE_MODE, TAMPER_TAG_CHECKED = 10, 11, 12
+TAMPER_UNIT_CHECKED, TAMPER_SENSOR_FAULT = 13, 14
 GAP_FULL, GAP_UNREADABLE = 1, 2
 SOURCE_GNSS, SOURCE_GATEWAY = 1, 2
 UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_TEMPERATURE = 255, 65535, -128
+UNKNOWN_I16, UNKNOWN_DBM = -32768, 127
 
 _GAP_LAYOUT = "<IIBB"
-_WIDTHS = {POSITION: 17, STATUS: 9, TAMPER: 6, BOOT: 8, GAP: 12, TIME: 12}
+_WIDTHS = {POSITION: 17, RF_CONTACT: 19, ALCOHOL: 9, STATUS: 9, TAMPER: 6, BOOT: 8, GAP: 12, TIME: 12}
 _MAX_DT = 65535  # tenths of a second
 # list 1, kind 2, first 5, base time 5, byte string head 3, width 2; and the head of the list of blocks 2
 _BLOCK_OVERHEAD = 20
@@ -75,6 +88,47 @@ def position(
         course if course == UNKNOWN_U8 else _within("course", course, 0, 240) % 240,
         satellites if satellites == UNKNOWN_U8 else min(satellites, 254),
         min(hdop, 255),
+        flags,
+    )
+
+
+def contact(
+    beacon: int,
+    span_s: int,
+    count: int,
+    strongest_dbm: int,
+    median_dbm: int,
+    counter: int,
+    refused: int,
+    unit: int,
+    flags: int,
+) -> bytes:
+    """How a home unit heard one tag in the interval that ends at the record's time.
+
+    ``beacon`` names the tag; ``counter`` is the highest heard; ``unit`` has bits UNIT_*. Span, count and refused take
+    the largest value where theirs is larger; strengths are cut to -128 and 126 dBm, 127 is unknown.
+    """
+    return struct.pack(
+        "<IHHbbIBBB",
+        _within("beacon", beacon, 0, 0xFFFFFFFF),
+        min(span_s, 65535),
+        min(count, 65535),
+        strongest_dbm if strongest_dbm == UNKNOWN_DBM else max(-128, min(126, strongest_dbm)),
+        median_dbm if median_dbm == UNKNOWN_DBM else max(-128, min(126, median_dbm)),
+        _within("counter", counter, 0, 0xFFFFFFFF),
+        min(refused, 255),
+        unit,
+        flags,
+    )
+
+
+def sample(tac_e5: int, infrared_mv: int, temperature_e2: int, flags: int) -> bytes:
+    """An alcohol sample: 1e-5 g/dl, mV, 0.01 degrees C; -32768, 65535 and -32768 unknown. Takes the nearest known."""
+    return struct.pack(
+        "<hHhB",
+        tac_e5 if tac_e5 == UNKNOWN_I16 else max(-32767, min(32767, tac_e5)),
+        infrared_mv if infrared_mv == UNKNOWN_U16 else max(0, min(65534, infrared_mv)),
+        temperature_e2 if temperature_e2 == UNKNOWN_I16 else max(-32767, min(32767, temperature_e2)),
         flags,
     )
 

@@ -11,12 +11,10 @@ from conversation import topic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import readings, wire
+from core import decoding, readings, wire
 from tests.firmware.gateway_side import unpacked
 
-KINDS = st.sampled_from(
-    [records.POSITION, records.STATUS, records.TAMPER, records.BOOT, records.GAP, records.TIME]
-)
+KINDS = st.sampled_from([int(kind) for kind in readings.Kind])
 LIMIT = 962
 
 
@@ -79,7 +77,7 @@ def test_a_position_arrives_as_it_was_said(
     lat: int, lon: int, precision: int, speed: int, course: int, satellites: int, hdop: int, flags: int
 ) -> None:
     body = records.position(lat, lon, precision, speed, course, satellites, hdop, flags)
-    made = readings.positions_from_wire(np.frombuffer(b"\x00\x00" + body, readings.POSITION_WIRE), 0, 1, 1)
+    made = decoding.positions_from_wire(np.frombuffer(b"\x00\x00" + body, readings.POSITION_WIRE), 0, 1, 1)
     assert made.lat[0] == lat / 1e7
     assert made.lon[0] == lon / 1e7
     if precision == records.UNKNOWN_U16:
@@ -101,6 +99,11 @@ def test_a_place_that_is_not_on_earth_is_not_packed(lat: int, lon: int) -> None:
 
 def test_every_kind_has_the_layout_of_the_gateway() -> None:
     bodies = {
+        "RF_CONTACT": (
+            records.contact(0x89ABCDEF, 60, 70000, -40, 127, 2**32 - 1, 300, 0b1001, 3),
+            (0x89ABCDEF, 60, 65535, -40, 127, 2**32 - 1, 255, 0b1001, 3),
+        ),
+        "ALCOHOL": (records.sample(40000, 70000, -40000, 0b10011), (32767, 65534, -32767, 0b10011)),
         "STATUS": (records.status(4012, -7, 1, 70000, 1), (4012, -7, 1, 65535, 1)),
         "TAMPER": (records.tamper(2, 3, 1), (2, 3, 1)),
         "BOOT": (records.boot(4, 0x0102, 99999, 0), (4, 0x0102, 65535, 0)),
@@ -111,6 +114,57 @@ def test_every_kind_has_the_layout_of_the_gateway() -> None:
         layout = readings.WIRE[readings.Kind[name]]
         assert np.frombuffer(b"\x00\x00" + body, layout)[0].item()[1:] == values
     assert records.gap_range(bodies["GAP"][0]) == (7, 136)
+
+
+def decoded(body: bytes, kind: readings.Kind) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    return np.frombuffer(b"\x07\x00" + body, readings.WIRE[kind])
+
+
+def test_a_contact_arrives_as_it_was_said() -> None:
+    body = records.contact(wire.beacon_number("rf000001"), 60, 4, -61, 127, 900, 2, records.UNIT_MAINS, 1)
+    raw = decoded(body, readings.Kind.RF_CONTACT)
+    assert raw["beacon"][0] == wire.beacon_number("rf000001")
+    made = decoding.contacts_from_wire(raw, 1000, 5, 9, unit=1)
+    assert (made.t_ms[0], made.span_s[0], made.count[0], made.unit[0]) == (1_000_700, 60, 4, 1)
+    assert made.strongest_dbm[0] == -61
+    assert np.isnan(made.median_dbm[0])
+    assert made.unit_ok[0] == readings.UnitFlag.MAINS
+    assert (made.epoch[0], made.seq[0]) == (5, 9)
+
+
+def test_a_strength_of_nothing_heard_is_none() -> None:
+    body = records.contact(1, 60, 0, -61, -70, 0, 0, records.UNIT_MAINS, 1)
+    made = decoding.contacts_from_wire(decoded(body, readings.Kind.RF_CONTACT), 0, 1, 1)
+    assert np.isnan([made.strongest_dbm[0], made.median_dbm[0]]).all()
+
+
+def test_an_alcohol_sample_arrives_as_it_was_said() -> None:
+    made = decoding.samples_from_wire(
+        decoded(records.sample(2500, 1042, 3361, records.FAST | 1), readings.Kind.ALCOHOL), 1000, 5, 9
+    )
+    assert (made.tac_g_dl[0], made.ir_v[0], made.temp_c[0]) == pytest.approx((0.025, 1.042, 33.61))
+    assert (made.t_ms[0], made.flags[0], made.seq[0]) == (1_000_700, records.FAST | 1, 9)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        records.sample(records.UNKNOWN_I16, records.UNKNOWN_U16, records.UNKNOWN_I16, 1),
+        records.sample(2500, 1042, 3361, records.FAULT | 1),
+    ],
+    ids=["unknown", "faulty"],
+)
+def test_what_the_sensor_does_not_know_is_no_figure(body: bytes) -> None:
+    made = decoding.samples_from_wire(decoded(body, readings.Kind.ALCOHOL), 0, 1, 1)
+    assert np.isnan([made.tac_g_dl[0], made.ir_v[0], made.temp_c[0]]).all()
+
+
+def test_the_tags_tamper_codes_are_those_of_the_core() -> None:
+    said = {name: value for name, value in vars(records).items() if name.startswith("TAMPER_")}
+    assert sorted(said.values()) == sorted(readings.TamperCode)
+    assert said["TAMPER_STRAP"] == readings.TamperCode.STRAP
+    assert said["TAMPER_BEACON"] == readings.TamperCode.BEACON
+    assert said["TAMPER_SENSOR_FAULT"] == readings.TamperCode.SENSOR_FAULT
 
 
 def test_a_position_costs_at_most_28_bytes_of_publish_in_batches_of_ten() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import wire
-from core.readings import WIRE
+from core.readings import WIRE, Kind, TamperCode
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -23,6 +24,7 @@ def schema(rule: str) -> Any:
     return pycddl.Schema(f"root = {rule}\n" + (DOCS / "envelope.cddl").read_text("utf-8"))
 
 
+PROSE = (DOCS / "protocol.md").read_text("utf-8")
 UP, DOWN = schema("up"), schema("down")
 numbers = st.integers(1, 2**32 - 1)
 
@@ -83,6 +85,36 @@ def test_what_the_cddl_refuses_the_gateway_refuses_too(document: dict[int, objec
         UP.validate_cbor(payload)
     with pytest.raises(wire.WireError):
         wire.decode_up(payload)
+
+
+def test_every_layout_of_the_prose_is_the_layout_of_the_code() -> None:
+    rows = re.findall(r"^\| (\d+) \| ([a-z ]+) \| (.+) \| (\d+) \|$", PROSE, re.MULTILINE)
+    assert [int(kind) for kind, *_ in rows] == list(Kind)
+    for kind, _, layout, width in rows:
+        fields = [("dt", "u16"), *re.findall(r"(\w+)(?: rejected since boot| version)? `([ui]\d+)`", layout)]
+        dtype = WIRE[int(kind)]
+        assert dtype.fields is not None
+        coded = [f"{dtype[name].kind}{dtype[name].itemsize * 8}" for name in dtype.names or ()]
+        assert [what for _, what in fields] == coded, kind
+        assert int(width) == dtype.itemsize
+
+
+def test_the_cddl_gives_every_kind_its_number_and_width() -> None:
+    text = (DOCS / "envelope.cddl").read_text("utf-8")
+    rows = re.findall(r"(\d) ([a-z_]+) (\d+)", text.split("bytes a record:")[1].split("known")[0])
+    assert {name.upper(): (int(kind), int(width)) for kind, name, width in rows} == {
+        kind.name: (kind, WIRE[kind].itemsize) for kind in Kind
+    }
+
+
+def test_the_prose_lists_the_tamper_codes_of_the_code() -> None:
+    table = PROSE.split("**Tamper codes**")[1].split("\n\n")[1]
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == list(TamperCode)
+
+
+def test_a_known_kind_with_a_width_is_refused() -> None:
+    with pytest.raises(wire.WireError, match="its layout is fixed"):
+        wire.decode_up(cbor2.dumps({1: 1, 2: 5, 4: [[2, 1, 1, bytes(19), 19]]}, canonical=True))
 
 
 @given(st.binary(max_size=400))
