@@ -32,7 +32,7 @@ Fixes = npt.NDArray[np.void]
 POSITION, CONTACT, SAMPLE, EVENT = range(4)
 """The kinds, by their place in `DTYPES` and wherever four things stand side by side."""
 
-FIX = np.dtype(
+FIX = np.dtype(  # 48 bytes, aligned and without gaps: every family reads them all
     [
         ("t_ms", np.int64),
         ("lat", np.float64),
@@ -41,15 +41,12 @@ FIX = np.dtype(
         # proves nothing about the wearer's place, so that no distance exceeds it and every answer is UNCERTAIN
         ("radius_m", np.float64),
         ("key", np.uint64),  # epoch << 32 | seq: names the reading
-        ("speed_kmh", np.float32),  # NaN: unknown, as for the next two
-        ("course_deg", np.float32),
-        ("hdop", np.float32),
-        ("satellites", np.int16),  # -1: unknown
-        ("flags", np.uint8),
-        ("worn", np.uint8),  # 0 from strap open until an officer's check
-        ("quality", np.uint8),  # bits of `core.trail.FixQuality`, once the trail family has seen it
-    ]
+        ("worn", np.int32),  # 0 from strap open until an officer's check
+        ("quality", np.int32),  # bits of `core.trail.FixQuality`, once the trail family has seen it
+    ],
+    align=True,
 )
+"""What no rule asks of a position (speed, course, satellites) stays behind in `core.readings.Positions`."""
 CONTACT_ROW = np.dtype(
     [
         ("t_ms", np.int64),  # end of the interval
@@ -103,10 +100,6 @@ def fixes_from(positions: Positions, precision_floor_m: float) -> Fixes:
         positions.lat,
         positions.lon,
         positions.precision_m,
-        positions.speed_kmh,
-        positions.course_deg,
-        positions.hdop,
-        positions.satellites,
         positions.flags,
         positions.epoch,
         positions.seq,
@@ -122,10 +115,6 @@ def _convert(
     lat: Any,
     lon: Any,
     precision_m: Any,
-    speed_kmh: Any,
-    course_deg: Any,
-    hdop: Any,
-    satellites: Any,
     flags: Any,
     epoch: Any,
     seq: Any,
@@ -148,11 +137,6 @@ def _convert(
         out[i]["lon"] = lon[i] if on_earth else 0.0
         out[i]["radius_m"] = max(precision_m[i], floor_m) if known else np.inf
         out[i]["key"] = key
-        out[i]["speed_kmh"] = speed_kmh[i]
-        out[i]["course_deg"] = course_deg[i]
-        out[i]["hdop"] = hdop[i]
-        out[i]["satellites"] = satellites[i]
-        out[i]["flags"] = flags[i]
         out[i]["worn"] = 1
         out[i]["quality"] = 0
         if i and (t_ms[i] < t_ms[i - 1] or (t_ms[i] == t_ms[i - 1] and key <= out[i - 1]["key"])):

@@ -28,7 +28,7 @@ from core.alerts import Alert
 from core.episodes import NEVER_MS
 from core.family import Batch, Part
 from core.plane import metres_between, metres_per_degree_at
-from core.readings import I64, U8
+from core.readings import I64
 from core.rows import Fixes
 from core.rules import RuleSet
 from core.slots import Rows, Slots
@@ -275,9 +275,9 @@ class Trail:
     way_m: npt.NDArray[np.float64]
 
     @property
-    def quality(self) -> U8:
+    def quality(self) -> npt.NDArray[np.int32]:
         """`FixQuality` bits of each position."""
-        found: U8 = self.fixes["quality"]
+        found: npt.NDArray[np.int32] = self.fixes["quality"]
         return found
 
     @property
