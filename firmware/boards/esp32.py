@@ -1,6 +1,7 @@
-"""An ESP32 tag: GNSS receiver and cellular modem on UARTs, LittleFS, strap contact, battery. The only hardware file.
+"""ESP32 devices: what they all have, what those with a cellular modem have, and the GPS tag.
 
-Nothing else in the firmware of this board imports machine, network or esp32.
+Nothing outside this folder imports machine, network, esp32 or bluetooth. Devices with the short-range radio stand in
+`esp32_radio.py`.
 """
 
 import asyncio
@@ -40,22 +41,14 @@ class ModemError(OSError):
     """The modem or the network behind it did not do what it was asked; the text says which step."""
 
 
-class Board:
-    """The tag's hardware. `gnss` is the receiver's UART, for `asyncio.StreamReader`; flash is mounted at `/`."""
+class Esp32:
+    """What every device has: flash mounted at `/`, time, watchdog, battery."""
 
     def __init__(self) -> None:
         self._mount()
         self._rtc = machine.RTC()
-        self._awake = machine.Pin(PINS["modem_dtr"], machine.Pin.OUT, value=1)
-        self._power_key = machine.Pin(PINS["modem_power_key"], machine.Pin.OUT, value=0)
-        self._strap = machine.Pin(PINS["strap"], machine.Pin.IN, machine.Pin.PULL_UP)
         self._battery = machine.ADC(machine.Pin(PINS["battery_adc"]), atten=machine.ADC.ATTN_11DB)
         self._watchdog = machine.WDT(timeout=WATCHDOG_MS)
-        self.gnss = machine.UART(
-            1, GNSS_BAUD, tx=PINS["gnss_tx"], rx=PINS["gnss_rx"], rxbuf=GNSS_BUFFER, timeout=0
-        )
-        self._modem = machine.UART(2, MODEM_BAUD, tx=PINS["modem_tx"], rx=PINS["modem_rx"], timeout=0)
-        self._ppp: network.PPP | None = None
 
     def _mount(self) -> None:
         """Mount LittleFS, unless the port has. A flash that can not be read holds evidence: it is never formatted."""
@@ -92,12 +85,6 @@ class Board:
         """Start again from nothing."""
         machine.reset()
 
-    # ------------------------------------------------------------------------------------------ sensors
-
-    def strap_closed(self) -> bool:
-        """Whether the loop through the strap is whole."""
-        return self._strap.value() == 0
-
     def battery_mv(self) -> int:
         """The battery's voltage in millivolts."""
         return self._battery.read_uv() // 500
@@ -106,7 +93,16 @@ class Board:
         """`n` bytes of the hardware's random numbers."""
         return os.urandom(n)
 
-    # ---------------------------------------------------------------------------------------- the radio
+
+class Online(Esp32):
+    """A device with a cellular modem."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._awake = machine.Pin(PINS["modem_dtr"], machine.Pin.OUT, value=1)
+        self._power_key = machine.Pin(PINS["modem_power_key"], machine.Pin.OUT, value=0)
+        self._modem = machine.UART(2, MODEM_BAUD, tx=PINS["modem_tx"], rx=PINS["modem_rx"], timeout=0)
+        self._ppp: network.PPP | None = None
 
     def stay_awake(self, on: bool) -> None:
         """Keep the modem listening while an answer is due; let it sleep between its radio windows otherwise."""
@@ -170,3 +166,18 @@ class Board:
                 break
             await asyncio.sleep_ms(20)
         raise ModemError("the modem answered %s with %r" % (line, answer))
+
+
+class Board(Online):
+    """A GPS tag. `gnss` is the receiver's UART, for `asyncio.StreamReader`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._strap = machine.Pin(PINS["strap"], machine.Pin.IN, machine.Pin.PULL_UP)
+        self.gnss = machine.UART(
+            1, GNSS_BAUD, tx=PINS["gnss_tx"], rx=PINS["gnss_rx"], rxbuf=GNSS_BUFFER, timeout=0
+        )
+
+    def strap_closed(self) -> bool:
+        """Whether the loop through the strap is whole."""
+        return self._strap.value() == 0

@@ -1,4 +1,4 @@
-"""The wiring of an ESP32 tag: GPIO numbers of an ESP32-S3."""
+"""The wiring of ESP32 devices: GPIO numbers of an ESP32-S3. Which of them a device has, its class in `boards` says."""
 
 PINS = {
     "gnss_rx": 18,
@@ -8,5 +8,8 @@ PINS = {
     "modem_dtr": 7,  # low keeps the modem awake, high lets it sleep between its radio windows
     "modem_power_key": 4,
     "strap": 10,  # a loop through the strap to ground, pulled up: high is open
+    "case": 11,  # a switch to ground that the closed case presses, pulled up: high is open
+    "mains": 12,  # of a home unit: low while the mains adapter gives power, pulled up
+    "moved": 13,  # of a home unit: its accelerometer pulls this low while it is being moved, pulled up
     "battery_adc": 1,  # through a divider of two equal resistors
 }
