@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from core.activation import ALWAYS_MS
+from core.curfew_periods import periods_within
 from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Limits, emit
 from core.presence import BY_POSITION, HOME, NOT_HOME, UNKNOWN
 
@@ -38,6 +39,14 @@ WATCHED = np.dtype(
         ("run_far_key", np.uint64),
         ("vouched", np.int64),  # when the current period began, a position away still vouched
         ("home_ms", np.int64),  # the wearer is known to have been at home then, last
+    ]
+)
+TERMS = np.dtype(
+    [
+        ("calendar", np.int64),  # which one; its periods are cut to from_ms and to_ms
+        ("from_ms", np.int64),
+        ("to_ms", np.int64),
+        ("watch_to_ms", np.int64),  # when the curfew is watched no longer
     ]
 )
 
@@ -191,24 +200,30 @@ def watch_curfews(
     sightings: Any,
     offsets: Any,
     slots: Any,
-    periods: Any,
-    spans: Any,
+    pool: Any,
+    calendars: Any,
+    terms: Any,
     states: Any,
     drafts: Any,
     limits: Limits,
 ) -> Any:
     """Carry every slot on through its sightings; the episodes that are settled.
 
-    Slot j has sightings ``offsets[j]`` to ``offsets[j + 1]`` and periods ``spans[j, 0]`` to ``spans[j, 1]``, among
-    which are all that end after its last sighting so far and begin by the last one here.
+    Slot j of ``slots`` has sightings ``offsets[j]`` to ``offsets[j + 1]``. Its calendar (``terms``, `TERMS`), of which
+    the periods stand in ``pool``, is known as far as its last sighting.
     """
     out = np.empty(16, EPISODE)
     count = 0
+    periods = np.empty((16, 2), np.int64)
     for j in range(len(slots)):
-        state, draft = states[slots[j]], drafts[slots[j]]
-        p, end = spans[j, 0], spans[j, 1]
-        while p < end and periods[p, 1] <= state["run_last_ms"]:
-            p += 1
+        if offsets[j] == offsets[j + 1]:
+            continue
+        state, draft, term = states[slots[j]], drafts[slots[j]], terms[slots[j]]
+        p = 0
+        periods, end = periods_within(
+            pool, calendars[term["calendar"]], term["from_ms"], term["to_ms"], state["run_last_ms"],
+            sightings[offsets[j + 1] - 1]["t_ms"], periods,
+        )  # fmt: skip
         for i in range(offsets[j], offsets[j + 1]):
             sighting = sightings[i]
             t_ms, key, shown = sighting["t_ms"], sighting["key"], sighting["presence"]
@@ -257,16 +272,26 @@ def watch_curfews(
 
 @njit(cache=True)
 def silence(
-    slots: Any, now_ms: int, periods: Any, spans: Any, states: Any, drafts: Any, limits: Limits
-) -> Any:
-    """What time alone means at ``now_ms``, nothing changed: the episodes, and when each slot has to be asked again."""
+    slots: Any, now_ms: int, ahead_ms: int, pool: Any, calendars: Any, terms: Any, states: Any, drafts: Any,
+    limits: Limits,
+) -> Any:  # fmt: skip
+    """What time alone means at ``now_ms``, nothing changed: the episodes, and when each slot has to be asked again.
+
+    Calendars are as for `watch_curfews`, known as far as ``ahead_ms`` beyond now. No period in sight is not the same as
+    no period ever: then it has to be asked again when they end.
+    """
     out = np.empty(16, EPISODE)
     count = 0
     again = np.empty(len(slots), np.int64)
     state, draft = np.zeros(1, WATCHED), np.zeros(1, EPISODE)
+    periods = np.empty((16, 2), np.int64)
     for j in range(len(slots)):
-        state[0], draft[0] = states[slots[j]], drafts[slots[j]]
-        p, end = spans[j, 0], spans[j, 1]
+        state[0], draft[0], term = states[slots[j]], drafts[slots[j]], terms[slots[j]]
+        p = 0
+        periods, end = periods_within(
+            pool, calendars[term["calendar"]], term["from_ms"], term["to_ms"], state[0]["run_last_ms"],
+            now_ms + ahead_ms, periods,
+        )  # fmt: skip
         p, out, count = _pass_time(
             state[0], draft[0], now_ms, UNKNOWN, 0, periods, p, end, limits, out, count
         )
@@ -274,7 +299,7 @@ def silence(
             draft[0]["end_ms"] = OPEN_MS
             out = emit(out, count, draft[0])
             count += 1
-        again[j] = ALWAYS_MS
+        again[j] = now_ms + ahead_ms if term["watch_to_ms"] > now_ms else ALWAYS_MS
         if p < end:
             again[j] = periods[p, 0] if periods[p, 0] > now_ms else periods[p, 1]
             lost_ms = max(periods[p, 0], state[0]["run_last_ms"] + limits.vouch_ms) + limits.unknown_ms

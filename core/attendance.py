@@ -69,7 +69,7 @@ class _Appointments:
 class Attending:
     """Where the state of one activation's appointments lies."""
 
-    slots: I64
+    first: int
     kept: tuple[_Appointments, ...]
 
 
@@ -94,19 +94,19 @@ class Attendance:
 
     def dismiss(self, attending: Attending) -> None:
         """Let an activation go."""
-        self._slots.give_back(attending.slots)
+        self._slots.give_back(attending.first, len(attending.kept))
 
     def reset(self, attending: Attending) -> None:
         """Back to nothing known."""
-        self._slots.clear(attending.slots)
+        self._slots.clear(attending.first, len(attending.kept))
 
-    def save(self, attending: Attending) -> tuple[Episodes, ...]:
+    def save(self, attending: Attending) -> bytes:
         """What is known now, to come back to."""
-        return self._slots.save(attending.slots)
+        return self._slots.save(attending.first, len(attending.kept))
 
-    def restore(self, attending: Attending, saved: tuple[Episodes, ...]) -> None:
+    def restore(self, attending: Attending, saved: bytes) -> None:
         """Go back to what `save` gave."""
-        self._slots.restore(attending.slots, saved)
+        self._slots.restore(attending.first, len(attending.kept), saved)
 
     def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
         """Judge the positions of each part; the alerts that they settle."""
@@ -115,7 +115,7 @@ class Attendance:
         for attending, (lo, hi), *_ in parts:
             if lo == hi:
                 continue
-            for slot, one in zip(attending.slots.tolist(), attending.kept, strict=True):
+            for slot, one in enumerate(attending.kept, attending.first):
                 one.expand(int(fixes["t_ms"][hi - 1]))
                 for stretch, zone in zip(one.watch.stretches, one.zones, strict=True):
                     first, last = cut(fixes, lo, hi, stretch.from_ms, stretch.to_ms)
@@ -134,7 +134,7 @@ class Attendance:
         wait_ms = self._rules.vouch_s * 1000
         for attending in enrolled:
             due_ms = ALWAYS_MS
-            for slot, one in zip(attending.slots.tolist(), attending.kept, strict=True):
+            for slot, one in enumerate(attending.kept, attending.first):
                 one.expand(now_ms)
                 told, next_ms = overdue(one.windows, states[slot : slot + 1].copy()[0], now_ms, wait_ms)
                 alerts += [alert for row in told for alert in self._judged(one.watch, row)]

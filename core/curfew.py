@@ -22,204 +22,226 @@ is not a violation; time passing is enough. It ends when a reading says where th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from core.absences import ABSENCE, WATCHED, silence, watch_curfews
+from core.absences import ABSENCE, TERMS, WATCHED, silence, watch_curfews
 from core.activation import ALWAYS_MS, Activation, Watch, watches
 from core.alerts import Alert
 from core.atv import Absence, accumulated, allowance_of
 from core.conditions import CurfewCondition
 from core.curfew_alerts import absence_of, atv_alert, curfew_alert
-from core.curfew_calendar import (
-    AHEAD_MS,
-    AddressSet,
-    Calendar,
-    Expansion,
-    address_sets,
-    spans,
-    timetable_of,
-)
+from core.curfew_calendar import AHEAD_MS, AddressSet, Calendar, Expansion, address_sets, timetable_of
+from core.curfew_periods import CalendarPool
 from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, limits
 from core.family import Batch, Part
 from core.order import DiscountKind
 from core.presence import Place, place_of
-from core.readings import I64
 from core.rules import RuleSet
-from core.sightings import blank_sense, part_at, sight
+from core.sightings import PLACE, STAY, blank_sense, place_rows, sight
 from core.slots import Slots
 
 _STATES, _DRAFTS, _SENSES, _DISPUTES = range(4)
 """The rows of a slot."""
+_WORDINGS = 1024
+"""For so many curfews it is kept how alerts word them: most have none to be worded."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Home:
-    """One curfew watched at one set of addresses: its row, its calendar, and what stands where in each stretch.
+@dataclass(slots=True)
+class Curfews:
+    """Where one activation's curfews lie: from ``first`` on a slot for each set of addresses of each curfew.
 
-    ``places``: from, to (ms), the addresses compiled, and the number of the first stretch that words them so.
+    ``stay`` and ``place`` are the first of its rows in those tables. ``absences`` are those settled.
     """
 
-    slot: int
-    watch: Watch[CurfewCondition]
-    addresses: AddressSet
-    calendar: Calendar
-    places: tuple[tuple[int, int, tuple[Place, ...], int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Curfews:
-    """Where the state of one activation's curfews lies; ``absences`` are those settled."""
-
     activation: Activation
-    slots: I64
-    homes: tuple[_Home, ...]
-    absences: list[Absence] = field(default_factory=list)
+    first: int
+    count: int
+    stay: int
+    stays: int
+    place: int
+    places: int
+    absences: tuple[Absence, ...] = ()
 
 
 class CurfewWatch:
     """The rule family of curfews."""
 
     def __init__(self, rules: RuleSet) -> None:
-        self._rules = rules
-        self._limits = limits(rules)
-        state = np.zeros(1, WATCHED)
+        self._rules, self._limits = rules, limits(rules)
+        state, draft, dispute = np.zeros(1, WATCHED), np.zeros(1, EPISODE), np.zeros(1, EPISODE)
         for name in ("run_last_ms", "home_ms", "run_in_ms", "run_fix_ms", "run_heard_ms"):
             state[name] = NEVER_MS
-        draft = np.zeros(1, EPISODE)
-        self._slots = Slots(state, draft, blank_sense(), draft)
-        self._homes: dict[int, _Home] = {}
-        self._enrolled: dict[int, Curfews] = {}
-        self._expansions: dict[object, Expansion] = {}
+        self._slots = Slots(state, draft, blank_sense(), dispute, terms=[np.zeros(1, TERMS)])
+        self._stays, self._places = Slots(terms=[np.zeros(1, STAY)]), Slots(terms=[np.zeros(1, PLACE)])
+        self._calendars = CalendarPool()
+        self._worded: dict[int, tuple[Watch[CurfewCondition], AddressSet]] = {}
 
     def enrol(self, activation: Activation) -> Curfews | None:
         """Take on an activation: its curfews, with nothing known yet; None if it has none."""
-        mine = [
-            (watch, addresses)
-            for watch in watches(activation, CurfewCondition)
-            for addresses in sorted(
-                {s for stretch in watch.stretches for s in address_sets(stretch.condition)}
-            )
-        ]
-        if not mine:
+        homes = list(_homes(activation))
+        if not homes:
             return None
-        slots = self._slots.take(len(mine))
-        homes = [self._home(activation, slot, *one) for slot, one in zip(slots.tolist(), mine, strict=True)]
-        curfews = Curfews(activation, slots, tuple(homes))
-        for home in homes:
-            self._homes[home.slot] = home
-            self._enrolled[home.slot] = curfews
+        curfews = Curfews(activation, 0, len(homes), 0, 0, 0, 0)
+        curfews.first = self._slots.take(len(homes), curfews)
+        stays: list[tuple[int, int, int, int, int, int]] = []
+        places: list[Place] = []
+        for slot, (watch, addresses) in enumerate(homes, curfews.first):
+            self._slots.terms[0][slot] = self._terms(activation, watch, addresses)
+            self._say_where(slot, watch, addresses, stays, places)
+        curfews.stays, curfews.places = len(stays), len(places)
+        curfews.place = self._places.take(len(places))
+        self._places.terms[0][curfews.place : curfews.place + len(places)] = place_rows(places)
+        curfews.stay = self._stays.take(len(stays))
+        mine = self._stays.terms[0][curfews.stay : curfews.stay + len(stays)]
+        mine[:] = np.array(stays, STAY)
+        for name in ("first", "last"):
+            mine[name] += curfews.place
         self.reset(curfews)
         return curfews
 
-    def _home(
-        self, activation: Activation, slot: int, watch: Watch[CurfewCondition], addresses: AddressSet
-    ) -> _Home:
-        parts, places = [], []
-        wordings: list[tuple[object, ...]] = []
+    def _terms(
+        self, activation: Activation, watch: Watch[CurfewCondition], addresses: AddressSet
+    ) -> tuple[int, int, int, int]:
+        """A row of `TERMS`: when it is curfew at ``addresses``."""
+        parts = []
         for stretch in watch.stretches:
-            condition = stretch.condition
-            if addresses not in address_sets(condition):
-                continue
-            parts.append((stretch, self._expansion(condition, addresses)))
-            words = tuple(condition.places[i].address for i in addresses)
-            if words not in wordings:
-                wordings.append(words)
-            compiled = tuple(place_of(condition.places[i].address, self._rules, i) for i in addresses)
-            places.append((stretch.from_ms, stretch.to_ms, compiled, wordings.index(words)))
+            if addresses in address_sets(stretch.condition):
+                timetable = timetable_of(stretch.condition, addresses)
+                parts.append((stretch, timetable, Expansion(timetable, self._rules.timezone)))
         authorised = [
             (discount.from_ms, discount.to_ms)
             for discount in activation.order.discounts
             if discount.kind == DiscountKind.AUTHORISED_ABSENCE
             and discount.condition in (None, watch.condition)
         ]
-        return _Home(slot, watch, addresses, Calendar(watch, parts, authorised), tuple(places))
+        if len(parts) == 1 and not authorised:
+            ((stretch, timetable, expansion),) = parts
+            number = self._calendars.take(expansion, stretch.from_ms, timetable)
+            return number, stretch.from_ms, stretch.to_ms, watch.to_ms
+        calendar = Calendar(watch, [(stretch, expansion) for stretch, _, expansion in parts], authorised)
+        return self._calendars.take(calendar, watch.from_ms), -ALWAYS_MS, ALWAYS_MS, watch.to_ms
+
+    def _say_where(
+        self,
+        slot: int,
+        watch: Watch[CurfewCondition],
+        addresses: AddressSet,
+        stays: list[tuple[int, int, int, int, int, int]],
+        places: list[Place],
+    ) -> None:
+        """Add what stands where in each stretch: to ``places`` the addresses, to ``stays`` when they are meant."""
+        wordings: list[tuple[object, ...]] = []
+        for stretch in watch.stretches:
+            condition = stretch.condition
+            if addresses not in address_sets(condition):
+                continue
+            words = tuple(condition.places[i].address for i in addresses)
+            if words not in wordings:
+                wordings.append(words)
+            first = len(places)
+            places += [place_of(condition.places[i].address, self._rules, i) for i in addresses]
+            stays.append((stretch.from_ms, stretch.to_ms, slot, wordings.index(words), first, len(places)))
 
     def dismiss(self, curfews: Curfews) -> None:
         """Let an activation go."""
-        for slot in curfews.slots.tolist():
-            del self._homes[slot], self._enrolled[slot]
-        self._slots.give_back(curfews.slots)
+        for slot in range(curfews.first, curfews.first + curfews.count):
+            self._calendars.give_back(int(self._slots.terms[0]["calendar"][slot]))
+            self._worded.pop(slot, None)
+        self._slots.give_back(curfews.first, curfews.count)
+        self._stays.give_back(curfews.stay, curfews.stays)
+        self._places.give_back(curfews.place, curfews.places)
 
     def reset(self, curfews: Curfews) -> None:
         """Back to nothing known."""
-        self._slots.clear(curfews.slots)
-        self._slots.rows[_DRAFTS]["watch"][curfews.slots] = curfews.slots
-        self._slots.rows[_DISPUTES]["watch"][curfews.slots] = curfews.slots
-        curfews.absences.clear()
+        first, last = curfews.first, curfews.first + curfews.count
+        self._slots.clear(first, curfews.count)
+        for kind in (_DRAFTS, _DISPUTES):
+            self._slots.rows[kind]["watch"][first:last] = np.arange(first, last)
+        curfews.absences = ()
 
-    def save(self, curfews: Curfews) -> tuple[tuple[Episodes, ...], int]:
+    def save(self, curfews: Curfews) -> tuple[bytes, int]:
         """What is known now, to come back to."""
-        return self._slots.save(curfews.slots), len(curfews.absences)
+        return self._slots.save(curfews.first, curfews.count), len(curfews.absences)
 
-    def restore(self, curfews: Curfews, saved: tuple[tuple[Episodes, ...], int]) -> None:
+    def restore(self, curfews: Curfews, saved: tuple[bytes, int]) -> None:
         """Go back to what `save` gave."""
         rows, absences = saved
-        self._slots.restore(curfews.slots, rows)
-        del curfews.absences[absences:]
+        self._slots.restore(curfews.first, curfews.count, rows)
+        curfews.absences = curfews.absences[:absences]
 
     def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
         """Judge positions, contacts and the home units' events of each part; the alerts that they settle."""
         states, drafts, senses, disputes = self._slots.rows
-        taken, periods = [], []
-        for part in parts:
-            curfews: Curfews = part.handle
-            last_ms = max(
-                int(rows["t_ms"][hi - 1]) for rows, (lo, hi) in zip(batch, part[1:], strict=True) if hi > lo
-            )
-            for home in curfews.homes:
-                seen_ms = int(states["run_last_ms"][home.slot])
-                for start, end, places, wording in home.places:
-                    where = part_at(batch, part[1:], start, end)
-                    if where[0] < where[1] or where[2] < where[3] or where[4] < where[5]:
-                        taken.append((where, places, wording, home.slot))
-                        periods.append(home.calendar.between(seen_ms, min(last_ms, end - 1)))
-        if not taken:
-            return []
-        sightings, offsets, disagreed = sight(batch, taken, senses, disputes, self._limits)
-        slots = np.array([slot for *_, slot in taken], np.int64)
+        (terms,) = self._slots.terms
+        where = [
+            (curfews.stay, curfews.stay + curfews.stays, *positions, *contacts, *events)
+            for curfews, positions, contacts, _, events in parts
+        ]
+        sightings, offsets, slots, disagreed = sight(
+            batch,
+            np.array(where, np.int64),
+            self._stays.terms[0],
+            self._places.terms[0],
+            senses,
+            disputes,
+            self._limits,
+        )
+        if len(sightings):
+            self._calendars.reach(terms["calendar"][slots], int(sightings["t_ms"].max()))
         settled = watch_curfews(
-            sightings, offsets, slots, np.concatenate(periods), spans(periods), states, drafts, self._limits
+            sightings,
+            offsets,
+            slots,
+            self._calendars.periods,
+            self._calendars.calendars,
+            terms,
+            states,
+            drafts,
+            self._limits,
         )
         for row in settled:
             if row["kind"] == ABSENCE:
                 slot = int(row["watch"])
-                self._enrolled[slot].absences.append(absence_of(row, self._homes[slot].watch))
+                curfews = self._slots.owners[slot]
+                curfews.absences = (*curfews.absences, absence_of(row, self._watch(slot)[0]))
         return [self._alert(row) for rows in (settled, disagreed) for row in rows]
 
     def tail(self, enrolled: Iterable[Curfews], now_ms: int) -> tuple[list[Alert], list[int]]:
         """The alerts that stand at ``now_ms`` by silence or go on, and when time alone will next change something."""
         enrolled = list(enrolled)
-        homes = [home for curfews in enrolled for home in curfews.homes]
-        if not homes:
-            return [], [ALWAYS_MS] * len(enrolled)
-        slots = np.array([home.slot for home in homes], np.int64)
+        if not enrolled:
+            return [], []
+        counts = np.array([curfews.count for curfews in enrolled])
+        starts = np.cumsum(counts) - counts
+        slots = np.arange(counts.sum()) + np.repeat([curfews.first for curfews in enrolled] - starts, counts)
         states, drafts, senses, disputes = self._slots.rows
-        seen: list[int] = states["run_last_ms"][slots].tolist()
-        periods = [
-            home.calendar.between(seen_ms, now_ms + AHEAD_MS)
-            for home, seen_ms in zip(homes, seen, strict=True)
-        ]
+        (terms,) = self._slots.terms
+        self._calendars.reach(terms["calendar"][slots], now_ms + AHEAD_MS)
         standing, again = silence(
-            slots, now_ms, np.concatenate(periods), spans(periods), states, drafts, self._limits
+            slots,
+            now_ms,
+            AHEAD_MS,
+            self._calendars.periods,
+            self._calendars.calendars,
+            terms,
+            states,
+            drafts,
+            self._limits,
         )
-        due = dict(zip(slots.tolist(), again.tolist(), strict=True))
         alerts = [self._alert(row) for row in standing]
-        for slot in slots[senses["open"][slots] == 1].tolist():
+        for i in np.flatnonzero(senses["open"][slots] == 1).tolist():
+            slot = int(slots[i])
             row, over_ms = disputes[slot].copy(), int(senses["last_ms"][slot]) + self._limits.vouch_ms
             row["end_ms"] = OPEN_MS if now_ms < over_ms else over_ms
             if now_ms < over_ms:
-                due[slot] = min(due[slot], over_ms)
+                again[i] = min(again[i], over_ms)
             alerts.append(self._alert(row))
         alerts += self._atv(enrolled, standing)
-        deadlines = [
-            min((self._due(home, due[home.slot], now_ms) for home in curfews.homes), default=ALWAYS_MS)
-            for curfews in enrolled
-        ]
-        return alerts, deadlines
+        return alerts, np.minimum.reduceat(again, starts).tolist()
 
     def _atv(self, enrolled: Sequence[Curfews], standing: Episodes) -> list[Alert]:
         """The alerts of allowances used up, with the absences settled and those that stand."""
@@ -227,30 +249,34 @@ class CurfewWatch:
         for row in standing:
             if row["kind"] == ABSENCE:
                 slot = int(row["watch"])
-                mine = now.setdefault(self._enrolled[slot].activation.id, [])
-                mine.append(absence_of(row, self._homes[slot].watch))
+                mine = now.setdefault(self._slots.owners[slot].activation.id, [])
+                mine.append(absence_of(row, self._watch(slot)[0]))
         found = []
         for curfews in enrolled:
-            absences = [*curfews.absences, *now.get(curfews.activation.id, [])]
-            if absences:
-                activation = curfews.activation
+            activation = curfews.activation
+            if curfews.absences or activation.id in now:
+                absences = [*curfews.absences, *now.get(activation.id, [])]
                 allowance_min = allowance_of(activation, self._rules.atv_allowance_min)
                 atv = accumulated(absences, activation.order.discounts, allowance_min)
                 found.append(atv_alert(activation, atv, self._rules))
         return [alert for alert in found if alert is not None]
 
-    def _expansion(self, condition: CurfewCondition, addresses: AddressSet) -> Expansion:
-        timetable = timetable_of(condition, addresses)
-        if timetable not in self._expansions:
-            self._expansions[timetable] = Expansion(timetable, self._rules.timezone)
-        return self._expansions[timetable]
-
-    def _due(self, home: _Home, again_ms: int, now_ms: int) -> int:
-        """No period in sight is not the same as no period ever."""
-        if again_ms == ALWAYS_MS and home.watch.to_ms > now_ms:
-            return now_ms + AHEAD_MS
-        return again_ms
+    def _watch(self, slot: int) -> tuple[Watch[CurfewCondition], AddressSet]:
+        """The curfew of a slot and its addresses, as the order words them."""
+        if slot not in self._worded:
+            if len(self._worded) >= _WORDINGS:
+                self._worded.clear()
+            curfews: Curfews = self._slots.owners[slot]
+            self._worded |= dict(enumerate(_homes(curfews.activation), curfews.first))
+        return self._worded[slot]
 
     def _alert(self, row: Any) -> Alert:
-        home = self._homes[int(row["watch"])]
-        return curfew_alert(row, home.watch, home.addresses, self._rules)
+        return curfew_alert(row, *self._watch(int(row["watch"])), self._rules)
+
+
+def _homes(activation: Activation) -> Iterator[tuple[Watch[CurfewCondition], AddressSet]]:
+    """Every curfew of an activation, at each set of addresses that will do at some time."""
+    for watch in watches(activation, CurfewCondition):
+        found = {addresses for stretch in watch.stretches for addresses in address_sets(stretch.condition)}
+        for addresses in sorted(found):
+            yield watch, addresses

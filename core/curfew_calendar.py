@@ -98,6 +98,16 @@ class Expansion:
         self._from_ms = self._to_ms = 0
         self._periods = columns([])
 
+    @property
+    def known(self) -> I64:
+        """All periods worked out so far; the same array until there are more."""
+        return self._periods
+
+    @property
+    def known_to_ms(self) -> int:
+        """Those that begin up to and with this are known."""
+        return self._to_ms - 1
+
     def between(self, from_ms: int, to_ms: int) -> I64:
         """Whole periods that overlap ``[from_ms, to_ms)``, ascending, shape ``(n, 2)``."""
         if from_ms < self._from_ms or to_ms > self._to_ms:
@@ -129,6 +139,16 @@ class Calendar:
         self._known_to_ms = watch.from_ms
         self._periods = columns([])
 
+    @property
+    def known(self) -> I64:
+        """All periods worked out so far, where they are not one timetable's; the same array until there are more."""
+        return self._periods
+
+    @property
+    def known_to_ms(self) -> int:
+        """Those that begin up to and with this are known."""
+        return self._known_to_ms
+
     def between(self, from_ms: int, to_ms: int) -> I64:
         """Periods that end after ``from_ms`` and begin at or before ``to_ms``, ascending, shape ``(n, 2)``."""
         if len(self._parts) == 1 and not self._authorised:
@@ -152,9 +172,3 @@ def _clipped(stretch: Stretch[CurfewCondition], expansion: Expansion, from_ms: i
         return columns([])
     found: I64 = np.minimum(np.maximum(expansion.between(from_ms, to_ms), stretch.from_ms), stretch.to_ms)
     return found
-
-
-def spans(periods: Sequence[I64]) -> I64:
-    """Where each of ``periods`` lies when they stand one after the other, shape ``(n, 2)``."""
-    ends = np.cumsum([len(some) for some in periods])
-    return np.stack([ends - [len(some) for some in periods], ends], axis=1)

@@ -38,13 +38,13 @@ from core.conditions import ExclusionCondition, InclusionCondition, RestrictionC
 from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes
 from core.family import Batch, Part
 from core.geometry import ZonePool
-from core.readings import I64
+from core.periods import PeriodPool
 from core.rows import cut
 from core.rules import RuleSet
 from core.slots import Slots
 from core.visits import VISIT, zone_limits
 from core.zone_alerts import WORDINGS, zone_alert
-from core.zone_calendar import AHEAD_MS, Calendar, PeriodPool
+from core.zone_calendar import AHEAD_MS, Calendar
 from core.zone_silence import silence
 from core.zone_watch import ANCHOR, PLAN, STINT, watch_zones
 
@@ -58,8 +58,8 @@ _ASK_MS = 600_000
 class Fence:
     """Where the state of one activation's zones lies: its rows, and from when to when which plans hold."""
 
-    anchor: I64
-    slots: I64
+    anchor: int
+    slots: range
     calendars: list[Calendar]
     known_to_ms: int
     pieces: list[tuple[int, int, Episodes, int]]
@@ -85,7 +85,6 @@ class Geofence:
         draft = np.zeros(1, EPISODE)
         draft["end_ms"] = OPEN_MS
         self._anchors, self._visits = Slots(anchor), Slots(visit, draft)
-        self._watches: dict[int, tuple[Watch[ZoneCondition], bool]] = {}
         self._zones, self._periods = ZonePool(), PeriodPool()
 
     def enrol(self, activation: Activation) -> Fence | None:
@@ -95,15 +94,16 @@ class Geofence:
         mine += [(watch, True) for watch in found if any(s.condition.warning_m > 0 for s in watch.stretches)]
         if not mine:
             return None
-        slots = self._visits.take(len(mine))
-        self._watches.update(zip(slots.tolist(), mine, strict=True))
+        first = self._visits.take(len(mine))
+        slots = range(first, first + len(mine))
+        self._visits.owners[first : slots.stop] = mine
         calendars = [
             Calendar(
                 [(s.from_ms, s.to_ms, s.condition.schedule) for s in watch.stretches], self._rules.timezone
             )
             for watch, _ in mine
         ]
-        plans = [self._plans(slot, *one) for slot, one in zip(slots.tolist(), mine, strict=True)]
+        plans = [self._plans(slot, *one) for slot, one in zip(slots, mine, strict=True)]
         marks = sorted({mark for some in plans for start, end, _ in some for mark in (start, end)})
         pieces = []
         # from the fitting on, because a zone asks where the wearer was last when it comes into force
@@ -112,32 +112,32 @@ class Geofence:
             over = [some[-1][2] for some in plans if some[-1][1] <= start]
             pieces.append((start, end, np.concatenate([np.zeros(0, PLAN), *here, *over]), len(here)))
         last = np.concatenate([some[-1][2] for some in plans])
-        fence = Fence(self._anchors.take(1), slots, calendars, -ALWAYS_MS, pieces, last)
+        fence = Fence(self._anchors.take(), slots, calendars, -ALWAYS_MS, pieces, last)
         self._expand(fence, activation.fitted_ms)
         self.reset(fence)
         return fence
 
     def dismiss(self, fence: Fence) -> None:
         """Let an activation go."""
-        for slot in fence.slots.tolist():
-            del self._watches[slot]
+        for plan in fence.last:
+            self._periods.drop(int(plan["first"]), int(plan["last"]))
         self._anchors.give_back(fence.anchor)
-        self._visits.give_back(fence.slots)
+        self._visits.give_back(fence.slots.start, len(fence.slots))
 
     def reset(self, fence: Fence) -> None:
         """Back to nothing known."""
         self._anchors.clear(fence.anchor)
-        self._visits.clear(fence.slots)
-        self._visits.rows[1]["watch"][fence.slots] = fence.slots
+        self._visits.clear(fence.slots.start, len(fence.slots))
+        self._visits.rows[1]["watch"][fence.slots.start : fence.slots.stop] = fence.slots
 
-    def save(self, fence: Fence) -> tuple[Episodes, ...]:
+    def save(self, fence: Fence) -> tuple[bytes, bytes]:
         """What is known now, to come back to."""
-        return *self._anchors.save(fence.anchor), *self._visits.save(fence.slots)
+        return self._anchors.save(fence.anchor), self._visits.save(fence.slots.start, len(fence.slots))
 
-    def restore(self, fence: Fence, saved: tuple[Episodes, ...]) -> None:
+    def restore(self, fence: Fence, saved: tuple[bytes, bytes]) -> None:
         """Go back to what `save` gave."""
-        self._anchors.restore(fence.anchor, saved[:1])
-        self._visits.restore(fence.slots, saved[1:])
+        self._anchors.restore(fence.anchor, 1, saved[0])
+        self._visits.restore(fence.slots.start, len(fence.slots), saved[1])
 
     def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
         """Judge the positions of each part; the alerts that they settle."""
@@ -151,7 +151,7 @@ class Geofence:
                 first, last = cut(fixes, lo, hi, start, end)
                 if first < last:
                     stints.append(
-                        (fence.anchor[0], start, first, last, offset, offset + hold, offset + len(here))
+                        (fence.anchor, start, first, last, offset, offset + hold, offset + len(here))
                     )
                     plans.append(here)
                     offset += len(here)
@@ -182,7 +182,7 @@ class Geofence:
         counts = [len(fence.last) for fence in fences]
         standing, again = silence(
             np.concatenate([fence.last for fence in fences]),
-            np.repeat([fence.anchor[0] for fence in fences], counts),
+            np.repeat([fence.anchor for fence in fences], counts),
             now_ms,
             self._periods.rows,
             self._zones.table(),
@@ -212,11 +212,12 @@ class Geofence:
         """Work periods out as far as ``to_ms`` needs them."""
         if fence.known_to_ms > to_ms + AHEAD_MS:
             return
-        for slot, calendar in zip(fence.slots.tolist(), fence.calendars, strict=True):
+        for i, (slot, calendar) in enumerate(zip(fence.slots, fence.calendars, strict=True)):
             if fence.known_to_ms > -ALWAYS_MS and calendar.known_to_ms == ALWAYS_MS:
                 continue
             calendar.extend(to_ms + AHEAD_MS)
-            first, last = self._periods.add(calendar.periods())
+            self._periods.drop(int(fence.last["first"][i]), int(fence.last["last"][i]))
+            first, last = self._periods.put(calendar.periods())
             for plans in (fence.last, *(plans for _, _, plans, _ in fence.pieces)):
                 mine = plans["slot"] == slot
                 plans["first"][mine], plans["last"][mine] = first, last
@@ -230,4 +231,5 @@ class Geofence:
         return again_ms if fence.known_to_ms == ALWAYS_MS else min(again_ms, now_ms + AHEAD_MS)
 
     def _alert(self, row: Episodes) -> Alert:
-        return zone_alert(*self._watches[int(row["watch"])], row, self._rules)
+        watch, ring = self._visits.owners[int(row["watch"])]
+        return zone_alert(watch, ring, row, self._rules)

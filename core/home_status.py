@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.activation import ALWAYS_MS
 from core.conditions import Address
 from core.episodes import EPISODE, limits
 from core.family import Batch, batch_of
 from core.presence import BY_UNIT, NOT_HOME, Presence, Sightings, place_of
 from core.rows import Fixes
 from core.rules import RuleSet
-from core.sightings import blank_sense, sight
+from core.sightings import STAY, blank_sense, place_rows, sight
 
 Interval = tuple[int, int, Presence]
 
@@ -28,9 +29,10 @@ def home_status(
     ``batch`` holds readings of one wearer; ``unit`` is the index of the home unit at the address. A home unit's silence
     is NOT_HOME from its beginning once it has lasted for `RuleSet.rf_missed_s`; a shorter one shows nothing.
     """
-    ends = (0, len(batch.positions), 0, len(batch.contacts), 0, len(batch.events))
-    part = ends, (place_of(address, rules, unit),), 0, 0
-    seen, _, _ = sight(batch, [part], blank_sense(), np.zeros(1, EPISODE), limits(rules))
+    part = np.array([[0, 1, 0, len(batch.positions), 0, len(batch.contacts), 0, len(batch.events)]])
+    stay = np.array([(-ALWAYS_MS, ALWAYS_MS, 0, 0, 0, 1)], STAY)
+    place = place_rows([place_of(address, rules, unit)])
+    seen, *_ = sight(batch, part, stay, place, blank_sense(), np.zeros(1, EPISODE), limits(rules))
     seen = seen[_believed(seen, rules)]
     found: list[Interval] = []
 

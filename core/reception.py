@@ -165,16 +165,21 @@ def _jump(state: Any, slot: int, fix: Any, limits: ReceptionLimits, out: Any, co
 
 
 @njit(cache=True)
-def receive(fixes: Any, parts: Any, states: Any, limits: ReceptionLimits) -> Any:
+def receive(fixes: Any, parts: Any, terms: Any, states: Any, limits: ReceptionLimits) -> Any:
     """Carry reception on through positions ``lo`` to ``hi`` for each (slot, lo, hi) of ``parts``; spells that are over.
 
-    ``fixes`` have been through `core.trail.trust`.
+    ``fixes`` have been through `core.trail.trust`. Those before the tag was fitted and after its removal (``terms``)
+    mean nothing.
     """
     out = np.zeros(8, SPELL)
     count = 0
     for p in range(len(parts)):
         slot, i, hi = parts[p]
-        state = states[slot]
+        state, fitted_ms, removed_ms = states[slot], terms[slot]["fitted_ms"], terms[slot]["removed_ms"]
+        while i < hi and fixes[i]["t_ms"] < fitted_ms:
+            i += 1
+        while i < hi and fixes[hi - 1]["t_ms"] >= removed_ms:
+            hi -= 1
         while i < hi:
             i, seen_ms, seen, placed = _pass_quiet(fixes, i, hi, state["seen_ms"], limits.loss_ms)
             if seen >= 0:

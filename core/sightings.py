@@ -14,10 +14,12 @@ import numpy as np
 from numba import njit
 
 from core.episodes import EPISODE, NEVER_MS, Episodes, Limits, emit
+from core.family import Batch
 from core.geometry import metres_at
 from core.presence import BY_POSITION, BY_UNIT, HOME, NOT_HOME, SIGHTING, UNKNOWN, Place, Sightings
 from core.readings import I64, EventCode, UnitFlag
-from core.rows import CONTACT, EVENT, POSITION, Rows, cut
+from core.rows import Rows
+from core.zones import SCALE_TERMS
 
 DISAGREE = 2
 """Kind of an episode; `core.absences` has the others."""
@@ -166,7 +168,7 @@ def _sight(
 ) -> Any:
     """Sightings of every range, where each begins, and the contradictions that ended.
 
-    ``ranges`` are six numbers each as in `Part`; ``about`` says of each: slot, wording, and its places in ``spots``.
+    ``ranges`` and ``about`` are as in `_stays`: ``about`` says of each: slot, wording, and its places in ``spots``.
     """
     offsets = np.zeros(len(ranges) + 1, np.int64)
     total = 0
@@ -243,41 +245,88 @@ def _sight(
     return seen[:found], offsets, out[:count]
 
 
-Part = tuple[tuple[int, ...], tuple[Place, ...], int, int]
-"""Six numbers (where positions, contacts and events begin and end), the places, their wording's number, the slot."""
+PLACE = np.dtype([("spot", np.float64, (3,)), ("scale", np.float64, (3, SCALE_TERMS)), ("unit", np.int64)])
+"""A `Place` as a row of a table."""
+STAY = np.dtype(  # from when to when, what is known in ``slot`` is about places first to last of the table
+    [(name, np.int64) for name in ("from_ms", "to_ms", "slot", "wording", "first", "last")]
+)
 
 
-def part_at(
-    rows: Sequence[Rows], ends: Sequence[tuple[int, int]], from_ms: int, to_ms: int
-) -> tuple[int, ...]:
-    """Six numbers for a `Part`: the readings of ``ends`` (by kind) that lie in ``[from_ms, to_ms)``."""
-    found: list[int] = []
-    for kind in (POSITION, CONTACT, EVENT):
-        found += cut(rows[kind], *ends[kind], from_ms, to_ms)
-    return tuple(found)
+def place_rows(places: Sequence[Place]) -> Rows:
+    """``places`` as rows of `PLACE`."""
+    rows = np.zeros(len(places), PLACE)
+    for row, place in zip(rows, places, strict=True):
+        row["spot"], row["scale"], row["unit"] = place.spot, place.scale, place.unit
+    return rows
+
+
+@njit(cache=True)
+def _from(t_ms: Any, lo: int, hi: int, at_ms: int) -> Any:
+    """The first of ascending ``t_ms[lo:hi]`` at or after ``at_ms``."""
+    if lo == hi or t_ms[lo] >= at_ms:
+        return lo
+    if t_ms[hi - 1] < at_ms:
+        return hi
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if t_ms[middle] < at_ms:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo
+
+
+@njit(cache=True)
+def _stays(fixes_ms: Any, contacts_ms: Any, events_ms: Any, parts: Any, stays: Any) -> Any:
+    """Of each part its stays that any reading falls into: six numbers where its readings lie, and what it is about.
+
+    ``parts`` are first and last+1 of: stays, positions, contacts, events.
+    """
+    total = 0
+    for p in range(len(parts)):
+        total += parts[p, 1] - parts[p, 0]
+    ranges = np.empty((total, 6), np.int64)
+    about = np.empty((total, 4), np.int64)
+    found = 0
+    for p in range(len(parts)):
+        for s in range(parts[p, 0], parts[p, 1]):
+            stay = stays[s]
+            start_ms, end_ms = stay["from_ms"], stay["to_ms"]
+            for k in range(2):
+                at_ms = end_ms if k else start_ms
+                ranges[found, k] = _from(fixes_ms, parts[p, 2], parts[p, 3], at_ms)
+                ranges[found, 2 + k] = _from(contacts_ms, parts[p, 4], parts[p, 5], at_ms)
+                ranges[found, 4 + k] = _from(events_ms, parts[p, 6], parts[p, 7], at_ms)
+            one = ranges[found]
+            if one[0] < one[1] or one[2] < one[3] or one[4] < one[5]:
+                about[found, 0], about[found, 1] = stay["slot"], stay["wording"]
+                about[found, 2], about[found, 3] = stay["first"], stay["last"]
+                found += 1
+    return ranges[:found], about[:found]
 
 
 def sight(
-    rows: Sequence[Rows], parts: Sequence[Part], senses: Rows, drafts: Episodes, limits: Limits
-) -> tuple[Sightings, I64, Episodes]:
-    """Carry ``senses`` on through ``parts``: sightings, where those of each part begin, contradictions that ended."""
-    places = [place for part in parts for place in part[1]]
-    ends = np.cumsum([len(part[1]) for part in parts])
-    about = [
-        (slot, wording, int(end) - len(mine), int(end))
-        for (_, mine, wording, slot), end in zip(parts, ends, strict=True)
-    ]
+    batch: Batch, parts: I64, stays: Rows, places: Rows, senses: Rows, drafts: Episodes, limits: Limits
+) -> tuple[Sightings, I64, I64, Episodes]:
+    """Carry ``senses`` on through ``parts``: sightings, where those of each slot begin, the slots, and contradictions
+    that ended.
+
+    ``parts`` are int64 ``(n, 8)``: first and last+1 of stays (rows of `STAY`, about rows of `PLACE`), positions,
+    contacts, events.
+    """
+    fixes, contacts, events = batch.positions, batch.contacts, batch.events
+    ranges, about = _stays(fixes["t_ms"], contacts["t_ms"], events["t_ms"], parts, stays)
     found, offsets, told = _sight(
-        rows[POSITION],
-        rows[CONTACT],
-        rows[EVENT],
-        np.array([part[0] for part in parts], np.int64),
-        np.array(about, np.int64),
-        np.array([place.spot for place in places]),
-        np.array([place.scale for place in places]),
-        np.array([place.unit for place in places], np.int64),
+        fixes,
+        contacts,
+        events,
+        ranges,
+        about,
+        places["spot"],
+        places["scale"],
+        places["unit"],
         senses,
         drafts,
         limits,
     )
-    return found, offsets, told
+    return found, offsets, about[:, 0], told

@@ -2,56 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from core.readings import I64
-
-Rows = npt.NDArray[np.void]
+Rows = npt.NDArray[Any]
 
 
 class Slots:
-    """Rows that are taken and given back; a slot is the same row of every array in ``rows``.
+    """Rows that are taken and given back; a slot is the same row of every array in ``rows`` and ``terms``.
 
-    ``blanks`` are arrays of one row each: what a row taken begins as.
+    ``blanks`` are arrays of one row each: what a row of ``rows``, which are state, begins as. ``terms`` are the same
+    for what does not change while a slot is taken; it is neither saved nor made blank again. ``owners`` notes who has a
+    slot.
+
+    Slots are taken in runs, one after the other. A run given back goes to the next who wants as many: there are never
+    more than were in use at once, of each length.
     """
 
-    def __init__(self, *blanks: Rows) -> None:
-        self._blanks = blanks
-        self._free: list[int] = []
+    def __init__(self, *blanks: Rows, terms: Sequence[Rows] = ()) -> None:
+        self._blanks, self._free_terms = blanks, tuple(terms)
+        self._free: dict[int, list[int]] = {}
         self._used = 0
-        self.rows = tuple(np.zeros(16, blank.dtype) for blank in blanks)
+        self.owners: list[Any] = []
+        self.rows = tuple(_grown(blank[:0], 16) for blank in blanks)
+        self.terms = tuple(_grown(term[:0], 16) for term in terms)
 
-    def take(self, count: int) -> I64:
-        """Numbers of ``count`` slots, all blank."""
-        reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
-        fresh = range(self._used, self._used + count - len(reused))
-        self._used = fresh.stop
-        if self._used > len(self.rows[0]):
-            self.rows = tuple(_grown(rows, 2 * self._used) for rows in self.rows)
-        slots = np.array([*reused, *fresh], np.int64)
-        self.clear(slots)
-        return slots
+    def __len__(self) -> int:
+        """How many slots there are, taken or free."""
+        return self._used
 
-    def clear(self, slots: I64) -> None:
-        """Make these slots blank again."""
-        self.restore(slots, self._blanks)
+    def take(self, count: int = 1, owner: object = None) -> int:
+        """The first of ``count`` slots that follow each other, all blank."""
+        free = self._free.get(count)
+        if free:
+            first = free.pop()
+        else:
+            first = self._used
+            self._used += count
+            self.owners += [None] * count
+            if self._used > len((*self.rows, *self.terms)[0]):
+                self.rows = tuple(_grown(rows, 2 * self._used) for rows in self.rows)
+                self.terms = tuple(_grown(rows, 2 * self._used) for rows in self.terms)
+        self.owners[first : first + count] = [owner] * count
+        for rows, blank in zip(self.terms, self._free_terms, strict=True):
+            rows[first : first + count] = blank
+        self.clear(first, count)
+        return first
 
-    def give_back(self, slots: I64) -> None:
-        """These slots are no longer used."""
-        self._free.extend(int(slot) for slot in slots)
+    def clear(self, first: int, count: int = 1) -> None:
+        """Make the state of these slots blank again."""
+        for rows, blank in zip(self.rows, self._blanks, strict=True):
+            rows[first : first + count] = blank
 
-    def save(self, slots: I64) -> tuple[Rows, ...]:
-        """Copies of the rows of ``slots``."""
-        return tuple(rows[slots] for rows in self.rows)
+    def give_back(self, first: int, count: int = 1) -> None:
+        """These slots, taken together, are no longer used."""
+        self.owners[first : first + count] = [None] * count
+        self._free.setdefault(count, []).append(first)
 
-    def restore(self, slots: I64, saved: tuple[Rows, ...]) -> None:
+    def save(self, first: int, count: int = 1) -> bytes:
+        """The state of these slots, array by array."""
+        return b"".join([rows[first : first + count].tobytes() for rows in self.rows])
+
+    def restore(self, first: int, count: int, saved: bytes) -> None:
         """Put back what `save` gave."""
-        for rows, row in zip(self.rows, saved, strict=True):
-            rows[slots] = row
+        offset = 0
+        for rows in self.rows:
+            rows[first : first + count] = np.frombuffer(saved, rows.dtype, count, offset)
+            offset += count * rows.itemsize
 
 
 def _grown(rows: Rows, length: int) -> Rows:
-    grown = np.zeros(length, rows.dtype)
+    grown = np.zeros((length, *rows.shape[1:]), rows.dtype)
     grown[: len(rows)] = rows
     return grown

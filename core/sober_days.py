@@ -88,11 +88,11 @@ class _Calendar:
         self._zone = ZoneInfo(rules.timezone)
         self._lag_ms, self._gap_ms = rules.tac_lag_s * 1000, rules.tac_gap_s * 1000
         states = SensorStates(rules)
-        slots = states.slots.take(1)
-        states.begin(slots)
-        pieces = pieces_of(int(slots[0]), watch, rows, 0, len(rows), checks, rules)
+        slot = states.slots.take()
+        states.begin(slot)
+        pieces = pieces_of(slot, watch, rows, 0, len(rows), checks, rules)
         over, worth = states.run(rows, pieces)
-        standing, _ = states.standing(int(slots[0]), watch.to_ms, now_ms, self._gap_ms)
+        standing, _ = states.standing(slot, watch.to_ms, now_ms, self._gap_ms)
         findings = [*over, *standing]
         self._drinks = [finding for finding in findings if finding["kind"] == DRINKING]
         self._covers = [finding for finding in findings if finding["kind"] != DRINKING]

@@ -19,8 +19,7 @@ from core.alerts import Alert, Severity, alert_id, civil, iso_utc, reading_names
 from core.conditions import AlcoholCondition, AlcoholMode
 from core.episodes import OPEN_MS
 from core.family import Batch, Part
-from core.readings import I64, EventCode
-from core.rows import Rows
+from core.readings import EventCode
 from core.rules import RuleSet
 from core.sobriety_sensors import AlcoholWatch, SensorStates, pieces_of
 from core.sobriety_state import CONFIRMED, DRINKING, ENVIRONMENTAL, Findings
@@ -37,7 +36,7 @@ MEDICAL_NOTE = (
 class Sensor:
     """Where the state of one activation's alcohol conditions lies."""
 
-    slots: I64
+    first: int
     watches: tuple[AlcoholWatch, ...]
 
 
@@ -47,7 +46,6 @@ class Sobriety:
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
         self._states = SensorStates(rules)
-        self._watches: dict[int, AlcoholWatch] = {}
 
     def enrol(self, activation: Activation) -> Sensor | None:
         """Take on an activation; None where its orders have no alcohol condition."""
@@ -55,27 +53,25 @@ class Sobriety:
         if not mine:
             return None
         sensor = Sensor(self._states.slots.take(len(mine)), mine)
-        self._watches.update(zip(sensor.slots.tolist(), mine, strict=True))
+        self._states.slots.owners[sensor.first : sensor.first + len(mine)] = mine
         self.reset(sensor)
         return sensor
 
     def dismiss(self, sensor: Sensor) -> None:
         """Let an activation go."""
-        for slot in sensor.slots.tolist():
-            del self._watches[slot]
-        self._states.slots.give_back(sensor.slots)
+        self._states.slots.give_back(sensor.first, len(sensor.watches))
 
     def reset(self, sensor: Sensor) -> None:
         """Back to nothing known."""
-        self._states.begin(sensor.slots)
+        self._states.begin(sensor.first, len(sensor.watches))
 
-    def save(self, sensor: Sensor) -> tuple[Rows, ...]:
+    def save(self, sensor: Sensor) -> bytes:
         """What is known now, to come back to."""
-        return self._states.slots.save(sensor.slots)
+        return self._states.slots.save(sensor.first, len(sensor.watches))
 
-    def restore(self, sensor: Sensor, saved: tuple[Rows, ...]) -> None:
+    def restore(self, sensor: Sensor, saved: bytes) -> None:
         """Go back to what `save` gave."""
-        self._states.slots.restore(sensor.slots, saved)
+        self._states.slots.restore(sensor.first, len(sensor.watches), saved)
 
     def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
         """Judge the samples of each part; the alerts that they settle."""
@@ -83,7 +79,7 @@ class Sobriety:
         for part in parts:
             events = batch.events[part.events[0] : part.events[1]]
             checks = events["t_ms"][events["code"] == int(EventCode.OFFICER_CHECK)].tolist()
-            for slot, watch in zip(part.handle.slots.tolist(), part.handle.watches, strict=True):
+            for slot, watch in enumerate(part.handle.watches, part.handle.first):
                 pieces += pieces_of(slot, watch, batch.samples, *part.samples, checks, self._rules)
         if not pieces:
             return []
@@ -95,16 +91,15 @@ class Sobriety:
         alerts, deadlines = [], []
         for sensor in sensors:
             deadline = ALWAYS_MS
-            for slot in sensor.slots.tolist():
-                to_ms = self._watches[slot].to_ms
-                found, due_ms = self._states.standing(slot, to_ms, now_ms, self._rules.tac_gap_s * 1000)
+            for slot, watch in enumerate(sensor.watches, sensor.first):
+                found, due_ms = self._states.standing(slot, watch.to_ms, now_ms, self._rules.tac_gap_s * 1000)
                 alerts += [self._alert(finding) for finding in found]
                 deadline = min(deadline, due_ms)
             deadlines.append(deadline)
         return alerts, deadlines
 
     def _alert(self, finding: Findings) -> Alert:
-        watch = self._watches[int(finding["watch"])]
+        watch: AlcoholWatch = self._states.slots.owners[int(finding["watch"])]
         start_ms, end_ms, status = int(finding["start_ms"]), int(finding["end_ms"]), int(finding["status"])
         stretch = watch.at(start_ms)
         ended = end_ms != OPEN_MS

@@ -67,11 +67,11 @@ class SensorStates:
         self._limits = bounds(rules)
         self.slots = Slots(*blank())
 
-    def begin(self, slots: I64) -> None:
+    def begin(self, first: int, count: int = 1) -> None:
         """Nothing known."""
-        self.slots.clear(slots)
+        self.slots.clear(first, count)
         for kind in ("drinking", "obstructed"):
-            self.slots.rows[1][kind]["watch"][slots] = slots
+            self.slots.rows[1][kind]["watch"][first : first + count] = np.arange(first, first + count)
 
     def run(self, rows: Rows, pieces: Sequence[tuple[int, float, int, int, int]]) -> tuple[Findings, I64]:
         """What the samples of ``pieces`` settle; and what each of ``rows`` is worth (`core.sobriety_watch`)."""

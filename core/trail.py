@@ -28,10 +28,9 @@ from core.alerts import Alert
 from core.episodes import NEVER_MS
 from core.family import Batch, Part
 from core.plane import metres_between, metres_per_degree_at
-from core.readings import I64
 from core.rows import Fixes
 from core.rules import RuleSet
-from core.slots import Rows, Slots
+from core.slots import Slots
 
 
 class FixQuality(IntFlag):
@@ -227,38 +226,36 @@ class TrailWatch:
         self._slots = Slots(nothing_known())
         self._no_way = np.zeros(0)
 
-    def enrol(self, activation: Activation) -> I64:
-        """Take on an activation; nothing known yet."""
-        return self._slots.take(1)
+    def enrol(self, activation: Activation) -> int:
+        """Take on an activation, nothing known yet: its slot."""
+        return self._slots.take()
 
-    def dismiss(self, handle: I64) -> None:
+    def dismiss(self, slot: int) -> None:
         """Let it go."""
-        self._slots.give_back(handle)
+        self._slots.give_back(slot)
 
-    def reset(self, handle: I64) -> None:
+    def reset(self, slot: int) -> None:
         """Back to nothing known."""
-        self._slots.clear(handle)
+        self._slots.clear(slot)
 
-    def save(self, handle: I64) -> tuple[Rows, ...]:
+    def save(self, slot: int) -> bytes:
         """A copy of its state."""
-        return self._slots.save(handle)
+        return self._slots.save(slot)
 
-    def restore(self, handle: I64, saved: tuple[Rows, ...]) -> None:
+    def restore(self, slot: int, saved: bytes) -> None:
         """Back to that state."""
-        self._slots.restore(handle, saved)
+        self._slots.restore(slot, 1, saved)
 
     def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
         """Judge the positions of each part where they stand in the batch."""
-        places = [
-            (part.handle[0], *part.positions) for part in parts if part.positions[0] < part.positions[1]
-        ]
+        places = [(slot, *positions) for slot, positions, *_ in parts if positions[0] < positions[1]]
         if places:
             _trust_all(
                 batch.positions, np.array(places, np.int64), self._slots.rows[0], self._limits, self._no_way
             )
         return []
 
-    def tail(self, handles: Iterable[I64], now_ms: int) -> tuple[list[Alert], list[int]]:
+    def tail(self, handles: Iterable[int], now_ms: int) -> tuple[list[Alert], list[int]]:
         """Time alone changes nothing."""
         return [], [ALWAYS_MS for _ in handles]
 

@@ -1,13 +1,10 @@
-"""When zones are in force: the periods of every watch, as rows of one array that kernels read."""
+"""When zones are in force: the periods of every watch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from core.activation import ALWAYS_MS
-from core.growing import Growing
 from core.readings import I64
 from core.schedule import Interval, Schedule, without
 from core.timetable import columns, joined
@@ -59,21 +56,3 @@ class Calendar:
     def _cut(self, from_ms: int, to_ms: int, schedule: Schedule) -> list[Interval]:
         found = self._uncut(from_ms, to_ms, schedule)
         return [(max(a, from_ms), min(b, to_ms)) for a, b in found if b > from_ms and a < to_ms]
-
-
-class PeriodPool:
-    """Periods of many watches, one after the other."""
-
-    def __init__(self) -> None:
-        self._rows = Growing(np.zeros((0, 2), np.int64))
-
-    @property
-    def rows(self) -> I64:
-        """All periods, shape ``(n, 2)``; a watch has a range of them."""
-        return self._rows.rows
-
-    def add(self, periods: I64) -> tuple[int, int]:
-        """The range at which ``periods`` stand from now on."""
-        first = len(self._rows)
-        self._rows.append(periods)
-        return first, len(self._rows)
