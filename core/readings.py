@@ -31,6 +31,7 @@ class Kind(IntEnum):
     BOOT = 6
     GAP = 7
     TIME = 8
+    TAG_STATE = 9
 
 
 class TimeQuality(IntEnum):
@@ -107,6 +108,17 @@ TAMPER_WIRE = np.dtype([("dt", "<u2"), ("code", "u1"), ("detail", "<u2"), ("flag
 BOOT_WIRE = np.dtype([("dt", "<u2"), ("cause", "u1"), ("version", "<u2"), ("boots", "<u2"), ("flags", "u1")])
 GAP_WIRE = np.dtype([("dt", "<u2"), ("first", "<u4"), ("count", "<u4"), ("reason", "u1"), ("flags", "u1")])
 TIME_WIRE = np.dtype([("dt", "<u2"), ("uptime", "<u4"), ("step", "<i4"), ("source", "u1"), ("flags", "u1")])
+TAG_STATE_WIRE = np.dtype(
+    [
+        ("dt", "<u2"),
+        ("beacon", "<u4"),
+        ("counter", "<u4"),
+        ("battery", "u1"),
+        ("state", "u1"),
+        ("age", "<u2"),
+        ("flags", "u1"),
+    ]
+)
 
 WIRE: dict[int, np.dtype[np.void]] = {
     Kind.POSITION: POSITION_WIRE,
@@ -117,6 +129,7 @@ WIRE: dict[int, np.dtype[np.void]] = {
     Kind.BOOT: BOOT_WIRE,
     Kind.GAP: GAP_WIRE,
     Kind.TIME: TIME_WIRE,
+    Kind.TAG_STATE: TAG_STATE_WIRE,
 }
 
 
@@ -194,6 +207,18 @@ class EventCode(IntEnum):
     BATTERY_ON_CHARGER = 42
     """A reading of the battery that also tells that the tag is on the charger; NaN where only that is known."""
     BATTERY_OFF_CHARGER = 43
+
+
+class TagStateFlag(IntFlag):
+    """Bits of what an RF tag's beacon says of it."""
+
+    STRAP_OPEN = 1 << 0
+    STRAP_WAS_OPENED = 1 << 1
+    """Since the last officer's check at the tag."""
+    CASE_OPEN = 1 << 2
+    BATTERY_LOW = 1 << 3
+    STARTED = 1 << 4
+    """Less than an hour ago."""
 
 
 class UnitFlag(IntFlag):

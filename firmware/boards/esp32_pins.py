@@ -10,6 +10,6 @@ PINS = {
     "strap": 10,  # a loop through the strap to ground, pulled up: high is open
     "case": 11,  # a switch to ground that the closed case presses, pulled up: high is open
     "mains": 12,  # of a home unit: low while the mains adapter gives power, pulled up
-    "moved": 13,  # of a home unit: its accelerometer pulls this low while it is being moved, pulled up
+    "moved": 13,  # of a home unit: its accelerometer drives this high for 5 s and more when it is moved
     "battery_adc": 1,  # through a divider of two equal resistors
 }

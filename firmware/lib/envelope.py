@@ -23,8 +23,8 @@ def overhead(kid: bytes) -> int:
     return 2 + 4 + 3 + len(kid) + 3 + 34
 
 
-def _hmac(key: bytes, message: bytes) -> bytes:
-    # RFC 2104; MicroPython has no hmac module
+def hmac(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA-256 (RFC 2104); MicroPython has no such module."""
     if len(key) > _BLOCK:
         key = hashlib.sha256(key).digest()
     key = key + bytes(_BLOCK - len(key))
@@ -38,11 +38,11 @@ def _hmac(key: bytes, message: bytes) -> bytes:
 
 def mac(key: bytes, protected: bytes, external: bytes, payload: bytes) -> bytes:
     """The 32-byte HMAC-SHA-256 of RFC 9052's MAC_structure, context "MAC0"."""
-    return _hmac(key, cbor.encode(["MAC0", protected, external, payload]))
+    return hmac(key, cbor.encode(["MAC0", protected, external, payload]))
 
 
-def _same(a: bytes, b: bytes) -> bool:
-    # in constant time: how far a forged tag matches must not show
+def same(a: bytes, b: bytes) -> bool:
+    """Are they equal? In constant time: how far a forged tag matches must not show."""
     if len(a) != len(b):
         return False
     difference = 0
@@ -75,6 +75,6 @@ def open(key: bytes, kid: bytes, topic: bytes, data: bytes) -> bytes:  # noqa: A
         raise Forged("not this device's key id")
     if not isinstance(payload, bytes) or not isinstance(tag, bytes):
         raise Forged("payload or tag is not a byte string")
-    if not _same(tag, mac(key, PROTECTED, topic, payload)):
+    if not same(tag, mac(key, PROTECTED, topic, payload)):
         raise Forged("wrong MAC")
     return payload

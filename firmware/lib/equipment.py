@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from clock import Clock
     from journal import Journal
-    from sampler import Wakes
+    from link import Wakes
 
     class EquipmentBoard(Protocol):
         """What the watch needs of its board."""

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from journal import Journal
     from mqtt import Client
 
+    class Wakes(Protocol):
+        """Whoever sends readings on, :class:`Link`."""
+
+        def wake(self, urgent: bool) -> None:
+            """A reading was appended."""
+
     class LinkBoard(Protocol):
         """What a link needs of its board."""
 

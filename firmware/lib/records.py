@@ -10,7 +10,7 @@ import struct
 import cbor
 
 VERSION = 1
-POSITION, RF_CONTACT, ALCOHOL, STATUS, TAMPER, BOOT, GAP, TIME = range(1, 9)
+POSITION, RF_CONTACT, ALCOHOL, STATUS, TAMPER, BOOT, GAP, TIME, TAG_STATE = range(1, 10)
 
 # time quality, bits 0-1 of every kind's flags, the last byte of every body
 UNSET, KEPT, TIME_OF_DAY, GNSS = range(4)
@@ -41,7 +41,17 @@ UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_TEMPERATURE = 255, 65535, -128
 UNKNOWN_I16, UNKNOWN_DBM = -32768, 127
 
 _GAP_LAYOUT = "<IIBB"
-_WIDTHS = {POSITION: 17, RF_CONTACT: 19, ALCOHOL: 9, STATUS: 9, TAMPER: 6, BOOT: 8, GAP: 12, TIME: 12}
+_WIDTHS = {
+    POSITION: 17,
+    RF_CONTACT: 19,
+    ALCOHOL: 9,
+    STATUS: 9,
+    TAMPER: 6,
+    BOOT: 8,
+    GAP: 12,
+    TIME: 12,
+    TAG_STATE: 15,
+}
 _MAX_DT = 65535  # tenths of a second
 # list 1, kind 2, first 5, base time 5, byte string head 3, width 2; and the head of the list of blocks 2
 _BLOCK_OVERHEAD = 20
@@ -164,6 +174,19 @@ def time_quality(uptime_s: int, step_s: int, source: int, flags: int) -> bytes:
     """The clock was set: seconds since boot, new minus old in seconds (saturates at 31 bits), and by what."""
     step_s = max(-0x7FFFFFFF, min(0x7FFFFFFF, step_s))
     return struct.pack("<IiBB", uptime_s, step_s, source, flags)
+
+
+def tag_state(beacon: int, counter: int, battery: int, state: int, age: int, flags: int) -> bytes:
+    """What an RF tag says of itself, as a home unit heard it: the fields of its beacon (:mod:`beacon`)."""
+    return struct.pack(
+        "<IIBBHB",
+        _within("beacon", beacon, 0, 0xFFFFFFFF),
+        _within("counter", counter, 0, 0xFFFFFFFF),
+        _within("battery", battery, 0, 255),
+        _within("state", state, 0, 255),
+        _within("age", age, 0, 65535),
+        flags,
+    )
 
 
 def hello(epoch: int, base: int) -> bytes:

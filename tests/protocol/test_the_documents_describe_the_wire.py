@@ -75,7 +75,7 @@ def test_every_down_that_is_written_is_of_the_cddl_and_reads_back_the_same(
         {1: 1, 2: 5},
         {1: 1, 2: 5, 4: [[1, 0, 1, b"x" * 17]]},
         {1: 1, 2: 5, 4: [[1, 1, 1, "text"]]},
-        {1: 1, 2: 5, 4: [[9, 1, 1, b"xyz"]]},
+        {1: 1, 2: 5, 4: [[99, 1, 1, b"xyz"]]},
         {1: 1, 2: 5, 4: [], 9: 1},
     ],
 )
