@@ -61,7 +61,8 @@ def arrivals(draw: st.DrawFn, order: list[Named]) -> list[list[Named]]:
         order = draw(st.permutations(order))
     if n:
         order += draw(st.lists(st.sampled_from(order), max_size=6))
-    cuts = sorted({0, len(order), *draw(st.lists(st.integers(0, len(order)), max_size=10))})
+    one_by_one = range(len(order) if draw(st.integers(0, 3)) == 0 else 0)
+    cuts = sorted({0, len(order), *one_by_one, *draw(st.lists(st.integers(0, len(order)), max_size=10))})
     return [order[lo:hi] for lo, hi in itertools.pairwise(cuts)]
 
 
