@@ -114,16 +114,10 @@ class Sampler:
         if fix.date is None:
             return self._clock.time_of_day(time_ds)
         year, month, day = fix.date
-        t_ds = days_from_civil(year, month, day) * DAY_DS + time_ds
-        now_ds, quality = self._clock.now()
-        if quality != records.UNSET and abs(t_ds - now_ds) > DAY_DS:
-            # A receiver whose week count has rolled over, or that is not yet sure: its date is not believed
-            # against the tag's own, its time of day is.
+        t_ds, flags = self._clock.receiver(days_from_civil(year, month, day) * DAY_DS + time_ds)
+        if flags & records.DATE_SUSPECT:
             count("dates_suspect")
-            t_ds, quality = self._clock.time_of_day(time_ds)
-            return t_ds, quality | records.DATE_SUSPECT
-        self._clock.gnss(t_ds)
-        return t_ds, records.GNSS
+        return t_ds, flags
 
     def _append(self, kind: int, t_ds: int, body: bytes) -> bool:
         try:

@@ -4,7 +4,7 @@ Instants are tenths of a second since 1970 UTC. Civil dates are computed here: M
 board to board. Leap seconds do not exist (a receiver's second 60 is the next minute's 0).
 """
 
-from records import KEPT, SOURCE_GNSS, TIME_OF_DAY, UNSET
+from records import DATE_SUSPECT, GNSS, KEPT, SOURCE_GATEWAY, SOURCE_GNSS, TIME_OF_DAY, UNSET
 
 try:
     from time import ticks_diff
@@ -36,7 +36,14 @@ if TYPE_CHECKING:
             """Set it: (year, month, day, weekday, hour, minute, second, 0), weekday 0 is Monday."""
 
 
+BUILT_YEAR = 2026  # of this firmware: no date before it can be true; raised with each version
 DAY_DS = 864000
+DAY_MS = 86400000
+ERA_DS = (
+    1024 * 7 * DAY_DS
+)  # a GPS receiver counts weeks to 1,024: one that has lost count is wrong by so much
+# How long the RTC had run on before this boot is not known.
+_KEPT_MS = 3600000
 _RTC_EVERY_MS = 3600000  # the RTC of a board drifts up to 50 ms an hour: no reason to set it more often
 _STEP_DS = (
     20  # a correction of 2 s or more is a step: larger than a second of latency in a receiver's sentence
@@ -78,18 +85,32 @@ def time_of_day_ds(hour: int, minute: int, second: int, tenths: int = 0) -> int:
 
 
 class Clock:
-    """The tag's clock: the board's ticks, carried on from the RTC and corrected by the receiver."""
+    """The tag's clock: the board's ticks, carried on from the RTC, corrected by the receiver and by the gateway.
 
-    def __init__(self, board: "TimeBoard") -> None:
+    A date is in doubt (``doubt``) when the receiver's can not be true, or contradicts the clock's: until the gateway
+    has told the time, all that is stamped bears DATE_SUSPECT, and the RTC is not set, so that no doubtful date outlives
+    a boot. ``wanted_ms`` is the uptime at which the gateway's time will be wanted: at once while the date is not known,
+    in doubt, or known from the receiver only; else a day after the clock was last confirmed.
+    """
+
+    def __init__(self, board: "TimeBoard", built_year: int = BUILT_YEAR) -> None:
+        self.doubt = False
+        self.wanted_ms = 0
         self._board = board
         self._ticks = board.ticks_ms()
         self._uptime_ms = 0
+        self._built_ds = instant(built_year, 1, 1, 0, 0, 0)
+        self._confirmed = False  # the date is not the receiver's word alone
+        self._told = False  # by the gateway, since boot
+        self._inferred = False  # the date was made of one that can not be true
         self._offset_ds: int | None = None  # instant minus uptime
         self._rtc_set_ms: int | None = None
         self._step: tuple[int, int, int] | None = None
         kept = board.rtc()
         if kept is not None:
             self._offset_ds = instant(kept[0], kept[1], kept[2], kept[4], kept[5], kept[6])
+            self._confirmed = True
+            self.wanted_ms = _KEPT_MS
 
     def uptime_ms(self) -> int:
         """Milliseconds since boot, which do not wrap (if asked at least every six days)."""
@@ -99,28 +120,67 @@ class Clock:
         return self._uptime_ms
 
     def now(self) -> tuple[int, int]:
-        """(instant, KEPT), or (tenths of a second since boot, UNSET) when the time is not known."""
+        """(instant, flags: KEPT, in doubt with DATE_SUSPECT), or (tenths of a second since boot, UNSET)."""
         uptime_ds = self.uptime_ms() // 100
         if self._offset_ds is None:
             return uptime_ds, UNSET
-        return uptime_ds + self._offset_ds, KEPT
+        return uptime_ds + self._offset_ds, KEPT | (DATE_SUSPECT if self.doubt else 0)
 
     def gnss(self, t_ds: int) -> int:
         """Set the clock by the receiver's date and time ``t_ds`` (see :func:`instant`); the step in tenths."""
         return self._set(t_ds, SOURCE_GNSS)
 
+    def gateway(self, t_ds: int) -> int:
+        """Set the clock by the gateway's word, which ends every doubt; the step in tenths."""
+        self.doubt = self._inferred = False
+        self._confirmed = self._told = True
+        self.wanted_ms = self.uptime_ms() + DAY_MS
+        return self._set(t_ds, SOURCE_GATEWAY)
+
+    def receiver(self, t_ds: int) -> tuple[int, int]:
+        """Judge and use the receiver's date and time ``t_ds``; the instant to be stamped, and its flags.
+
+        A first date from before this firmware was built is taken for one that is wrong by whole rounds of the week
+        count, and put into the first round in which it can be true; it stays in doubt. A date that contradicts the
+        clock's is not believed against it, its time of day is.
+        """
+        now_ds, flags = self.now()
+        if flags == UNSET or (self._inferred and t_ds >= self._built_ds):
+            self.doubt = self._inferred = t_ds < self._built_ds
+            while t_ds < self._built_ds:
+                t_ds += ERA_DS
+            self._confirmed = False
+            self.wanted_ms = self.uptime_ms()
+            self._set(t_ds, SOURCE_GNSS)
+            return t_ds, TIME_OF_DAY | DATE_SUSPECT if self.doubt else GNSS
+        if abs(t_ds - now_ds) > DAY_DS:
+            suspect = DATE_SUSPECT
+            if not self._told:
+                self.doubt = True
+                self.wanted_ms = min(self.wanted_ms, self.uptime_ms())
+            elif (t_ds - now_ds + DAY_DS) % ERA_DS <= 2 * DAY_DS:
+                suspect = 0  # the gateway has told the date, and what is wrong with the receiver's is known
+            t_ds, quality = self.time_of_day(t_ds % DAY_DS)
+            return t_ds, quality | suspect
+        if self._confirmed:
+            if not self._told:
+                self.doubt = False
+            self.wanted_ms = max(self.wanted_ms, self.uptime_ms() + DAY_MS)
+        self.gnss(t_ds)
+        return t_ds, GNSS
+
     def time_of_day(self, of_day_ds: int) -> tuple[int, int]:
-        """Correct the clock by the receiver's time of day (tenths since midnight); (instant, quality).
+        """Correct the clock by the receiver's time of day (tenths since midnight); (instant, flags).
 
         The date is the one that puts the instant nearest to the tag's own clock. With a clock never set there is no
         date: the time since boot comes back, unset.
         """
-        now, quality = self.now()
-        if quality == UNSET:
+        now, flags = self.now()
+        if flags == UNSET:
             return now, UNSET
         ahead = (of_day_ds - now + DAY_DS // 2) % DAY_DS - DAY_DS // 2
         self._set(now + ahead, SOURCE_GNSS)
-        return now + ahead, TIME_OF_DAY
+        return now + ahead, TIME_OF_DAY | (DATE_SUSPECT if self.doubt else 0)
 
     def take_step(self) -> tuple[int, int, int] | None:
         """(uptime in s, step in s, source) of the last setting by 2 s or more, once; for a time quality record."""
@@ -128,14 +188,15 @@ class Clock:
         return step
 
     def _set(self, t_ds: int, source: int) -> int:
-        old, quality = self.now()
+        old, flags = self.now()
         step_ds = t_ds - old
         uptime_ms = self.uptime_ms()
         self._offset_ds = t_ds - uptime_ms // 100
-        stepped = quality == UNSET or abs(step_ds) >= _STEP_DS
+        stepped = flags == UNSET or abs(step_ds) >= _STEP_DS
         if stepped:
             self._step = (uptime_ms // 1000, step_ds // 10, source)
-        if stepped or self._rtc_set_ms is None or uptime_ms - self._rtc_set_ms >= _RTC_EVERY_MS:
+        due = stepped or self._rtc_set_ms is None or uptime_ms - self._rtc_set_ms >= _RTC_EVERY_MS
+        if due and not self.doubt:
             self._rtc_set_ms = uptime_ms
             days, of_day = t_ds // DAY_DS, t_ds % DAY_DS // 10
             year, month, day = civil_from_days(days)

@@ -1,6 +1,20 @@
-"""The tag's settings, from ``/config.json`` on its flash; written when the tag is provisioned."""
+"""The tag's settings: those it was provisioned with, in ``/config.json``, and those that the gateway may change."""
 
 import json
+from array import array
+
+import cbor
+import kept
+from commands import DONE, NOT_UNDERSTOOD, REFUSED
+from records import DATE_SUSPECT, QUALITY_MASK, UNSET
+
+try:
+    from typing import TYPE_CHECKING
+except ImportError:
+    TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from folder import Folder
 
 _REQUIRED = {"device": str, "host": str, "port": int, "server_name": str, "key": str}
 _OPTIONAL = {"sample_s": 60, "upload_s": 120, "every_fix": False, "tls": True}
@@ -73,3 +87,150 @@ def load(path: str) -> Config:
     if not isinstance(settings, dict):
         raise ValueError("%s is not a JSON object: provision the tag again" % path)
     return Config(settings, path)
+
+
+# keys of the command's map, see docs/protocol.md "Commands"
+SAMPLE_S, UPLOAD_S, PURSUIT_S, AT_ONCE_TIMES, AT_ONCE_PLACES = range(1, 6)
+_BOUNDS = {SAMPLE_S: (1, 3600), UPLOAD_S: (1, 3600), PURSUIT_S: (1, 60)}
+PURSUIT_DEFAULT_S = 15
+MOST_TIMES = 64  # intervals: a month of nights, and as many again
+MOST_PLACES = 8
+_MOST_RADIUS_M = 100000
+_FILE = "settings"
+_MOST_U32 = 0xFFFFFFFF
+
+
+class Changeable:
+    """The settings that the gateway may change by command, kept apart from the provisioned ones.
+
+    ``sample_s`` and ``upload_s`` begin as provisioned; ``pursuit_s`` is the sampling interval in pursuit.
+    ``lost``: what stood on flash could not be read, and all are as provisioned.
+    """
+
+    def __init__(self, provisioned: Config, folder: "Folder") -> None:
+        self.lost = False
+        self._defaults = {
+            SAMPLE_S: provisioned.sample_s,
+            UPLOAD_S: provisioned.upload_s,
+            PURSUIT_S: PURSUIT_DEFAULT_S,
+        }
+        self._folder = folder
+        self._changed: dict[int, object] = {}
+        try:
+            data = kept.read(folder, _FILE)
+            if data is not None:
+                changed = cbor.decode(data)
+                if not isinstance(changed, dict) or _judge(changed) != DONE:
+                    raise ValueError("settings that no command could have set")
+                self._changed = changed
+        except ValueError:
+            self.lost = True
+        self._apply()
+
+    def change(self, arguments: list[object]) -> int:
+        """The command ``settings``: all of it is taken, or none; its outcome. Raises OSError when flash refuses.
+
+        ``arguments`` is a list of one map. A key that is left out stays as it is; null makes it what was provisioned.
+        """
+        (wish,) = arguments
+        if not isinstance(wish, dict):
+            return NOT_UNDERSTOOD
+        outcome = _judge(wish)
+        if outcome != DONE:
+            return outcome
+        changed = self._changed.copy()
+        for key, value in wish.items():
+            if value is None:
+                changed.pop(key, None)
+            else:
+                changed[key] = value
+        kept.write(self._folder, _FILE, cbor.encode(changed))
+        self._changed = changed
+        self.lost = False
+        self._apply()
+        return DONE
+
+    def at_once(self, t_ds: int, flags: int, lat_e7: int, lon_e7: int) -> bool:
+        """Whether a position at that instant and place is to be uploaded at once.
+
+        A time that is not known, or in doubt, may lie in any of the intervals.
+        """
+        if len(self._times):
+            if flags & QUALITY_MASK == UNSET or flags & DATE_SUSPECT:
+                return True
+            t_s = t_ds // 10
+            for i in range(0, len(self._times), 2):
+                if self._times[i] <= t_s < self._times[i + 1]:
+                    return True
+        for i in range(0, len(self._places), 3):
+            if _within_m(lat_e7 - self._places[i], lon_e7 - self._places[i + 1], lat_e7, self._places[i + 2]):
+                return True
+        return False
+
+    def _apply(self) -> None:
+        self.sample_s = self._number(SAMPLE_S)
+        self.upload_s = self._number(UPLOAD_S)
+        self.pursuit_s = self._number(PURSUIT_S)
+        self._times = array("I", self._numbers(AT_ONCE_TIMES))
+        self._places = array("i", self._numbers(AT_ONCE_PLACES))
+
+    def _numbers(self, key: int) -> list[int]:
+        value = self._changed.get(key)
+        return value if isinstance(value, list) else []
+
+    def _number(self, key: int) -> int:
+        value = self._changed.get(key, self._defaults[key])
+        assert isinstance(value, int)
+        return value
+
+
+def _judge(wish: dict[int, object]) -> int:
+    """DONE where every setting of a map may be set, else NOT_UNDERSTOOD or REFUSED."""
+    outcome = DONE
+    for key, value in wish.items():
+        if not SAMPLE_S <= key <= AT_ONCE_PLACES:
+            return NOT_UNDERSTOOD
+        if value is None:
+            continue
+        if key in _BOUNDS:
+            if type(value) is not int:
+                return NOT_UNDERSTOOD
+            low, high = _BOUNDS[key]
+            good = low <= value <= high
+        else:
+            if not isinstance(value, list) or not all(type(number) is int for number in value):
+                return NOT_UNDERSTOOD
+            good = _times_good(value) if key == AT_ONCE_TIMES else _places_good(value)
+        if not good:
+            outcome = REFUSED
+    return outcome
+
+
+def _times_good(times: list[int]) -> bool:
+    if len(times) % 2 or len(times) > 2 * MOST_TIMES:
+        return False
+    return all(times[i] < times[i + 1] for i in range(len(times) - 1)) and (
+        not times or (times[0] >= 0 and times[-1] <= _MOST_U32)
+    )
+
+
+def _places_good(places: list[int]) -> bool:
+    if len(places) % 3 or len(places) > 3 * MOST_PLACES:
+        return False
+    return all(
+        abs(places[i]) <= 900000000
+        and abs(places[i + 1]) <= 1800000000
+        and 1 <= places[i + 2] <= _MOST_RADIUS_M
+        for i in range(0, len(places), 3)
+    )
+
+
+def _within_m(dlat_e7: int, dlon_e7: int, lat_e7: int, radius_m: int) -> bool:
+    """Whether a difference of position is at most so many metres; in integers, right within 1 % up to 80 degrees."""
+    dlon_e7 = (dlon_e7 + 1800000000) % 3600000000 - 1800000000
+    # Bhaskara's cosine, whose error is 0.0016 at most; in ten-thousandths, of tenths of a degree
+    tenths2 = (lat_e7 // 1000000) ** 2
+    cosine = 40000 * (810000 - tenths2) // (3240000 + tenths2)
+    north_m = dlat_e7 * 1112 // 100000  # 1e-7 degrees are 1.112 cm
+    east_m = dlon_e7 * 1112 // 100000 * cosine // 10000
+    return north_m * north_m + east_m * east_m <= radius_m * radius_m

@@ -67,6 +67,7 @@ class Conversation:
         self.up = topic(device, "up")
         self.down = topic(device, "down")
         self.highest_sent = 0  # since boot
+        self.command: tuple[object, object] | None = None  # generation and command of what was heard last
         self._kid = device.encode()
         self._key = key
         self._limit = envelope.TAG_BYTES - envelope.overhead(self._kid)
@@ -78,14 +79,18 @@ class Conversation:
         self._asked_ms: int | None = None  # since when a first answer is due
         self._silent = True  # no answer within the time-out: nobody is waited for
 
-    def hello(self, now_ms: int) -> bytes:
+    def hello(self, now_ms: int, nonce: int | None = None) -> bytes:
         """The first message of a connection. All that is held is to be sent from here on, lowest first."""
         self._sent = []
         self._next = self.journal.base
         self._ahead = self._claimed = 0
+        return self.ask(now_ms, nonce)
+
+    def ask(self, now_ms: int, nonce: int | None = None) -> bytes:
+        """A hello at any time: asks for the commit, and with a nonce for the time."""
         self._asked_ms = now_ms
         self._silent = False
-        return self._seal(records.hello(self.journal.epoch, self.journal.base))
+        return self._seal(records.hello(self.journal.epoch, self.journal.base, nonce))
 
     def lost(self) -> None:
         """The connection is gone: nothing is waited for."""
@@ -138,8 +143,10 @@ class Conversation:
     def hear(self, data: bytes) -> str:
         """Obey what came on the ``down`` topic, as far as it may be believed; what came of it, a counter's name.
 
+        A command in it is left in ``command``, for whoever executes it (see commands.py).
         Raises OSError when flash refuses the cursor: nothing is forgotten then, and the commit will come again.
         """
+        self.command = None
         try:
             payload = envelope.open(self._key, self._kid, self.down.encode(), data)
         except envelope.Forged:
@@ -150,6 +157,8 @@ class Conversation:
             return NOT_UNDERSTOOD
         if not isinstance(message, dict) or message.get(1) != records.VERSION:
             return NOT_UNDERSTOOD
+        if 4 in message:
+            self.command = (message.get(2), message[4])
         if 3 not in message:
             return NO_COMMIT
         commit = message[3]

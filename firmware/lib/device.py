@@ -8,7 +8,11 @@ import sys
 
 import config
 import counters
+import kept
+import records
 from clock import Clock
+from commands import Commands
+from folder import Folder
 from journal import Journal
 from link import Link
 from mqtt import Client
@@ -49,12 +53,19 @@ def _read(path: str) -> bytes:
 
 
 class Device:
-    """The parts that all devices share, made from what stands on flash; :meth:`run` runs them beside the sensors."""
+    """The parts that all devices share, made from what stands on flash; :meth:`run` runs them beside the sensors.
+
+    ``changeable`` are the settings that the gateway may change, ``commands.handlers`` takes the device's own commands.
+    """
 
     def __init__(self, board: "DeviceBoard") -> None:
         self.settings = config.load("/config.json")
         self.clock = Clock(board)
         self.journal = Journal("/journal", JOURNAL_BYTES, board.random)
+        folder = Folder(kept.FOLDER)
+        self.changeable = config.Changeable(self.settings, folder)
+        self.commands = Commands(self.journal, self.clock, board.random, folder)
+        self.commands.handlers["settings"] = self._change
         self.link = Link(
             self.journal,
             self.clock,
@@ -63,12 +74,30 @@ class Device:
             self.settings.device,
             self.settings.key,
             counters,
-            self.settings.upload_s,
+            self.changeable.upload_s,
+            self.commands,
         )
 
     async def run(self, *sensors: "Coroutine[object, object, None]") -> None:
         """Run the sensors and the link; returns only by raising what one of them could not deal with."""
+        self._tell_lost(self.changeable.lost, records.LOST_SETTINGS)
+        self._tell_lost(self.commands.lost, records.LOST_COMMAND)
         await asyncio.gather(*sensors, self.link.run())
+
+    def _change(self, arguments: list[object]) -> int:
+        outcome = self.changeable.change(arguments)
+        self.link.upload_ms = self.changeable.upload_s * 1000
+        return outcome
+
+    def _tell_lost(self, lost: bool, what: int) -> None:
+        """Flash has lost what was kept: the device goes on as it was provisioned, and says so."""
+        if not lost:
+            return
+        t_ds, flags = self.clock.now()
+        self.journal.append(
+            records.TAMPER, t_ds, records.tamper(records.TAMPER_KEPT_LOST, what, flags), urgent=True
+        )
+        self.link.wake(True)
 
     def _client(self) -> Client:
         return Client(self._connect, self.settings.device, self.clock.uptime_ms)

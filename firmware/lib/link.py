@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from clock import Clock
+    from commands import Commands
     from journal import Journal
     from mqtt import Client
 
@@ -63,7 +64,8 @@ class Link:
     """Sends the journal's readings and obeys the gateway; see :meth:`run`.
 
     ``client_factory()`` makes an unconnected :class:`mqtt.Client`. A reading waits at most ``upload_s`` seconds before
-    it is sent, an urgent one not at all. ``problem`` is why the last connection ended.
+    it is sent, an urgent one not at all; ``upload_ms`` may be changed at any time. ``commands`` executes the gateway's
+    commands. ``problem`` is why the last connection ended.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Link:
         key: bytes,
         counters: "Counters",
         upload_s: int = 120,
+        commands: "Commands | None" = None,
     ) -> None:
         self.problem: BaseException | None = None
         self._journal = journal
@@ -83,7 +86,8 @@ class Link:
         self._client_factory = client_factory
         self._board = board
         self._counters = counters
-        self._upload_ms = upload_s * 1000
+        self.upload_ms = upload_s * 1000
+        self._commands = commands
         self._conversation = Conversation(journal, device, key)
         self._state = conversation.topic(device, "state")
         self._event = asyncio.Event()
@@ -104,7 +108,7 @@ class Link:
             self._send_ms = now_ms
             self._event.set()
         elif self._send_ms is None:
-            self._send_ms = now_ms + self._upload_ms
+            self._send_ms = now_ms + self.upload_ms
             self._event.set()
         alone = now_ms - self._woken_ms >= FLUSH_MS
         self._woken_ms = now_ms
@@ -134,7 +138,9 @@ class Link:
             await asyncio.wait_for(client.connect((self._state, b"offline")), CONNECT_S)
             await client.subscribe(self._conversation.down)
             await client.publish(self._state, b"online", 0, True)
-            await client.publish(self._conversation.up, self._conversation.hello(self._clock.uptime_ms()), 1)
+            nonce = self._commands.nonce() if self._commands is not None else None
+            hello = self._conversation.hello(self._clock.uptime_ms(), nonce)
+            await client.publish(self._conversation.up, hello, 1)
             self._counters.count("connections")
             self._release()
             while True:
@@ -162,6 +168,10 @@ class Link:
             await client.publish(self._conversation.up, message, 1)
             self._counters.count("messages_sent")
             return
+        nonce = self._commands.ask(now_ms) if self._commands is not None else None
+        if nonce is not None:
+            await client.publish(self._conversation.up, self._conversation.ask(now_ms, nonce), 1)
+            return
         await client.keep_alive()
         self._stay_awake(client.waiting() or self._conversation.waiting())
         waits = [client.due_ms()]
@@ -170,6 +180,8 @@ class Link:
             waits.append(due_ms)
         if self._send_ms is not None:
             waits.append(self._send_ms - now_ms)
+        if self._commands is not None:
+            waits.append(self._commands.due_ms(now_ms))
         if self._forged and self._tamper_ms is not None:
             waits.append(self._tamper_ms + TAMPER_EVERY_MS - now_ms)
         await self._wait(min(waits))
@@ -214,6 +226,20 @@ class Link:
             self._forged += 1
         elif outcome in (conversation.COMMITTED, conversation.KNOWN):
             self._failures = 0
+        if self._conversation.command is not None and self._commands is not None:
+            self._obey(self._commands, *self._conversation.command)
+
+    def _obey(self, executor: "Commands", generation: object, command: object) -> None:
+        try:
+            outcome = executor.take(generation, command)
+        except OSError:
+            self._counters.count("flash_errors")  # nothing was executed; the gateway says it again
+            return
+        self._counters.count(outcome)
+        if outcome == executor.REPLAYED:
+            self._forged += 1
+        elif outcome in (executor.EXECUTED, executor.ANSWERED):
+            self.wake(True)
 
     def _report_forged(self, now_ms: int) -> None:
         if not self._forged or (self._tamper_ms is not None and now_ms - self._tamper_ms < TAMPER_EVERY_MS):

@@ -10,7 +10,7 @@ import struct
 import cbor
 
 VERSION = 1
-POSITION, RF_CONTACT, ALCOHOL, STATUS, TAMPER, BOOT, GAP, TIME, TAG_STATE = range(1, 10)
+POSITION, RF_CONTACT, ALCOHOL, STATUS, TAMPER, BOOT, GAP, TIME, TAG_STATE, COMMAND = range(1, 11)
 
 # time quality, bits 0-1 of every kind's flags, the last byte of every body
 UNSET, KEPT, TIME_OF_DAY, GNSS = range(4)
@@ -34,7 +34,8 @@ UNIT_BATTERY_LOW = 1 << 3
 TAMPER_LINK, TAMPER_STRAP, TAMPER_CASE, TAMPER_MAINS, TAMPER_MOVED = 1, 2, 3, 4, 5
 TAMPER_JAMMING, TAMPER_SPOOFING, TAMPER_BEACON, TAMPER_BACKUP_BATTERY = 6, 7, 8, 9
 TAMPER_MOTION_FAULT, TAMPER_SAFE_MODE, TAMPER_TAG_CHECKED = 10, 11, 12
-TAMPER_UNIT_CHECKED, TAMPER_SENSOR_FAULT = 13, 14
+TAMPER_UNIT_CHECKED, TAMPER_SENSOR_FAULT, TAMPER_KEPT_LOST = 13, 14, 15
+LOST_SETTINGS, LOST_COMMAND = 1, 2
 GAP_FULL, GAP_UNREADABLE = 1, 2
 SOURCE_GNSS, SOURCE_GATEWAY = 1, 2
 UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_TEMPERATURE = 255, 65535, -128
@@ -51,6 +52,7 @@ _WIDTHS = {
     GAP: 12,
     TIME: 12,
     TAG_STATE: 15,
+    COMMAND: 12,
 }
 _MAX_DT = 65535  # tenths of a second
 # list 1, kind 2, first 5, base time 5, byte string head 3, width 2; and the head of the list of blocks 2
@@ -189,9 +191,17 @@ def tag_state(beacon: int, counter: int, battery: int, state: int, age: int, fla
     )
 
 
-def hello(epoch: int, base: int) -> bytes:
-    """The ``up`` payload with no blocks: tells the base and asks for the commit."""
-    return cbor.encode({1: VERSION, 2: epoch, 3: base, 4: []})
+def command(generation: int, n: int, outcome: int, flags: int) -> bytes:
+    """A command was heard: which one, and what came of it (see commands.py)."""
+    return struct.pack("<IIBB", generation, n, outcome, flags)
+
+
+def hello(epoch: int, base: int, nonce: int | None = None) -> bytes:
+    """The ``up`` payload with no blocks: tells the base, asks for the commit, and with a nonce for the time."""
+    message: dict[int, object] = {1: VERSION, 2: epoch, 3: base, 4: []}
+    if nonce is not None:
+        message[5] = nonce
+    return cbor.encode(message)
 
 
 class _Block:
