@@ -32,6 +32,7 @@ class Kind(IntEnum):
     GAP = 7
     TIME = 8
     TAG_STATE = 9
+    COMMAND = 10
 
 
 class TimeQuality(IntEnum):
@@ -119,6 +120,9 @@ TAG_STATE_WIRE = np.dtype(
         ("flags", "u1"),
     ]
 )
+COMMAND_WIRE = np.dtype(
+    [("dt", "<u2"), ("generation", "<u4"), ("n", "<u4"), ("outcome", "u1"), ("flags", "u1")]
+)
 
 WIRE: dict[int, np.dtype[np.void]] = {
     Kind.POSITION: POSITION_WIRE,
@@ -130,6 +134,7 @@ WIRE: dict[int, np.dtype[np.void]] = {
     Kind.GAP: GAP_WIRE,
     Kind.TIME: TIME_WIRE,
     Kind.TAG_STATE: TAG_STATE_WIRE,
+    Kind.COMMAND: COMMAND_WIRE,
 }
 
 
@@ -157,6 +162,18 @@ class TamperCode(IntEnum):
     UNIT_CHECKED = 13
     """An officer, at the home unit itself."""
     SENSOR_FAULT = 14
+    KEPT_LOST = 15
+    """What the device keeps beside its journal could not be read: 1 changed settings, 2 the count of commands."""
+
+
+class Outcome(IntEnum):
+    """What came of a command, as the device acknowledged it."""
+
+    DONE = 0
+    NOT_UNDERSTOOD = 1
+    FAILED = 2
+    """Or the device can not tell: power went, or it crashed, while it was at it."""
+    REFUSED = 3
 
 
 class EventCode(IntEnum):

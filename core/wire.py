@@ -60,19 +60,33 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """What a tag said: its journal's epoch, the lowest number it still holds, and readings."""
+    """What a tag said: its journal's epoch, the lowest number it still holds, and readings.
+
+    ``nonce`` is there in a hello that asks for the time.
+    """
 
     epoch: int
     base: int
     blocks: tuple[Block, ...]
+    nonce: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The command ``n`` of a generation. ``arguments`` are what CBOR can say: integers, lists, maps, None."""
+
+    n: int
+    name: str
+    arguments: list[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """What a gateway said: the generation of its store, and a commit ``(epoch, upto)``."""
+    """What a gateway said: the generation of its store, a commit ``(epoch, upto)``, a command."""
 
     generation: int
     commit: tuple[int, int] | None
+    command: Command | None = None
 
 
 def decode_up(payload: bytes) -> Up:
@@ -85,7 +99,7 @@ def decode_up(payload: bytes) -> Up:
     raw_blocks = document.get(4)
     if not isinstance(raw_blocks, list) or len(raw_blocks) > MAX_BLOCKS:
         raise WireError(f"blocks (key 4) is not a list of at most {MAX_BLOCKS}")
-    unexpected = set(document) - {1, 2, 3, 4}
+    unexpected = set(document) - {1, 2, 3, 4, 5}
     blocks: list[Block] = []
     numbers: list[tuple[int, int, int]] = []
     problem = f"keys {sorted(unexpected)} are not of version 1" if unexpected else ""
@@ -99,6 +113,12 @@ def decode_up(payload: bytes) -> Up:
         except WireError as error:
             problem = problem or str(error)
             numbers += [(epoch, first, count) for _, first, count in error.numbers]
+    nonce = None
+    if 5 in document and not problem:
+        if blocks:
+            problem = "a nonce (key 5) in a message that is no hello"
+        else:
+            nonce = _integer(document[5], "nonce", 0, MAX_SEQUENCE)
     if problem:
         raise WireError(problem, tuple(numbers))
     if 3 in document:
@@ -110,7 +130,7 @@ def decode_up(payload: bytes) -> Up:
     if blocks and base > blocks[0].first:
         problem = f"base {base} is beyond number {blocks[0].first}, which the message carries"
         raise WireError(problem, tuple(numbers))
-    return Up(epoch, base, tuple(blocks))
+    return Up(epoch, base, tuple(blocks), nonce)
 
 
 def encode_up(up: Up) -> bytes:
@@ -123,6 +143,8 @@ def encode_up(up: Up) -> bytes:
         + ([] if block.kind in WIRE else [len(block.raw) // block.count])
         for block in up.blocks
     ]
+    if up.nonce is not None:
+        document[5] = up.nonce
     return cbor2.dumps(document, canonical=True)
 
 
@@ -137,14 +159,20 @@ def decode_down(payload: bytes) -> Down:
     document = _document(payload)
     generation = _integer(document.get(2), "generation", 0, MAX_SEQUENCE)
     commit = document.get(3)
-    if commit is None:
-        return Down(generation, None)
-    if not isinstance(commit, list) or len(commit) != 2:
-        raise WireError("commit (key 3) is not [epoch, upto]")
-    return Down(
-        generation,
-        (_integer(commit[0], "epoch", 1, MAX_SEQUENCE), _integer(commit[1], "upto", 0, MAX_SEQUENCE)),
-    )
+    if commit is not None:
+        if not isinstance(commit, list) or len(commit) != 2:
+            raise WireError("commit (key 3) is not [epoch, upto]")
+        epoch = _integer(commit[0], "epoch", 1, MAX_SEQUENCE)
+        commit = (epoch, _integer(commit[1], "upto", 0, MAX_SEQUENCE))
+    command = document.get(4)
+    if command is not None:
+        if not isinstance(command, list) or len(command) != 3:
+            raise WireError("command (key 4) is not [n, name, arguments]")
+        n, name, arguments = command
+        if not isinstance(name, str) or not isinstance(arguments, list):
+            raise WireError("a command's name is not text, or its arguments are no list")
+        command = Command(_integer(n, "number of the command", 1, MAX_SEQUENCE), name, arguments)
+    return Down(generation, commit, command)
 
 
 def encode_down(down: Down) -> bytes:
@@ -152,6 +180,8 @@ def encode_down(down: Down) -> bytes:
     document: dict[int, Any] = {1: VERSION, 2: down.generation}
     if down.commit is not None:
         document[3] = list(down.commit)
+    if down.command is not None:
+        document[4] = [down.command.n, down.command.name, down.command.arguments]
     return cbor2.dumps(document, canonical=True)
 
 

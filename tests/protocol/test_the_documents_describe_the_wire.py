@@ -11,6 +11,7 @@ import numpy as np
 import pycddl
 import pytest
 import yaml
+from commands import NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,13 +59,69 @@ def test_every_up_that_is_written_is_of_the_cddl_and_reads_back_the_same(
     ]
 
 
-@given(st.integers(0, 2**32 - 1), st.none() | st.tuples(numbers, st.integers(0, 2**32 - 1)))
+@st.composite
+def commands(draw: st.DrawFn) -> wire.Command:
+    uint32 = st.integers(0, 2**32 - 1)
+    name, arguments = draw(
+        st.one_of(
+            st.tuples(
+                st.just("settings"), st.fixed_dictionaries({}, optional=SETTINGS).map(lambda map_: [map_])
+            ),
+            st.tuples(st.just("pursuit"), st.integers(0, 1440).map(lambda minutes: [minutes])),
+            st.tuples(st.just("locate"), st.just([])),
+            st.tuples(st.just("vibrate"), st.lists(st.integers(0, 9), min_size=2, max_size=2)),
+            st.tuples(st.just("time"), st.tuples(st.integers(0, 2**40), uint32).map(list)),
+            st.tuples(st.text("abc", max_size=5), st.lists(uint32, max_size=3)),
+        )
+    )
+    return wire.Command(draw(numbers), name, arguments)
+
+
+SETTINGS = {
+    1: st.none() | st.integers(1, 3600),
+    2: st.none() | st.integers(1, 3600),
+    3: st.none() | st.integers(1, 60),
+    4: st.none() | st.lists(st.integers(0, 2**32 - 1), max_size=4),
+    5: st.none() | st.lists(st.integers(-(2**31), 2**31 - 1), max_size=6),
+}
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.none() | st.tuples(numbers, st.integers(0, 2**32 - 1)),
+    st.none() | commands(),
+)
 def test_every_down_that_is_written_is_of_the_cddl_and_reads_back_the_same(
-    generation: int, commit: tuple[int, int] | None
+    generation: int, commit: tuple[int, int] | None, command: wire.Command | None
 ) -> None:
-    payload = wire.encode_down(wire.Down(generation, commit))
+    payload = wire.encode_down(wire.Down(generation, commit, command))
     DOWN.validate_cbor(payload)
-    assert wire.decode_down(payload) == wire.Down(generation, commit)
+    assert wire.decode_down(payload) == wire.Down(generation, commit, command)
+
+
+@given(numbers, numbers, st.integers(0, 2**32 - 1))
+def test_a_hello_with_a_nonce_is_of_the_cddl_and_reads_back_the_same(
+    epoch: int, base: int, nonce: int
+) -> None:
+    hello = wire.Up(epoch, base, (), nonce)
+    payload = wire.encode_up(hello)
+    UP.validate_cbor(payload)
+    assert wire.decode_up(payload) == hello
+
+
+def test_every_command_of_the_protocol_stands_in_all_its_documents() -> None:
+    table = PROSE.split("### Commands")[1].split("\n\n")[1]
+    names = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert names == list(NAMES)
+    document = yaml.safe_load((DOCS / "asyncapi.yaml").read_text("utf-8"))
+    examples = document["components"]["messages"]["command"]["examples"]
+    assert [example["name"] for example in examples] == names
+    for example in examples:
+        payload = cbor2.dumps(example["payload"], canonical=True)
+        DOWN.validate_cbor(payload)
+        command = wire.decode_down(payload).command
+        assert command is not None
+        assert command.name == example["name"]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +134,8 @@ def test_every_down_that_is_written_is_of_the_cddl_and_reads_back_the_same(
         {1: 1, 2: 5, 4: [[1, 1, 1, "text"]]},
         {1: 1, 2: 5, 4: [[99, 1, 1, b"xyz"]]},
         {1: 1, 2: 5, 4: [], 9: 1},
+        {1: 1, 2: 5, 3: 1, 4: [], 5: 2**32},
+        {1: 1, 2: 5, 3: 1, 4: [], 5: -1},
     ],
 )
 def test_what_the_cddl_refuses_the_gateway_refuses_too(document: dict[int, object]) -> None:
@@ -101,7 +160,7 @@ def test_every_layout_of_the_prose_is_the_layout_of_the_code() -> None:
 
 def test_the_cddl_gives_every_kind_its_number_and_width() -> None:
     text = (DOCS / "envelope.cddl").read_text("utf-8")
-    rows = re.findall(r"(\d) ([a-z_]+) (\d+)", text.split("bytes a record:")[1].split("known")[0])
+    rows = re.findall(r"(\d+) ([a-z_]+) (\d+)", text.split("bytes a record:")[1].split("known")[0])
     assert {name.upper(): (int(kind), int(width)) for kind, name, width in rows} == {
         kind.name: (kind, WIRE[kind].itemsize) for kind in Kind
     }
