@@ -16,6 +16,7 @@ from folder import Folder
 from journal import Journal
 from link import Link
 from mqtt import Client
+from safe_mode import LIFE_MS, SafeMode
 from tls_stream import dial, dial_bare
 
 try:
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
     class Resets(Protocol):
         """What is needed of a board that has failed."""
+
+        def reset_cause(self) -> int:
+            """Why the processor started: machine's numbers."""
 
         def reset(self) -> "NoReturn":
             """Start again from nothing."""
@@ -59,10 +63,12 @@ class Device:
     """
 
     def __init__(self, board: "DeviceBoard") -> None:
+        folder = Folder(kept.FOLDER)
+        self.safe_mode = SafeMode(folder, board.reset_cause())
+        self._board = board
         self.settings = config.load("/config.json")
         self.clock = Clock(board)
         self.journal = Journal("/journal", JOURNAL_BYTES, board.random)
-        folder = Folder(kept.FOLDER)
         self.changeable = config.Changeable(self.settings, folder)
         self.commands = Commands(self.journal, self.clock, board.random, folder)
         self.commands.handlers["settings"] = self._change
@@ -78,25 +84,43 @@ class Device:
             self.commands,
         )
 
-    async def run(self, *sensors: "Coroutine[object, object, None]") -> None:
-        """Run the sensors and the link; returns only by raising what one of them could not deal with."""
-        self._tell_lost(self.changeable.lost, records.LOST_SETTINGS)
-        self._tell_lost(self.commands.lost, records.LOST_COMMAND)
-        await asyncio.gather(*sensors, self.link.run())
+    async def run(
+        self, watch: "Coroutine[object, object, None]", *sensors: "Coroutine[object, object, None]"
+    ) -> None:
+        """Run the watch over the equipment, the sensors and the link, in safe mode without the sensors.
+
+        Returns only by raising what one of them could not deal with.
+        """
+        self._tell(self.changeable.lost, records.TAMPER_KEPT_LOST, records.LOST_SETTINGS)
+        self._tell(self.commands.lost, records.TAMPER_KEPT_LOST, records.LOST_COMMAND)
+        self._tell(self.safe_mode.on, records.TAMPER_SAFE_MODE, self.safe_mode.crashes)
+        if self.safe_mode.on:
+            for sensor in sensors:
+                sensor.close()
+            sensors = ()
+        await asyncio.gather(watch, *sensors, self.link.run(), self._outlive())
+
+    async def _outlive(self) -> None:
+        """In a whole life: be well after a while. In safe mode: try the whole device again."""
+        if not self.safe_mode.on:
+            await asyncio.sleep_ms(LIFE_MS)
+            self.safe_mode.survived()
+            return
+        await asyncio.sleep_ms(self.safe_mode.hold_ms())
+        self.journal.flush()
+        self.safe_mode.leave()
+        self._board.reset()
 
     def _change(self, arguments: list[object]) -> int:
         outcome = self.changeable.change(arguments)
         self.link.upload_ms = self.changeable.upload_s * 1000
         return outcome
 
-    def _tell_lost(self, lost: bool, what: int) -> None:
-        """Flash has lost what was kept: the device goes on as it was provisioned, and says so."""
-        if not lost:
+    def _tell(self, so: bool, code: int, detail: int) -> None:
+        if not so:
             return
         t_ds, flags = self.clock.now()
-        self.journal.append(
-            records.TAMPER, t_ds, records.tamper(records.TAMPER_KEPT_LOST, what, flags), urgent=True
-        )
+        self.journal.append(records.TAMPER, t_ds, records.tamper(code, detail, flags), urgent=True)
         self.link.wake(True)
 
     def _client(self) -> Client:
