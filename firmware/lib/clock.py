@@ -119,6 +119,10 @@ class Clock:
         self._ticks = ticks
         return self._uptime_ms
 
+    def uptime_of(self, ticks: int) -> int:
+        """The uptime at ``ticks`` of the board, an instant within the last days."""
+        return self.uptime_ms() + ticks_diff(ticks, self._ticks)
+
     def now(self) -> tuple[int, int]:
         """(instant, flags: KEPT, in doubt with DATE_SUSPECT), or (tenths of a second since boot, UNSET)."""
         uptime_ds = self.uptime_ms() // 100

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from sim.bench.flash import make_image
 
@@ -47,6 +47,13 @@ _LARGEST_RECORD = 1024
 
 class BenchError(RuntimeError):
     """A virtual tag can not be run, or ended by itself; the text says which and where its log is."""
+
+
+class Beacon(NamedTuple):
+    """An advertisement that a device has sent, and when (UTC milliseconds)."""
+
+    at_ms: int
+    data: bytes
 
 
 class VirtualTag:
@@ -89,6 +96,7 @@ class VirtualTag:
         self._feeder: threading.Thread | None = None
         self._granted: tuple[int, int] | None = None  # horizon, pace in thousandths
         self._counters: dict[str, int] = {}
+        self._beacons: list[Beacon] = []
         self._died = ""
         self._resets_left = MOST_RESETS
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -208,6 +216,15 @@ class VirtualTag:
         """Give an input the level ``level`` (0 or 1; an analogue one millivolts) from ``at_ms`` on."""
         self._add(at_ms, b"P", struct.pack("<BH", pin, level))
 
+    def hear(self, at_ms: int, dbm: int, advertisement: bytes) -> None:
+        """Let its radio hear an advertisement at the UTC instant ``at_ms``, so strong; lost if the radio is not on."""
+        self._add(at_ms, b"R", struct.pack("b", dbm) + advertisement)
+
+    def beacons(self) -> list[Beacon]:
+        """What it has advertised since this was asked last, ascending."""
+        sent, self._beacons = self._beacons, []
+        return sent
+
     def _add(self, at_ms: int, kind: bytes, payload: bytes) -> None:
         if self._granted is not None:
             raise BenchError(f"tag {self.device} is under way: feed it before begin_run or after finish_run")
@@ -279,7 +296,9 @@ class VirtualTag:
         """Take one report of the tag; True when it has reached its horizon."""
         kind, at, *rest = line.rstrip("\n").split(" ", 2)
         self.now_ms = int(at)
-        if kind == "H":
+        if kind == "A":
+            self._beacons.append(Beacon(self.now_ms, bytes.fromhex(rest[0])))
+        elif kind == "H":
             self._counters = json.loads(rest[0])
         elif kind == "R":
             self._died = rest[0]

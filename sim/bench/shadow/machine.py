@@ -31,6 +31,10 @@ def reset():
 soft_reset = reset
 
 
+def lightsleep(ms: int) -> None:
+    _world().sleep(ms)
+
+
 def reset_cause() -> int:
     return _world().reset_cause
 

@@ -9,7 +9,9 @@ time-outs work against a broker that is dead.
 The host writes records on one descriptor: kind (1), instant (int64), length (uint16), payload.
     G  grant until that instant; payload: pace in thousandths of real time (0: as fast as it goes), patience ms (uint32)
     U  bytes on the GNSS line    P  pin: number (uint8), level (uint16)    E  nothing more before the horizon
-and reads lines on another: `T instant` now and then, `H instant counters` there, `R instant cause` at a reset.
+    R  an advertisement over the air: dBm (int8), its data
+and reads lines on another: `T instant` now and then, `H instant counters` there, `R instant cause` at a reset,
+`A instant data` for each advertisement that the board sends (hexadecimal).
 """
 
 import hashlib
@@ -42,6 +44,7 @@ class World:
         self.identity = identity
         self.reset_cause = 1
         self.rtc_file = None
+        self.radio = None  # the one bluetooth.BLE, when there is one
         self.flash = None
         self.queue = None  # asyncio's, loop.IOQueue
         self.awake = False
@@ -126,6 +129,8 @@ class World:
             elif kind == b"P":
                 pin, level = struct.unpack("<BH", payload)
                 self.pins[pin] = level
+            elif kind == b"R" and self.radio:
+                self.radio.arrive(struct.unpack_from("b", payload)[0], payload[1:])
 
     # -------------------------------------------------------------------------------------------- time
 

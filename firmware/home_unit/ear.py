@@ -1,0 +1,193 @@
+"""From beacons to readings: how each tag was heard, interval by interval, and what it says of itself."""
+
+import beacon
+import records
+from counters import count
+from freshness import Freshness
+from roster import read_counters, write_counters
+from strengths import Strengths
+
+try:
+    from typing import TYPE_CHECKING
+except ImportError:
+    TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from clock import Clock
+    from folder import Folder
+    from journal import Journal
+    from link import Wakes
+    from roster import Roster
+
+# Of a silence that goes on so many intervals are told as one: 120 s by default, still less than what the rules let a
+# reading vouch for (150 s). 30 tags at home are 30 x 19 bytes a minute, 820 kB a day; all of them away half of it.
+SILENT_INTERVALS = 2
+STATE_EVERY_MS = 3600000
+# docs/protocol.md: at most one report of refused beacons in 10 minutes for a tag
+REFUSED_EVERY_MS = 600000
+# How much of what was believed a power cut without warning may make forget; 144 writes a day.
+KEEP_EVERY_MS = 600000
+
+
+class _Tag:
+    """What was heard of one tag, and is not told yet."""
+
+    def __init__(self, number: int, key: bytes, highest: int, now_ms: int) -> None:
+        self.number = number
+        self.key = key
+        self.fresh = Freshness(highest)
+        self.since_ms = now_ms
+        self.silent = False  # nothing was heard in what was told last
+        self.count = 0
+        self.counter = 0
+        self.refused = 0
+        self.strengths = Strengths()
+        self.said: tuple[int, int, int, int] | None = None  # the last beacon believed
+        self.said_ms = 0
+        self.told: int | None = None  # the state in the last tag state
+        self.told_ms = 0
+        self.forged = 0  # refused since the last report
+        self.forged_ms: int | None = None
+
+
+class Ear:
+    """Makes rf contact, tag state and tamper 8 readings. ``now_ms`` is uptime; ``unit`` bits UNIT_* of records."""
+
+    def __init__(
+        self, journal: "Journal", clock: "Clock", link: "Wakes", roster: "Roster", folder: "Folder"
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._link = link
+        self._folder = folder
+        self._interval_ms = roster.interval_s * 1000
+        now_ms = clock.uptime_ms()
+        known = read_counters(folder)
+        self._tags = [_Tag(number, key, known.get(number, 0), now_ms) for number, key in roster.tags]
+        self._kept = self._counters()
+        self._keep_ms = now_ms + KEEP_EVERY_MS
+        self._begin_ms = now_ms
+        self.end_ms = now_ms + self._interval_ms
+
+    def hear(self, at_ms: int, dbm: int, data: bytes) -> None:
+        """Take what the radio heard at ``at_ms``."""
+        number = beacon.named(data)
+        for tag in self._tags:
+            if tag.number == number:
+                self._of(tag, at_ms, dbm, data)
+                return
+        count("beacons_strange")
+
+    def turn(self, now_ms: int, unit: int) -> None:
+        """Tell what is due: states that have changed, refused beacons, and the interval if it is over."""
+        for tag in self._tags:
+            self._tell_state(tag, now_ms)
+            if tag.forged and (tag.forged_ms is None or now_ms - tag.forged_ms >= REFUSED_EVERY_MS):
+                self._tell_refused(tag, now_ms, unit)
+        if now_ms >= self.end_ms:
+            self.cut(now_ms, unit, False)
+            self._begin_ms = now_ms
+            # intervals stand still, however late the last one was told
+            self.end_ms += ((now_ms - self.end_ms) // self._interval_ms + 1) * self._interval_ms
+        if now_ms >= self._keep_ms:
+            self.keep()
+            self._keep_ms = now_ms + KEEP_EVERY_MS
+
+    def cut(self, now_ms: int, unit: int, now: bool = True) -> None:
+        """Tell of all tags up to now; with ``now`` also of a silence that would go on: the unit is about to change."""
+        for tag in self._tags:
+            going_on = tag.silent and not tag.count and not tag.refused
+            if not now and going_on and now_ms - tag.since_ms < SILENT_INTERVALS * self._interval_ms:
+                continue
+            if tag.count and tag.silent and tag.since_ms < self._begin_ms:
+                self._tell(tag, self._begin_ms, now_ms, unit, True)
+            self._tell(tag, now_ms, now_ms, unit, False)
+
+    def keep(self) -> None:
+        """Put the highest counters on flash, if they are others."""
+        counters = self._counters()
+        if counters == self._kept:
+            return
+        try:
+            write_counters(self._folder, counters)
+        except OSError:
+            count("flash_errors")
+            return
+        self._kept = counters
+
+    def _counters(self) -> dict[int, int]:
+        return {tag.number: tag.fresh.highest for tag in self._tags}
+
+    def _of(self, tag: _Tag, at_ms: int, dbm: int, data: bytes) -> None:
+        if tag.fresh.is_echo(data, at_ms):
+            return
+        said = beacon.open(tag.key, data)
+        started = said is not None and said[1] & beacon.STARTED != 0
+        if said is None or not tag.fresh.believe(data, said[0], started, at_ms):
+            tag.refused += 1
+            tag.forged += 1
+            count("beacons_refused")
+            return
+        tag.count += 1
+        tag.counter = said[0]
+        tag.strengths.add(dbm)
+        tag.said, tag.said_ms = said, at_ms
+
+    def _tell(self, tag: _Tag, end_ms: int, now_ms: int, unit: int, silence: bool) -> None:
+        """One contact up to ``end_ms``; ``silence``: what was heard came after it."""
+        span_s = (end_ms - tag.since_ms + 500) // 1000
+        if span_s <= 0:
+            return
+        t_ds, quality = self._clock.now()
+        heard = tag.count and not silence
+        body = records.contact(
+            tag.number,
+            span_s,
+            tag.count if heard else 0,
+            tag.strengths.strongest if heard else records.UNKNOWN_DBM,
+            tag.strengths.median() if heard else records.UNKNOWN_DBM,
+            tag.counter if heard else 0,
+            0 if silence else tag.refused,
+            unit,
+            quality,
+        )
+        if not self._append(records.RF_CONTACT, t_ds - (now_ms - end_ms) // 100, body, False):
+            return  # the next one tells of a longer span
+        tag.since_ms = end_ms
+        tag.silent = not heard
+        if not silence:
+            tag.count = tag.counter = tag.refused = 0
+            tag.strengths.clear()
+
+    def _tell_state(self, tag: _Tag, now_ms: int) -> None:
+        if tag.said is None:
+            return
+        counter, state, battery, age = tag.said
+        told = tag.told
+        if state == told and tag.said_ms - tag.told_ms < STATE_EVERY_MS:
+            return
+        # that its first hour is over is no news
+        urgent = state & ~beacon.STARTED != (told or 0) & ~beacon.STARTED or (
+            told is not None and state & ~told & beacon.STARTED != 0
+        )
+        t_ds, quality = self._clock.now()
+        body = records.tag_state(tag.number, counter, battery, state, age, quality)
+        if self._append(records.TAG_STATE, t_ds - (now_ms - tag.said_ms) // 100, body, urgent):
+            tag.told, tag.told_ms = state, tag.said_ms
+
+    def _tell_refused(self, tag: _Tag, now_ms: int, unit: int) -> None:
+        self._tell(tag, now_ms, now_ms, unit, False)  # it says of which tag they were
+        t_ds, quality = self._clock.now()
+        body = records.tamper(records.TAMPER_BEACON, tag.forged, quality)
+        if self._append(records.TAMPER, t_ds, body, True):
+            tag.forged, tag.forged_ms = 0, now_ms
+
+    def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool) -> bool:
+        try:
+            self._journal.append(kind, t_ds, body, urgent)
+        except OSError:
+            count("flash_errors")
+            return False
+        count("readings_made")
+        self._link.wake(urgent)
+        return True

@@ -1,0 +1,135 @@
+"""The watch of a home unit over itself: mains, back-up battery, place, case, watchdog."""
+
+import records
+from counters import count
+from equipment import STATUS_MS, VERSION
+
+try:
+    from typing import TYPE_CHECKING
+except ImportError:
+    TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from clock import Clock
+    from journal import Journal
+    from link import Wakes
+
+    class WatchBoard(Protocol):
+        """What the watch needs of its board."""
+
+        missed: int
+
+        def mains(self) -> bool:
+            """Whether the mains adapter gives power."""
+
+        def moved(self) -> bool:
+            """Whether the unit was moved within the last seconds."""
+
+        def case_closed(self) -> bool:
+            """Whether the case is shut."""
+
+        def battery_mv(self) -> int:
+            """The back-up battery's voltage."""
+
+        def reset_cause(self) -> int:
+            """Why the processor started."""
+
+        def feed_watchdog(self) -> None:
+            """The firmware is alive."""
+
+
+# Of a lithium cell: some hours of 24 (NIJ's figure for a home unit is not known to us) are left below the first.
+LOW_MV, WELL_MV = 3500, 3600
+MOVED_EVERY_MS = 60000
+_CODES = (
+    (records.UNIT_MAINS, records.TAMPER_MAINS, 0),
+    (records.UNIT_CASE_OPEN, records.TAMPER_CASE, 1),
+    (records.UNIT_BATTERY_LOW, records.TAMPER_BACKUP_BATTERY, 1),
+)
+
+
+class Watch:
+    """Makes boot, tamper and equipment status readings; ``unit`` is what every contact says of the unit."""
+
+    def __init__(self, journal: "Journal", clock: "Clock", link: "Wakes", board: "WatchBoard") -> None:
+        self._journal = journal
+        self._clock = clock
+        self._link = link
+        self._board = board
+        # as if all were well, so that what is amiss at boot is told
+        self.unit = records.UNIT_MAINS
+        self._moving = False
+        self._moved_ms: int | None = None
+        self._status_ms = 0
+
+    def started(self) -> None:
+        """Record the boot."""
+        t_ds, quality = self._clock.now()
+        body = records.boot(self._board.reset_cause(), VERSION, self._journal.boots, quality)
+        self._append(records.BOOT, t_ds, body, False)
+
+    def seen(self) -> int:
+        """Look at everything; what ``unit`` should be now. It is so after :meth:`tell`."""
+        board = self._board
+        board.feed_watchdog()
+        unit = self.unit & (records.UNIT_MOVED | records.UNIT_BATTERY_LOW)
+        if board.mains():
+            unit |= records.UNIT_MAINS
+        if not board.case_closed():
+            unit |= records.UNIT_CASE_OPEN
+        battery_mv = board.battery_mv()
+        if battery_mv < LOW_MV:
+            unit |= records.UNIT_BATTERY_LOW
+        elif battery_mv >= WELL_MV:
+            unit &= ~records.UNIT_BATTERY_LOW
+        if board.moved():
+            unit |= records.UNIT_MOVED
+        return unit
+
+    def tell(self, now_ms: int, unit: int) -> None:
+        """Tell what differs from ``unit`` as it was, and how the equipment is if that is due."""
+        t_ds, quality = self._clock.now()
+        for bit, code, amiss in _CODES:
+            if (unit ^ self.unit) & bit:
+                detail = amiss if unit & bit else 1 - amiss
+                if self._append(records.TAMPER, t_ds, records.tamper(code, detail, quality), True):
+                    self.unit ^= bit
+        self._tell_moved(now_ms, t_ds, quality)
+        if now_ms >= self._status_ms:
+            self._status_ms = now_ms + STATUS_MS
+            charger = 1 if self.unit & records.UNIT_MAINS else 0
+            body = records.status(
+                self._board.battery_mv(), records.UNKNOWN_TEMPERATURE, charger, self._board.missed, quality
+            )
+            self._append(records.STATUS, t_ds, body, False)
+
+    def checked(self) -> None:
+        """An officer has seen the unit in its place; called by what serves the officer's tool."""
+        t_ds, quality = self._clock.now()
+        if self._append(records.TAMPER, t_ds, records.tamper(records.TAMPER_UNIT_CHECKED, 0, quality), True):
+            self.unit &= ~records.UNIT_MOVED
+
+    def _tell_moved(self, now_ms: int, t_ds: int, quality: int) -> None:
+        moving = self._board.moved()
+        began, self._moving = moving and not self._moving, moving
+        if not moving:
+            return
+        self.unit |= records.UNIT_MOVED  # until an officer's check
+        if not began or (self._moved_ms is not None and now_ms - self._moved_ms < MOVED_EVERY_MS):
+            return
+        if self._append(records.TAMPER, t_ds, records.tamper(records.TAMPER_MOVED, 1, quality), True):
+            self._moved_ms = now_ms
+        else:
+            self._moving = False  # the next look tells it
+
+    def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool) -> bool:
+        try:
+            self._journal.append(kind, t_ds, body, urgent)
+        except OSError:
+            count("flash_errors")
+            return False
+        count("readings_made")
+        self._link.wake(urgent)
+        return True

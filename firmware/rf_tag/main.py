@@ -1,0 +1,5 @@
+"""What the board runs after power on."""
+
+import beacon_tag
+
+beacon_tag.run()
