@@ -1,8 +1,10 @@
 """Which tags a home unit hears: ``"tags"`` in ``/config.json``; and the highest counters believed, in a file."""
 
-import binascii
 import json
 import struct
+
+import kept
+from counters import count
 
 try:
     from typing import TYPE_CHECKING
@@ -58,24 +60,20 @@ def _tag(path: str, index: int, entry: object) -> tuple[int, bytes]:
 
 
 def read_counters(folder: "Folder") -> dict[int, int]:
-    """The highest counter believed of each tag; nothing where the file is not there or unreadable."""
-    if _FILE not in folder.names():
-        return {}
+    """The highest counter believed of each tag; nothing where nothing was kept or it can not be read."""
     try:
-        data = folder.read(_FILE, 0, MOST_TAGS * _PAIR_BYTES + 5)
-    except OSError:
-        return {}
-    body, crc = data[:-4], data[-4:]
-    if len(body) % _PAIR_BYTES or len(crc) != 4 or struct.unpack("<I", crc)[0] != binascii.crc32(body):
+        data = kept.read(folder, _FILE) or b""
+    except ValueError:
+        count("counters_unreadable")
         return {}
     found: dict[int, int] = {}
-    for at in range(0, len(body), _PAIR_BYTES):
-        number, counter = struct.unpack(_PAIR, body[at : at + _PAIR_BYTES])
+    for at in range(0, len(data) - _PAIR_BYTES + 1, _PAIR_BYTES):
+        number, counter = struct.unpack(_PAIR, data[at : at + _PAIR_BYTES])
         found[number] = counter
     return found
 
 
 def write_counters(folder: "Folder", counters: dict[int, int]) -> None:
     """Keep them, all or none; OSError where flash refuses."""
-    body = b"".join([struct.pack(_PAIR, number, counter) for number, counter in sorted(counters.items())])
-    folder.replace(_FILE, body + struct.pack("<I", binascii.crc32(body)))
+    pairs = [struct.pack(_PAIR, number, counter) for number, counter in sorted(counters.items())]
+    kept.write(folder, _FILE, b"".join(pairs))

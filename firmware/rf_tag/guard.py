@@ -1,6 +1,7 @@
 """The watch of an RF tag over its strap, its case and its battery; what it has seen outlives a lack of power."""
 
 import beacon
+import kept
 from counters import count
 
 try:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _FILE = "seal"
 _KEPT = beacon.STRAP_OPEN | beacon.STRAP_WAS_OPENED | beacon.CASE_OPEN
-_GUARD = 0xA5  # one byte is kept with its complement to this: a torn or worn file shows
 # Of a lithium primary cell of 3.6 V: what is left below the first figure lasts for weeks, not months.
 LOW_MV, WELL_MV = 3300, 3400
 _BATTERY_EVERY = 720  # looks: an hour
@@ -85,25 +85,21 @@ class Guard:
             self.state &= ~beacon.BATTERY_LOW
 
     def _keep(self) -> None:
-        kept = self.state & _KEPT
-        if kept == self._kept:
+        state = self.state & _KEPT
+        if state == self._kept:
             return
         try:
-            self._folder.replace(_FILE, bytes((kept, kept ^ _GUARD)))
+            kept.write(self._folder, _FILE, bytes((state,)))
         except OSError:
             count("flash_errors")  # the next look tries again
             return
-        self._kept = kept
+        self._kept = state
 
     def _read(self) -> int:
-        if _FILE not in self._folder.names():
-            return 0
         try:
-            data = self._folder.read(_FILE, 0, 3)
-        except OSError:
-            data = b""
-        if len(data) == 2 and data[0] ^ data[1] == _GUARD:
-            return data[0] & _KEPT
-        # a tag that can not tell whether it was opened must not be believed
-        count("seal_unreadable")
-        return beacon.STRAP_WAS_OPENED
+            data = kept.read(self._folder, _FILE)
+        except ValueError:
+            # a tag that can not tell whether it was opened must not be believed
+            count("seal_unreadable")
+            return beacon.STRAP_WAS_OPENED
+        return data[0] & _KEPT if data else 0

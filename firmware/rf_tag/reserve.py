@@ -5,9 +5,9 @@ Two files are written in turn, each with a CRC: should one become unreadable, th
 later.
 """
 
-import binascii
 import struct
 
+import kept
 from counters import count
 
 try:
@@ -18,15 +18,14 @@ except ImportError:
 if TYPE_CHECKING:
     from folder import Folder
 
-# 17 h of beacons: under two writes a day, and a boot makes the counter jump by no more.
+# 17 h of beacons: under two writes a day.
 BLOCK = 4096
-# From when on the next block is asked for: hours before it is needed, should flash refuse for a while.
+# So many before its end the next block is asked for: should flash refuse, 4 h are left.
 AHEAD = 1024
 # Where both files are unreadable; no tag gets so far in a thousand years. It can help only once.
 LOST = 1 << 31
 _LAST = (1 << 32) - 1
 _FILES = ("counter.a", "counter.b")
-_LAYOUT = "<II"
 
 
 class Reserve:
@@ -34,8 +33,7 @@ class Reserve:
 
     def __init__(self, folder: "Folder") -> None:
         self._folder = folder
-        names = folder.names()
-        upto = [self._read(name) if name in names else 0 for name in _FILES]
+        upto = [self._read(name) for name in _FILES]
         unreadable = upto.count(-1)
         best = max(upto)
         if unreadable:
@@ -48,20 +46,16 @@ class Reserve:
 
     def take(self, skip: int = 0) -> int | None:
         """The next counter, ``skip`` later; None when none may be used because flash refuses."""
-        self._next += skip
-        if self._next + AHEAD > self._upto:
-            self._more()
-        if self._next > self._upto:
-            return None
-        taken = self._next
-        self._next += 1
-        return taken
+        taken = self._next + skip
+        self._next = taken + 1
+        if taken + AHEAD > self._upto:
+            self._more(taken)
+        return taken if taken <= self._upto else None
 
-    def _more(self) -> None:
-        upto = min(max(self._upto, self._next) + BLOCK, _LAST)
-        body = struct.pack(_LAYOUT, upto, 0)
+    def _more(self, taken: int) -> None:
+        upto = min(max(self._upto, taken) + BLOCK, _LAST)
         try:
-            self._folder.replace(_FILES[self._turn], body + struct.pack("<I", binascii.crc32(body)))
+            kept.write(self._folder, _FILES[self._turn], struct.pack("<I", upto))
         except OSError:
             count("flash_errors")  # the next beacon asks again
             return
@@ -69,13 +63,10 @@ class Reserve:
         self._upto = upto
 
     def _read(self, name: str) -> int:
-        """What a file says; -1 where it says nothing."""
-        size = struct.calcsize(_LAYOUT)
+        """What a file says; 0 where there is none, -1 where it can not be read."""
         try:
-            data = self._folder.read(name, 0, size + 5)
-        except OSError:
+            data = kept.read(self._folder, name)
+        except ValueError:
             return -1
-        if len(data) != size + 4 or struct.unpack("<I", data[size:])[0] != binascii.crc32(data[:size]):
-            return -1
-        upto: int = struct.unpack(_LAYOUT, data[:size])[0]
+        upto: int = struct.unpack("<I", data)[0] if data else 0
         return upto
