@@ -37,6 +37,10 @@ WATCHED = np.dtype(
         ("run_contacts", np.int64),
         ("run_far_m", np.float64),
         ("run_far_key", np.uint64),
+        # who made those readings, as in `core.episodes`
+        ("run_start_by", np.int16),
+        ("run_last_by", np.int16),
+        ("run_far_by", np.int16),
         ("vouched", np.int64),  # when the current period began, a position away still vouched
         ("home_ms", np.int64),  # the wearer is known to have been at home then, last
     ]
@@ -52,7 +56,8 @@ TERMS = np.dtype(
 
 
 @njit(cache=True)
-def _open(state: Any, draft: Any, start_ms: int, period: Any, first_key: int, confirm_key: int) -> None:
+def _open(state: Any, draft: Any, start_ms: int, period: Any, confirm_key: int, confirm_by: int) -> None:
+    """An absence by the run, which began with its first reading; ``confirm_key`` is the reading that confirms it."""
     state["open"] = 1
     draft["kind"] = ABSENCE
     draft["period_ms"] = period[0]
@@ -64,10 +69,10 @@ def _open(state: Any, draft: Any, start_ms: int, period: Any, first_key: int, co
     draft["fixes"] = state["run_fixes"]
     draft["contacts"] = state["run_contacts"]
     draft["extreme_m"] = state["run_far_m"]
-    draft["extreme_key"] = state["run_far_key"]
-    draft["first_key"] = first_key
-    draft["confirm_key"] = confirm_key
-    draft["last_key"] = state["run_last_key"]
+    draft["extreme_key"], draft["extreme_by"] = state["run_far_key"], state["run_far_by"]
+    draft["first_key"], draft["first_by"] = state["run_start_key"], state["run_start_by"]
+    draft["confirm_key"], draft["confirm_by"] = confirm_key, confirm_by
+    draft["last_key"], draft["last_by"] = state["run_last_key"], state["run_last_by"]
     draft["end_key"] = 0
 
 
@@ -78,6 +83,7 @@ def _pass_time(
     t_ms: int,
     arriving: int,
     key: int,
+    by: int,
     periods: Any,
     p: int,
     end: int,
@@ -104,7 +110,7 @@ def _pass_time(
             state["run_far_key"] = 0
             state["vouched"] = 1 if away and begins_ms < seen_ms + limits.vouch_ms else 0
             if sure and state["vouched"] == 1:
-                _open(state, draft, begins_ms, periods[p], state["run_start_key"], state["run_last_key"])
+                _open(state, draft, begins_ms, periods[p], state["run_last_key"], state["run_last_by"])
         if arriving == NOT_HOME and away and t_ms - seen_ms <= limits.vouch_ms:
             known_ms = min(t_ms, ends_ms) - max(seen_ms, begins_ms)
             state["run_known_ms"] += known_ms
@@ -120,11 +126,11 @@ def _pass_time(
             gap["start_ms"] = lost_ms
             gap["end_ms"] = found_ms
             gap["since_ms"] = seen_ms
-            gap["first_key"] = state["run_last_key"]
+            gap["first_key"], gap["first_by"] = state["run_last_key"], state["run_last_by"]
             if arriving == UNKNOWN and ends_ms > t_ms:
                 gap["end_ms"] = OPEN_MS
             elif ends_ms > t_ms:
-                gap["end_key"] = key
+                gap["end_key"], gap["end_by"] = key, by
             out = emit(out, count, gap)
             count += 1
         if ends_ms > t_ms:
@@ -145,11 +151,11 @@ def _follow(state: Any, sighting: Any, limits: Limits) -> Any:
     Positions must be some seconds apart; a home unit must have heard the tag in two intervals, or have listened in
     vain for minutes in all. Each source confirms itself only.
     """
-    t_ms, key, shown = sighting["t_ms"], sighting["key"], sighting["presence"]
+    t_ms, key, by, shown = sighting["t_ms"], sighting["key"], sighting["by"], sighting["presence"]
     if shown != state["run"] or t_ms - state["run_last_ms"] > limits.within_ms:
         state["run"] = shown
         state["run_start_ms"] = t_ms
-        state["run_start_key"] = key
+        state["run_start_key"], state["run_start_by"] = key, by
         state["run_sure"] = 0
         state["run_fix_ms"] = NEVER_MS
         state["run_heard_ms"] = NEVER_MS
@@ -161,7 +167,7 @@ def _follow(state: Any, sighting: Any, limits: Limits) -> Any:
         state["run_far_m"] = 0.0
         state["run_far_key"] = 0
     state["run_last_ms"] = t_ms
-    state["run_last_key"] = key
+    state["run_last_key"], state["run_last_by"] = key, by
     if sighting["source"] == BY_POSITION:
         if state["run_fix_ms"] == NEVER_MS:
             state["run_fix_ms"] = t_ms
@@ -226,21 +232,24 @@ def watch_curfews(
         )  # fmt: skip
         for i in range(offsets[j], offsets[j + 1]):
             sighting = sightings[i]
-            t_ms, key, shown = sighting["t_ms"], sighting["key"], sighting["presence"]
+            t_ms, shown = sighting["t_ms"], sighting["presence"]
+            key, by = sighting["key"], sighting["by"]
             if _nothing_new(state, sighting, periods, p, end, limits):
                 state["run_last_ms"] = t_ms
-                state["run_last_key"] = key
+                state["run_last_key"], state["run_last_by"] = key, by
                 if shown == HOME:
                     state["home_ms"] = max(state["home_ms"], t_ms - sighting["span_ms"])
                 continue
-            p, out, count = _pass_time(state, draft, t_ms, shown, key, periods, p, end, limits, out, count)
+            p, out, count = _pass_time(
+                state, draft, t_ms, shown, key, by, periods, p, end, limits, out, count
+            )
             sure = _follow(state, sighting, limits)
             if shown == HOME:
                 # heard at some moment of the interval: no earlier than its beginning is all that is known
                 state["home_ms"] = max(state["home_ms"], t_ms - sighting["span_ms"])
                 if state["open"] == 1 and sure:
                     draft["end_ms"] = state["run_start_ms"]
-                    draft["end_key"] = state["run_start_key"]
+                    draft["end_key"], draft["end_by"] = state["run_start_key"], state["run_start_by"]
                     state["open"] = 0
                     # out until the very instant at which the curfew began is not out during it
                     if draft["end_ms"] > draft["start_ms"]:
@@ -254,19 +263,19 @@ def watch_curfews(
                 state["run_contacts"] += 1 - by_fix
                 if sighting["away_m"] > state["run_far_m"]:
                     state["run_far_m"] = sighting["away_m"]
-                    state["run_far_key"] = key
+                    state["run_far_key"], state["run_far_by"] = key, by
                 if state["open"] == 1:
                     draft["fixes"] += by_fix
                     draft["contacts"] += 1 - by_fix
-                    draft["last_key"] = key
+                    draft["last_key"], draft["last_by"] = key, by
                     if sighting["away_m"] > draft["extreme_m"]:
                         draft["extreme_m"] = sighting["away_m"]
-                        draft["extreme_key"] = key
+                        draft["extreme_key"], draft["extreme_by"] = key, by
                 elif sure:
                     start_ms = state["run_in_ms"]
                     if state["run_start_ms"] < periods[p, 0] and state["vouched"] == 1:
                         start_ms = periods[p, 0]
-                    _open(state, draft, start_ms, periods[p], state["run_start_key"], key)
+                    _open(state, draft, start_ms, periods[p], key, by)
     return out[:count]
 
 
@@ -293,7 +302,7 @@ def silence(
             now_ms + ahead_ms, periods,
         )  # fmt: skip
         p, out, count = _pass_time(
-            state[0], draft[0], now_ms, UNKNOWN, 0, periods, p, end, limits, out, count
+            state[0], draft[0], now_ms, UNKNOWN, 0, 0, periods, p, end, limits, out, count
         )
         if state[0]["open"] == 1:
             draft[0]["end_ms"] = OPEN_MS

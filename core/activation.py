@@ -48,6 +48,11 @@ class Activation:
         last = ALWAYS_MS if self.removed_ms is None else self.removed_ms
         return in_turn((*self.earlier, self.order), self.fitted_ms, last)
 
+    def version_at(self, t_ms: int) -> int:
+        """Which version of the order is in force at ``t_ms``; after the removal the last that was."""
+        begun = [order.version for from_ms, _, order in self.spans() if from_ms <= t_ms]
+        return begun[-1] if begun else self.order.version
+
 
 def in_turn(orders: Sequence[Order], from_ms: int, to_ms: int) -> list[tuple[int, int, Order]]:
     """``(from_ms, to_ms, order)``: which version is in force when, between two instants, ascending, not empty.

@@ -12,14 +12,47 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
+
+from core.activation import Activation, Watch
 
 State = Literal["open", "ended", "withdrawn"]
 #: ``critical``: somebody may be in danger; ``high``: a condition is not being kept; ``medium``: nobody knows, find out;
 #: ``low``: worth knowing, nothing has happened yet or nobody saw it
 Severity = Literal["critical", "high", "medium", "low"]
 ReadingName = tuple[int, int]
+ReadingKind = Literal["position", "contact", "sample", "event"]
+Figures = dict[str, int | float | str]
+
+
+class Source(NamedTuple):
+    """Whose journal a reading stands in: the tag's (``unit`` None), or that of a home unit (its index in the order)."""
+
+    kind: ReadingKind
+    unit: int | None = None
+
+
+class Evidence(NamedTuple):
+    """A reading that an alert rests on: its packed key (``epoch << 32 | seq``; 0: none), and where it comes from."""
+
+    key: int
+    source: Source
+
+
+def of_tag(kind: ReadingKind, *keys: int) -> tuple[Evidence, ...]:
+    """Readings of one kind that the tag itself made."""
+    return tuple(Evidence(int(key), Source(kind)) for key in keys)
+
+
+def by_unit(key: int, by: int) -> Evidence:
+    """A position of the tag, or a contact of a home unit; ``by`` as in `core.episodes.EPISODE`."""
+    return Evidence(key, Source("position") if by == 0 else Source("contact", by - 1))
+
+
+def of_episode(row: Any, roles: tuple[str, ...]) -> tuple[Evidence, ...]:
+    """The readings of an episode, a row of `core.episodes.EPISODE`, by what they are to it."""
+    return tuple(by_unit(int(row[f"{role}_key"]), int(row[f"{role}_by"])) for role in roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +61,8 @@ class Alert:
 
     ``end_ms`` is None while the alert is open. ``readings`` names by (journal epoch, sequence number) what it rests
     on: the first, those that confirm it, the most telling, the last, and the one that ends it; not every reading in
-    between. ``figures`` are whole seconds or minutes, centimetres, and names.
+    between. ``sources`` says of each whose it is: a home unit keeps a journal of its own. ``figures`` are whole seconds
+    or minutes, centimetres, and names.
     """
 
     id: str
@@ -44,6 +78,7 @@ class Alert:
     sentence: str
     figures: Mapping[str, int | float | str]
     readings: tuple[ReadingName, ...]
+    sources: tuple[Source, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The alert as JSON has it: instants ISO 8601 in UTC, whole seconds (fractions cut off)."""
@@ -61,7 +96,62 @@ class Alert:
             "sentence": self.sentence,
             "figures": dict(self.figures),
             "readings": [list(name) for name in self.readings],
+            "sources": [list(source) for source in self.sources],
         }
+
+
+class About(NamedTuple):
+    """What an alert is about: the activation, the condition, and by which versions it was judged."""
+
+    activation: str
+    condition: str
+    order_version: int
+    rule_set: str
+
+
+def about_watch(watch: Watch[Any], t_ms: int, rule_set: str) -> About:
+    """About the condition of a watch, as the order worded it at ``t_ms``."""
+    return About(watch.activation, watch.condition, watch.at(t_ms).version, rule_set)
+
+
+def about_activation(activation: Activation, condition: str, t_ms: int, rule_set: str) -> About:
+    """About something that no watch stands for, under the version of the order in force at ``t_ms``."""
+    return About(activation.id, condition, activation.version_at(t_ms), rule_set)
+
+
+def raise_alert(
+    about: About,
+    rule: str,
+    severity: Severity,
+    start_ms: int,
+    end_ms: int | None,
+    sentence: str,
+    figures: Figures,
+    evidence: tuple[Evidence, ...],
+    occurrence: tuple[int, ...],
+    known_as: str = "",
+) -> Alert:
+    """The one way in which the rules make an alert; open while ``end_ms`` is None.
+
+    ``known_as`` stands in its identity for the condition, where the occurrence is one of several conditions together.
+    """
+    rests_on = [one for one in dict.fromkeys(evidence) if one.key]
+    return Alert(
+        id=alert_id(about.activation, known_as or about.condition, rule, *occurrence),
+        activation=about.activation,
+        condition=about.condition,
+        rule=rule,
+        state="open" if end_ms is None else "ended",
+        severity=severity,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        order_version=about.order_version,
+        rule_set=about.rule_set,
+        sentence=sentence,
+        figures=figures,
+        readings=tuple(name_of(one.key) for one in rests_on),
+        sources=tuple(one.source for one in rests_on),
+    )
 
 
 def alert_id(activation: str, condition: str, rule: str, *occurrence: int) -> str:
@@ -81,6 +171,11 @@ def civil(t_ms: int, timezone: str) -> str:
     return f"{local:%H:%M} on {local.day} {local:%B %Y}"
 
 
+def name_of(key: int) -> ReadingName:
+    """(epoch, seq) of a packed reading key."""
+    return key >> 32, key & 0xFFFFFFFF
+
+
 def reading_names(*keys: int) -> tuple[ReadingName, ...]:
-    """(epoch, seq) of packed reading keys (``epoch << 32 | seq``), each once, in the order given; 0 means none."""
-    return tuple(dict.fromkeys((int(key) >> 32, int(key) & 0xFFFFFFFF) for key in keys if key))
+    """(epoch, seq) of packed reading keys, each once, in the order given; 0 means none."""
+    return tuple(dict.fromkeys(name_of(int(key)) for key in keys if key))

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.activation import ALWAYS_MS, Activation, Watch, watches
-from core.alerts import Alert, Severity, alert_id, civil, reading_names
+from core.alerts import Alert, Figures, Severity, about_watch, civil, of_tag, raise_alert
 from core.attending import SEEN, attend, overdue
 from core.conditions import AttendanceCondition
 from core.episodes import NEVER_MS, Episodes
@@ -147,8 +147,7 @@ class Attendance:
 
     def _judged(self, watch: Watch[AttendanceCondition], row: Episodes) -> list[Alert]:
         """The alert that an appointment makes, if any."""
-        stretch = watch.at(int(row["start_ms"]))
-        condition = stretch.condition
+        condition = watch.at(int(row["start_ms"])).condition
         start_ms, end_ms = int(row["start_ms"]), int(row["end_ms"])
         whole_ms = end_ms - start_ms
         asked_ms = whole_ms - condition.grace_min * 60_000
@@ -167,7 +166,7 @@ class Attendance:
             rule = UNVERIFIED
         else:
             return []
-        figures: dict[str, int | float | str] = {
+        figures: Figures = {
             "place": condition.name,
             "asked_min": asked_ms // 60_000,
             "at_least_min": at_least_ms // 60_000,
@@ -194,19 +193,15 @@ class Attendance:
                 f"at most {figures['late_at_most_min']} min"
             )
         return [
-            Alert(
-                id=alert_id(watch.activation, watch.condition, rule, start_ms),
-                activation=watch.activation,
-                condition=watch.condition,
-                rule=rule,
-                state="ended",
-                severity=_SEVERITIES[rule],
-                start_ms=start_ms,
-                end_ms=end_ms,
-                order_version=stretch.version,
-                rule_set=self._rules.version,
-                sentence=f"{sentence}.",
-                figures=figures,
-                readings=reading_names(*(int(row[f"{role}_key"]) for role in ("first", "last", "out"))),
+            raise_alert(
+                about_watch(watch, start_ms, self._rules.version),
+                rule,
+                _SEVERITIES[rule],
+                start_ms,
+                end_ms,
+                f"{sentence}.",
+                figures,
+                of_tag("position", *(int(row[f"{role}_key"]) for role in ("first", "last", "out"))),
+                (start_ms,),
             )
         ]

@@ -24,7 +24,8 @@ class Absence:
     """One absence of a curfew (UTC ms). ``end_ms`` is None while it goes on.
 
     ``since_ms``: the wearer is not known to have been at home after that; ``known_ms``: how long it was for certain;
-    ``until_ms``: when it ended, or else the curfew will.
+    ``until_ms``: when it ended, or else the curfew will. ``first_by`` and ``last_by`` say whose the readings
+    ``first_key`` and ``last_key`` are, as in `core.episodes.EPISODE`.
     """
 
     start_ms: int
@@ -36,6 +37,8 @@ class Absence:
     until_ms: int
     first_key: int
     last_key: int
+    first_by: int = 0
+    last_by: int = 0
 
 
 @dataclass(frozen=True, slots=True)

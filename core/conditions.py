@@ -63,11 +63,8 @@ class CurfewCondition:
 
 
 @dataclass(frozen=True, slots=True)
-class ExclusionCondition:
-    """A zone to keep out of, at the times of its schedule.
-
-    ``warning_m`` is the width of the warning ring around it; 0 where there is none.
-    """
+class _ZoneCondition:
+    """What conditions about a zone share; ``warning_m`` is the width of the warning ring, 0 where there is none."""
 
     id: str
     name: str
@@ -79,32 +76,21 @@ class ExclusionCondition:
 
 
 @dataclass(frozen=True, slots=True)
-class InclusionCondition:
+class ExclusionCondition(_ZoneCondition):
+    """A zone to keep out of, at the times of its schedule; with a warning ring around it (``warning_m``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionCondition(_ZoneCondition):
     """A zone to be in, at the times of its schedule; with a warning ring inside its edge (``warning_m``)."""
 
-    id: str
-    name: str
-    zone: Zone
-    schedule: Schedule = ALWAYS
-    warning_m: float = 0.0
-    from_ms: int = -ALWAYS_MS
-    to_ms: int = ALWAYS_MS
-
 
 @dataclass(frozen=True, slots=True)
-class RestrictionCondition:
+class RestrictionCondition(_ZoneCondition):
     """An area not to leave, at the times of its schedule; with a warning ring inside its edge (``warning_m``).
 
     An inclusion zone is a place to go to (a hostel by night); a restriction zone the area that a life is confined to.
     """
-
-    id: str
-    name: str
-    zone: Zone
-    schedule: Schedule = ALWAYS
-    warning_m: float = 0.0
-    from_ms: int = -ALWAYS_MS
-    to_ms: int = ALWAYS_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +113,7 @@ class AttendanceCondition:
 
 @dataclass(frozen=True, slots=True)
 class TrailCondition:
-    """To be followed: the trail may be looked at, without an alert that rests on it (design law 10)."""
+    """To be followed: the trail may be looked at (design law 10), and has to be known; no place is forbidden."""
 
     id: str
     name: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from core.activation import ALWAYS_MS, Activation
-from core.alerts import Alert, alert_id, civil, iso_utc
+from core.alerts import Alert, about_activation, civil, iso_utc, raise_alert
 from core.rules import RuleSet
 
 NO_CONTACT = "no_contact"
@@ -58,28 +58,17 @@ class Contact:
 
 
 def _raised(activation: Activation, heard_ms: int, start_ms: int, rules: RuleSet) -> Alert:
-    version = max(
-        (order for from_ms, _, order in activation.spans() if from_ms <= start_ms),
-        key=lambda order: (order.effective_ms, order.version),
-        default=activation.order,
-    ).version
-    return Alert(
-        id=alert_id(activation.id, CONDITION, NO_CONTACT, heard_ms),
-        activation=activation.id,
-        condition=CONDITION,
-        rule=NO_CONTACT,
-        state="open",
-        severity="medium",
-        start_ms=start_ms,
-        end_ms=None,
-        order_version=version,
-        rule_set=rules.version,
-        sentence=(
-            f"Nothing received from device {activation.device} since {civil(heard_ms, rules.timezone)}, "
-            f"for more than {rules.no_contact_s // 60} min."
-        ),
-        figures={"heard": iso_utc(heard_ms), "after_min": rules.no_contact_s // 60},
-        readings=(),
+    return raise_alert(
+        about_activation(activation, CONDITION, start_ms, rules.version),
+        NO_CONTACT,
+        "medium",
+        start_ms,
+        None,
+        f"Nothing received from device {activation.device} since {civil(heard_ms, rules.timezone)}, "
+        f"for more than {rules.no_contact_s // 60} min.",
+        {"heard": iso_utc(heard_ms), "after_min": rules.no_contact_s // 60},
+        (),
+        (heard_ms,),
     )
 
 

@@ -6,11 +6,22 @@ from enum import StrEnum
 
 from core.absences import ABSENCE
 from core.activation import Activation, Watch
-from core.alerts import Alert, Severity, alert_id, civil, iso_utc, reading_names
+from core.alerts import (
+    Alert,
+    Figures,
+    Severity,
+    about_activation,
+    about_watch,
+    by_unit,
+    civil,
+    iso_utc,
+    of_episode,
+    raise_alert,
+)
 from core.atv import Absence, Atv
 from core.conditions import CurfewCondition
 from core.curfew_calendar import AddressSet
-from core.episodes import OPEN_MS, Episodes
+from core.episodes import OPEN_MS, ROLES, Episodes
 from core.rules import RuleSet
 from core.sightings import DISAGREE
 
@@ -70,6 +81,8 @@ def absence_of(row: Episodes, watch: Watch[CurfewCondition]) -> Absence:
         until_ms=end_ms if ended else int(row["period_end_ms"]),
         first_key=int(row["first_key"]),
         last_key=int(row["last_key"]),
+        first_by=int(row["first_by"]),
+        last_by=int(row["last_by"]),
     )
 
 
@@ -79,11 +92,10 @@ def curfew_alert(
     """The alert that an episode of ``watch``, at ``addresses``, is."""
     period_ms, start_ms, end_ms = int(row["period_ms"]), int(row["start_ms"]), int(row["end_ms"])
     ended = end_ms != OPEN_MS
-    stretch = watch.at(start_ms)
     timezone = rules.timezone
-    places = stretch.condition.places
+    places = watch.at(start_ms).condition.places
     names = " or ".join(places[i].address.name for i in addresses if i < len(places))
-    figures: dict[str, int | float | str] = {"address": names}
+    figures: Figures = {"address": names}
     occurrence: tuple[int, ...] = (period_ms, start_ms)
     span = f"from {civil(start_ms, timezone)}" + (f" until {civil(end_ms, timezone)}" if ended else "")
     severity: Severity = "medium"
@@ -121,22 +133,16 @@ def curfew_alert(
         )
         if ended:
             figures["unknown_min"] = (end_ms - start_ms) // 60_000
-    return Alert(
-        id=alert_id(watch.activation, watch.condition, rule, *occurrence),
-        activation=watch.activation,
-        condition=watch.condition,
-        rule=rule,
-        state="ended" if ended else "open",
-        severity=severity,
-        start_ms=start_ms,
-        end_ms=end_ms if ended else None,
-        order_version=stretch.version,
-        rule_set=rules.version,
-        sentence=f"{sentence}.",
-        figures=figures,
-        readings=reading_names(
-            *(int(row[f"{role}_key"]) for role in ("first", "confirm", "extreme", "last", "end"))
-        ),
+    return raise_alert(
+        about_watch(watch, start_ms, rules.version),
+        rule,
+        severity,
+        start_ms,
+        end_ms if ended else None,
+        f"{sentence}.",
+        figures,
+        of_episode(row, ROLES),
+        occurrence,
     )
 
 
@@ -147,11 +153,7 @@ def atv_alert(activation: Activation, atv: Atv, rules: RuleSet) -> Alert | None:
     """
     if atv.reached is None or atv.reached_ms is None:
         return None
-    version = next(
-        (order.version for start, end, order in activation.spans() if start <= atv.reached_ms < end),
-        activation.order.version,
-    )
-    figures: dict[str, int | float | str] = {
+    figures: Figures = {
         "allowance_min": atv.allowance_ms // 60_000,
         "at_least_min": atv.at_least_ms // 60_000,
         "absences": atv.absences,
@@ -164,18 +166,18 @@ def atv_alert(activation: Activation, atv: Atv, rules: RuleSet) -> Alert | None:
         f", with {figures['allowance_min']} min allowed over the order; "
         f"the allowance was used up at {civil(atv.reached_ms, rules.timezone)}"
     )
-    return Alert(
-        id=alert_id(activation.id, activation.order.order_id, ATV_REACHED),
-        activation=activation.id,
-        condition=atv.reached.condition,
-        rule=ATV_REACHED,
-        state="open",
-        severity="high",
-        start_ms=atv.reached_ms,
-        end_ms=None,
-        order_version=version,
-        rule_set=rules.version,
-        sentence=f"{sentence}.",
-        figures=figures,
-        readings=reading_names(atv.reached.first_key, atv.reached.last_key),
+    return raise_alert(
+        about_activation(activation, atv.reached.condition, atv.reached_ms, rules.version),
+        ATV_REACHED,
+        "high",
+        atv.reached_ms,
+        None,
+        f"{sentence}.",
+        figures,
+        (
+            by_unit(atv.reached.first_key, atv.reached.first_by),
+            by_unit(atv.reached.last_key, atv.reached.last_by),
+        ),
+        (),
+        activation.order.order_id,
     )

@@ -40,8 +40,16 @@ EPISODE = np.dtype(
         ("extreme_key", np.uint64),
         ("last_key", np.uint64),
         ("end_key", np.uint64),
+        # who made them: 0 the tag (a position), else the index of the home unit and one more
+        ("first_by", np.int16),
+        ("confirm_by", np.int16),
+        ("extreme_by", np.int16),
+        ("last_by", np.int16),
+        ("end_by", np.int16),
     ]
 )
+ROLES = ("first", "confirm", "extreme", "last", "end")
+"""What the readings are to an episode, in the order in which an alert names them."""
 
 
 class Limits(NamedTuple):

@@ -174,12 +174,12 @@ class EquipmentWatch:
         draining = events[np.isin(events["code"], _DRAINING)]
         if len(draining):
             out = np.zeros(len(draining) + 1, DRAIN)
-            over = drain(draining, 0, len(draining), self._slots.rows[1][kit.slot], self._drain, out)
-            settled += [say.battery(row, int(row["stage"])) for row in out[:over]]
+            count = drain(draining, 0, len(draining), self._slots.rows[1][kit.slot], self._drain, out)
+            settled += [say.battery(row, int(row["stage"])) for row in out[:count]]
         lo, hi = cut(batch.contacts, *contacts, term["fitted_ms"], term["removed_ms"])
         latches, flags = kit.latches or {}, kit.flags or {}
-        for latch, end_ms, end_key in hear(events, batch.contacts[lo:hi], latches, flags, self._quiet_ms):
-            settled.append(say.latch(latch, end_ms, end_key))
+        for over in hear(events, batch.contacts[lo:hi], latches, flags, self._quiet_ms):
+            settled.append(say.latch(*over))
         kit.latches, kit.flags = latches or None, flags or None
         return settled
 

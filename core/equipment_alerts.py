@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.activation import ALWAYS_MS, Activation
-from core.alerts import Alert, Severity, alert_id, civil, iso_utc, reading_names
+from core.alerts import (
+    Alert,
+    Evidence,
+    Figures,
+    Severity,
+    Source,
+    about_activation,
+    civil,
+    iso_utc,
+    of_tag,
+    raise_alert,
+)
 from core.battery import CRITICAL, FLAT, FLAT_SOON
 from core.contact import CONDITION
 from core.rules import RuleSet
@@ -36,6 +47,8 @@ _MEANS = {
     MOVED: "until an officer's check what it hears says nothing about the address",
     UNIT_CASE: "until an officer's check it may have been altered",
 }
+NOTHING = Evidence(0, Source("event"))
+"""No reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +56,17 @@ class Latch:
     """Something that was reported and is not over: since when, by which reading, and what was seen of it last.
 
     ``by_contact`` says that a home unit's contact reported it, not an event; ``closed_ms``: closed again, which ends
-    nothing.
+    nothing. ``first_of`` and ``last_of`` say whose those readings are.
     """
 
     rule: str
     unit: int
     start_ms: int
     first_key: int
+    first_of: Source
     last_ms: int
     last_key: int
+    last_of: Source
     count: int = 1
     by_contact: bool = False
     closed_ms: int | None = None
@@ -60,16 +75,15 @@ class Latch:
 class Sayer:
     """Makes the alerts of one activation."""
 
-    __slots__ = ("_activation", "_rules", "_versions")
+    __slots__ = ("_activation", "_rules")
 
     def __init__(self, activation: Activation, rules: RuleSet) -> None:
         self._activation, self._rules = activation, rules
-        self._versions = tuple((from_ms, order.version) for from_ms, _, order in activation.spans())
 
-    def latch(self, latch: Latch, end_ms: int | None, end_key: int = 0) -> Alert:
+    def latch(self, latch: Latch, end_ms: int | None, ended_by: Evidence = NOTHING) -> Alert:
         """Tamper, a home unit's trouble, or signs of jamming or forging."""
         severity, saying = _SAYINGS[latch.rule]
-        figures: dict[str, int | float | str] = {}
+        figures: Figures = {}
         named = ""
         if latch.unit >= 0:
             figures["unit"] = latch.unit
@@ -83,9 +97,21 @@ class Sayer:
             sentence += f", closed again at {self._civil(latch.closed_ms)}"
         if latch.rule in _MEANS and end_ms is None:
             sentence += f"; {_MEANS[latch.rule]}"
-        keys = (latch.first_key, latch.last_key, end_key)
+        evidence = (
+            Evidence(latch.first_key, latch.first_of),
+            Evidence(latch.last_key, latch.last_of),
+            ended_by,
+        )
         return self._alert(
-            latch.rule, severity, latch.start_ms, end_ms, sentence, figures, keys, latch.unit, latch.first_key
+            latch.rule,
+            severity,
+            latch.start_ms,
+            end_ms,
+            sentence,
+            figures,
+            evidence,
+            latch.unit,
+            latch.first_key,
         )
 
     def battery(self, row: Any, stage: int) -> Alert:
@@ -93,7 +119,7 @@ class Sayer:
         start_ms, ended = int(row["start_ms"]), row["end_ms"] != ALWAYS_MS
         end_ms = int(row["end_ms"]) if ended else None
         lowest = round(float(row["lowest_pct"]))
-        figures: dict[str, int | float | str] = {"stage": _STAGES.get(stage, "low"), "lowest_pct": lowest}
+        figures: Figures = {"stage": _STAGES.get(stage, "low"), "lowest_pct": lowest}
         sentence = (
             f"Battery of the tag {figures['stage']} {self._span(start_ms, end_ms)}: {lowest} % at the lowest"
         )
@@ -105,27 +131,31 @@ class Sayer:
                 sentence += f"; by its trend flat at {self._civil(int(row['flat_ms']))}"
         elif row["charging"]:
             sentence += "; put on the charger"
-        keys = (int(row["first_key"]), int(row["last_key"]), int(row["end_key"]))
+        first_key = int(row["first_key"])
+        evidence = of_tag("event", first_key, int(row["last_key"]), int(row["end_key"]))
         severity: Severity = "high" if stage >= CRITICAL else "medium"
-        return self._alert(BATTERY, severity, start_ms, end_ms, sentence, figures, keys, first_key=keys[0])
+        return self._alert(
+            BATTERY, severity, start_ms, end_ms, sentence, figures, evidence, first_key=first_key
+        )
 
     def loss(self, since_ms: int, start_ms: int, end_ms: int | None, first_key: int, end_key: int) -> Alert:
         """No position for long: none since ``since_ms``."""
         after_min = self._rules.no_position_s // 60
-        figures: dict[str, int | float | str] = {"after_min": after_min}
+        figures: Figures = {"after_min": after_min}
         sentence = f"No position of the tag to be trusted since {self._civil(since_ms)}, for "
         if end_ms is None:
             sentence += f"more than {after_min} min"
         else:
             figures["lost_min"] = (end_ms - since_ms) // 60_000
             sentence += f"{figures['lost_min']} min, until {self._civil(end_ms)}"
-        return self._alert(NO_POSITION, "medium", start_ms, end_ms, sentence, figures, (first_key, end_key))
+        evidence = of_tag("position", first_key, end_key)
+        return self._alert(NO_POSITION, "medium", start_ms, end_ms, sentence, figures, evidence)
 
     def jumps(self, row: Any, ended: bool) -> Alert:
         """A row of `core.reception.SPELL` about jumps."""
         start_ms, end_ms = int(row["start_ms"]), int(row["end_ms"])
         count, farthest_m = int(row["count"]), round(float(row["farthest_m"]), 2)
-        figures: dict[str, int | float | str] = {"jumps": count, "farthest_m": farthest_m}
+        figures: Figures = {"jumps": count, "farthest_m": farthest_m}
         sentence = (
             f"Signs of forged positions {self._span(start_ms, end_ms if ended else None)}: {count} that nobody could "
             f"have reached at {self._rules.fastest_m_s:g} m/s, up to {farthest_m:.2f} m away, each claiming to be more "
@@ -133,7 +163,13 @@ class Sayer:
         )
         keys = (int(row["first_key"]), int(row["farthest_key"]), int(row["last_key"]))
         return self._alert(
-            POSITION_JUMPS, "high", start_ms, end_ms if ended else None, sentence, figures, keys
+            POSITION_JUMPS,
+            "high",
+            start_ms,
+            end_ms if ended else None,
+            sentence,
+            figures,
+            of_tag("position", *keys),
         )
 
     def _civil(self, t_ms: int) -> str:
@@ -149,28 +185,14 @@ class Sayer:
         start_ms: int,
         end_ms: int | None,
         sentence: str,
-        figures: dict[str, int | float | str],
-        keys: tuple[int, ...],
+        figures: Figures,
+        evidence: tuple[Evidence, ...],
         unit: int = -1,
         first_key: int = 0,
     ) -> Alert:
-        version = next(
-            (version for from_ms, version in reversed(self._versions) if from_ms <= start_ms),
-            self._activation.order.version,
-        )
-        return Alert(
-            # two things can begin at one instant: the reading's number, the tag's own, tells them apart
-            id=alert_id(self._activation.id, CONDITION, rule, unit, start_ms, first_key),
-            activation=self._activation.id,
-            condition=CONDITION,
-            rule=rule,
-            state="open" if end_ms is None else "ended",
-            severity=severity,
-            start_ms=start_ms,
-            end_ms=end_ms,
-            order_version=version,
-            rule_set=self._rules.version,
-            sentence=f"{sentence}.",
-            figures=figures,
-            readings=reading_names(*keys),
+        about = about_activation(self._activation, CONDITION, start_ms, self._rules.version)
+        # two things can begin at one instant: the reading's number, the tag's own, tells them apart
+        occurrence = (unit, start_ms, first_key)
+        return raise_alert(
+            about, rule, severity, start_ms, end_ms, f"{sentence}.", figures, evidence, occurrence
         )

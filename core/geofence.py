@@ -16,7 +16,8 @@ still vouches (``RuleSet.vouch_s``).
 
 **Whereabouts are unknown to a zone after 75 min without a position that tells where the wearer is, or once the zone
 could have been reached at 50 m/s from the last one if that is later**; until the next, while the zone is in force and
-no visit goes on. (``zone_silence_s``, ``reach_m_s``, ``located_m``.)
+no visit goes on. (``zone_silence_s``, ``reach_m_s``, ``located_m``.) A home unit that hears the tag tells where the
+wearer is, too, where the whole of the address lies on the side that the order allows (`core.heard`).
 
 **A pass is inferred when, of positions certainly outside, two that follow each other within 5 min lie so that the
 straight line between them comes deeper into the zone than 50 m and than either's uncertainty, at no more than 50 m/s,
@@ -38,11 +39,14 @@ from core.conditions import ExclusionCondition, InclusionCondition, RestrictionC
 from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes
 from core.family import Batch, Part
 from core.geometry import ZonePool
+from core.heard import Heard, HomeUnits, Spell, without_home
+from core.heard import Saved as HeardSaved
+from core.passes import at
 from core.periods import PeriodPool
 from core.rows import cut
 from core.rules import RuleSet
 from core.slots import Slots
-from core.visits import VISIT, zone_limits
+from core.visits import LOST, VISIT, zone_limits
 from core.zone_alerts import WORDINGS, zone_alert
 from core.zone_calendar import AHEAD_MS, Calendar
 from core.zone_silence import silence
@@ -52,6 +56,7 @@ RULE = WORDINGS[ExclusionCondition].rule
 _KINDS: tuple[type[ZoneCondition], ...] = (ExclusionCondition, InclusionCondition, RestrictionCondition)
 _ASK_MS = 600_000
 """Deadlines that move with every position are rounded down to this, so that few of them are kept."""
+Saved = tuple[bytes, bytes, HeardSaved | None]
 
 
 @dataclass(slots=True)
@@ -66,6 +71,8 @@ class Fence:
     """From, to, plans, and how many of them, the first ones, hold; those behind them are over."""
     last: Episodes
     """The plan of each slot at the end."""
+    heard: Heard | None
+    """What home units heard, where the order names an address."""
 
 
 class Geofence:
@@ -86,6 +93,7 @@ class Geofence:
         draft["end_ms"] = OPEN_MS
         self._anchors, self._visits = Slots(anchor), Slots(visit, draft)
         self._zones, self._periods = ZonePool(), PeriodPool()
+        self._units = HomeUnits(rules, rules.zone_silence_s)
 
     def enrol(self, activation: Activation) -> Fence | None:
         """Take on an activation: its zones, with nothing known yet; None if it has none."""
@@ -96,7 +104,6 @@ class Geofence:
             return None
         first = self._visits.take(len(mine))
         slots = range(first, first + len(mine))
-        self._visits.owners[first : slots.stop] = mine
         calendars = [
             Calendar(
                 [(s.from_ms, s.to_ms, s.condition.schedule) for s in watch.stretches], self._rules.timezone
@@ -112,7 +119,9 @@ class Geofence:
             over = [some[-1][2] for some in plans if some[-1][1] <= start]
             pieces.append((start, end, np.concatenate([np.zeros(0, PLAN), *here, *over]), len(here)))
         last = np.concatenate([some[-1][2] for some in plans])
-        fence = Fence(self._anchors.take(), slots, calendars, -ALWAYS_MS, pieces, last)
+        heard = self._units.enrol(activation)
+        fence = Fence(self._anchors.take(), slots, calendars, -ALWAYS_MS, pieces, last, heard)
+        self._visits.owners[first : slots.stop] = [(watch, ring, heard) for watch, ring in mine]
         self._expand(fence, activation.fitted_ms)
         self.reset(fence)
         return fence
@@ -123,25 +132,30 @@ class Geofence:
             self._periods.drop(int(plan["first"]), int(plan["last"]))
         self._anchors.give_back(fence.anchor)
         self._visits.give_back(fence.slots.start, len(fence.slots))
+        self._units.dismiss(fence.heard)
 
     def reset(self, fence: Fence) -> None:
         """Back to nothing known."""
         self._anchors.clear(fence.anchor)
         self._visits.clear(fence.slots.start, len(fence.slots))
         self._visits.rows[1]["watch"][fence.slots.start : fence.slots.stop] = fence.slots
+        self._units.reset(fence.heard)
 
-    def save(self, fence: Fence) -> tuple[bytes, bytes]:
+    def save(self, fence: Fence) -> Saved:
         """What is known now, to come back to."""
-        return self._anchors.save(fence.anchor), self._visits.save(fence.slots.start, len(fence.slots))
+        visits = self._visits.save(fence.slots.start, len(fence.slots))
+        return self._anchors.save(fence.anchor), visits, self._units.save(fence.heard)
 
-    def restore(self, fence: Fence, saved: tuple[bytes, bytes]) -> None:
+    def restore(self, fence: Fence, saved: Saved) -> None:
         """Go back to what `save` gave."""
         self._anchors.restore(fence.anchor, 1, saved[0])
         self._visits.restore(fence.slots.start, len(fence.slots), saved[1])
+        self._units.restore(fence.heard, saved[2])
 
     def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
         """Judge the positions of each part; the alerts that they settle."""
         fixes = batch.positions
+        self._units.advance(batch, ((part.handle.heard, part) for part in parts))
         stints, plans, offset = [], [], 0
         for fence, (lo, hi), *_ in parts:
             if lo == hi:
@@ -169,7 +183,7 @@ class Geofence:
             drafts,
             self._limits,
         )
-        return [self._alert(row) for row in settled]
+        return [self._alert(row) for one in settled for row in self._unheard(one, ALWAYS_MS)[0]]
 
     def tail(self, fences: Iterable[Fence], now_ms: int) -> tuple[list[Alert], list[int]]:
         """The alerts that go on at ``now_ms``, and for each fence when time alone will change something."""
@@ -192,8 +206,18 @@ class Geofence:
             self._limits,
         )
         soonest = np.minimum.reduceat(again, np.cumsum([0, *counts[:-1]])).tolist()
-        due = [self._due(fence, again_ms, now_ms) for fence, again_ms in zip(fences, soonest, strict=True)]
-        return [self._alert(row) for row in standing], due
+        alerts, later = [], dict.fromkeys((id(fence.heard) for fence in fences), ALWAYS_MS)
+        for one in standing:
+            rows, again_ms = self._unheard(one, now_ms)
+            alerts += [self._alert(row) for row in rows]
+            if again_ms is not None:
+                heard = id(self._visits.owners[int(one["watch"])][2])
+                later[heard] = min(later[heard], again_ms)
+        due = [
+            self._due(fence, min(again_ms, later[id(fence.heard)]), now_ms)
+            for fence, again_ms in zip(fences, soonest, strict=True)
+        ]
+        return alerts, due
 
     def _plans(self, slot: int, watch: Watch[ZoneCondition], ring: bool) -> list[tuple[int, int, Episodes]]:
         """From when to when a slot has which plan; its periods are still to come."""
@@ -204,7 +228,7 @@ class Geofence:
             plan["slot"], plan["zone"] = slot, self._zones.add(condition.zone)
             plan["sense"] = 1.0 if isinstance(condition, ExclusionCondition) else -1.0
             plan["margin_m"], plan["main"] = condition.warning_m if ring else 0.0, not ring
-            plan["from_ms"] = watch.from_ms
+            plan["from_ms"], plan["to_ms"] = watch.from_ms, watch.to_ms
             found.append((stretch.from_ms, stretch.to_ms, plan))
         return found
 
@@ -230,6 +254,25 @@ class Geofence:
             again_ms = rounded_ms
         return again_ms if fence.known_to_ms == ALWAYS_MS else min(again_ms, now_ms + AHEAD_MS)
 
+    def _unheard(self, row: Episodes, now_ms: int) -> tuple[list[Episodes], int | None]:
+        """An episode less the time in which home units told where the wearer was; and when more of it begins."""
+        watch, _, heard = self._visits.owners[int(row["watch"])]
+        if row["kind"] != LOST or heard is None or not heard.spells:
+            return [row], None
+        condition = watch.at(int(row["start_ms"])).condition
+        zone, table = self._zones.add(condition.zone), self._zones.table()
+        sense = 1.0 if isinstance(condition, ExclusionCondition) else -1.0
+
+        def lost_after(spell: Spell) -> int | None:
+            lon, lat, reach_m = spell.spot
+            away_m = sense * at(table, zone, lon, lat) - reach_m
+            if away_m <= 0.0:
+                return None
+            travel_ms = int(away_m / self._limits.reach_m_s * 1000.0)
+            return spell.end_ms + max(travel_ms, self._limits.silence_ms)
+
+        return without_home(row, heard.spells, lost_after, now_ms)
+
     def _alert(self, row: Episodes) -> Alert:
-        watch, ring = self._visits.owners[int(row["watch"])]
+        watch, ring, _ = self._visits.owners[int(row["watch"])]
         return zone_alert(watch, ring, row, self._rules)

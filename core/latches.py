@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from core.alerts import Evidence, Source
 from core.equipment_alerts import (
     CASE,
     JAMMING,
     MOVED,
     NO_MAINS,
+    NOTHING,
     SPOOFING,
     STRAP,
     UNIT_BATTERY,
@@ -45,6 +47,7 @@ _ENDS = {
 }
 _SIGNS = {EventCode.JAMMING: JAMMING, EventCode.SPOOFING: SPOOFING}
 OF_UNIT = (NO_MAINS, MOVED, UNIT_CASE, UNIT_BATTERY)
+_BY_UNIT = {code for code in EventCode if EventCode.MAINS_LOST <= code <= EventCode.UNIT_CHECKED}
 _RARE = np.array(sorted({*_OPENS, *_SHUTS, *_ENDS, *_SIGNS}))
 _FLAGS = {
     NO_MAINS: (UnitFlag.MAINS, 0),
@@ -54,75 +57,78 @@ _FLAGS = {
 }
 """Which bit of ``Contacts.unit_ok`` speaks of what, and its value when it is amiss."""
 _HEALTHY = int(UnitFlag.MAINS)
+_SIGN = Source("event")
 _UNITS = 1000
 """More than any order has addresses: a number beyond is not one."""
 
+Over = tuple[Latch, int, Evidence]
+"""What is over, when, and by which reading."""
 Latches = dict[tuple[str, int], Latch]
 """What is amiss, by rule and home unit (−1: the tag)."""
 
 
-def hear(
-    events: Rows, contacts: Rows, latches: Latches, flags: dict[int, int], quiet_ms: int
-) -> list[tuple[Latch, int, int]]:
+def hear(events: Rows, contacts: Rows, latches: Latches, flags: dict[int, int], quiet_ms: int) -> list[Over]:
     """Carry ``latches`` and ``flags`` on through events and contacts, each ascending; what is over.
 
     ``flags`` is what each home unit said of itself last, where it was not healthy. Returns each latch that is over
-    with the instant of its end and the reading that ends it (0: none).
+    with the instant of its end and the reading that ends it.
     """
     rare = events[np.isin(events["code"], _RARE)]
     # at one instant events come first
     told = [(int(row["t_ms"]), 0, i, row) for i, row in enumerate(rare)]
     told += [(int(row["t_ms"]), 1, i, row) for i, row in enumerate(_changes(contacts, flags))]
-    over: list[tuple[Latch, int, int]] = []
+    over: list[Over] = []
     for _, of_contact, _, row in sorted(told, key=lambda one: one[:3]):
         over += _said_by_unit(latches, row) if of_contact else _happened(latches, row, quiet_ms)
     return over
 
 
-def _happened(latches: Latches, row: Any, quiet_ms: int) -> list[tuple[Latch, int, int]]:
+def _happened(latches: Latches, row: Any, quiet_ms: int) -> list[Over]:
     code, t_ms, key, value = EventCode(int(row["code"])), int(row["t_ms"]), int(row["key"]), row["value"]
     # a unit that does not say which it is, is the first
     unit = int(value) if 0 <= value < _UNITS else 0
+    of = Source("event", unit if code in _BY_UNIT else None)
     if code in _OPENS:
         rule = _OPENS[code]
         name = (rule, unit if rule in OF_UNIT else -1)
         known = latches.get(name)
         if known is None:
-            latches[name] = Latch(*name, t_ms, key, t_ms, key)
+            latches[name] = Latch(*name, t_ms, key, of, t_ms, key, of)
         else:
             latches[name] = replace(known, closed_ms=None, by_contact=False)
     elif code in _SHUTS:
         rule = _SHUTS[code]
         name = (rule, unit if rule in OF_UNIT else -1)
         if name in latches:
-            latches[name] = replace(latches[name], closed_ms=t_ms, last_ms=t_ms, last_key=key)
+            latches[name] = replace(latches[name], closed_ms=t_ms, last_ms=t_ms, last_key=key, last_of=of)
     elif code in _ENDS:
         names = [(rule, unit if rule in OF_UNIT else -1) for rule in _ENDS[code]]
-        return [(latches.pop(name), t_ms, key) for name in names if name in latches]
+        return [(latches.pop(name), t_ms, Evidence(key, of)) for name in names if name in latches]
     else:
         return _sign(latches, _SIGNS[code], t_ms, key, quiet_ms)
     return []
 
 
-def _sign(latches: Latches, rule: str, t_ms: int, key: int, quiet_ms: int) -> list[tuple[Latch, int, int]]:
+def _sign(latches: Latches, rule: str, t_ms: int, key: int, quiet_ms: int) -> list[Over]:
     known = latches.get((rule, -1))
     if known is not None and t_ms - known.last_ms <= quiet_ms:
         latches[rule, -1] = replace(known, last_ms=t_ms, last_key=key, count=known.count + 1)
         return []
-    latches[rule, -1] = Latch(rule, -1, t_ms, key, t_ms, key)
-    return [] if known is None else [(known, known.last_ms, 0)]
+    latches[rule, -1] = Latch(rule, -1, t_ms, key, _SIGN, t_ms, key, _SIGN)
+    return [] if known is None else [(known, known.last_ms, NOTHING)]
 
 
-def _said_by_unit(latches: Latches, row: Any) -> list[tuple[Latch, int, int]]:
+def _said_by_unit(latches: Latches, row: Any) -> list[Over]:
     """A contact with which a home unit says something else of itself than before."""
     over = []
     unit, t_ms, key = int(row["unit"]), int(row["t_ms"]), int(row["key"])
+    of = Source("contact", unit)
     for rule, (bit, amiss) in _FLAGS.items():
         name = (rule, unit)
         if int(row["unit_ok"]) & bit == amiss:
-            latches.setdefault(name, Latch(rule, unit, t_ms, key, t_ms, key, by_contact=True))
+            latches.setdefault(name, Latch(rule, unit, t_ms, key, of, t_ms, key, of, by_contact=True))
         elif name in latches and latches[name].by_contact:
-            over.append((latches.pop(name), t_ms, key))
+            over.append((latches.pop(name), t_ms, Evidence(key, of)))
     return over
 
 

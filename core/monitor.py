@@ -26,6 +26,7 @@ from core.case import Case
 from core.curfew import CurfewWatch
 from core.equipment import EquipmentWatch
 from core.family import Family, Part
+from core.following import Following
 from core.gathering import Stride, gather, groups
 from core.geofence import Geofence
 from core.readings import Positions, Readings
@@ -36,7 +37,15 @@ from core.trail import TrailWatch
 
 __all__ = ["Activation", "Alert", "Monitor", "NotBoundError", "evaluate"]
 
-FAMILIES: tuple[type[Family], ...] = (TrailWatch, Geofence, Attendance, CurfewWatch, Sobriety, EquipmentWatch)
+FAMILIES: tuple[type[Family], ...] = (
+    TrailWatch,
+    Geofence,
+    Attendance,
+    Following,
+    CurfewWatch,
+    Sobriety,
+    EquipmentWatch,
+)
 
 CHECKPOINT_READINGS = 256
 """A late reading is judged again with about so many before it; a checkpoint costs some hundred bytes."""

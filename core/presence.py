@@ -51,6 +51,7 @@ SIGHTING = np.dtype(
         ),  # of a home unit's interval, which ends at t_ms; no longer than since its last one
         ("away_m", np.float64),  # from the middle of the address; 0 by a unit
         ("key", np.uint64),
+        ("by", np.int16),  # 0: the tag, by a position; else the home unit's index and one more
     ]
 )
 

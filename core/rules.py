@@ -130,6 +130,10 @@ class RuleSet:
         Whereabouts are unknown to a zone after this long without a position, or once the zone could have been reached
         if that is later: 4,500 s. A tag at rest reports hourly (domain.md, vendor), so a shorter silence says nothing
         and would flood. Default of ours.
+    trail_silence_s
+        Whereabouts are unknown to trail monitoring after this long without a position: 4,500 s, as for zones and for
+        the same reason: a tag at rest reports hourly (domain.md, vendor). Nobody publishes such a figure. Default of
+        ours.
     located_m
         A position of at least this precision tells where the wearer is, even where a zone's edge runs through it:
         200 m, beyond any receiver that sees satellites. Default of ours.
@@ -212,6 +216,7 @@ class RuleSet:
     no_contact_s: int = 86_400
     reach_m_s: float = 50.0
     zone_silence_s: int = 4500
+    trail_silence_s: int = 4500
     located_m: float = 200.0
     pass_within_s: int = 300
     pass_depth_m: float = 50.0

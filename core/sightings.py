@@ -29,6 +29,7 @@ SENSE = np.dtype(
         ("shown", np.int64, (2,)),  # by each source, last
         ("shown_ms", np.int64, (2,)),
         ("shown_key", np.uint64, (2,)),
+        ("shown_by", np.int16, (2,)),
         ("heard_ms", np.int64),  # end of the home unit's last interval, whatever it showed
         ("moved", np.int64),  # bit by unit: it was moved, and no officer has seen it since
         ("checked_ms", np.int64),  # when an officer last saw a unit in its place
@@ -72,6 +73,7 @@ def _agrees(
     source: int,
     presence: int,
     key: int,
+    by: int,
     limits: Limits,
     out: Any,
     count: int,
@@ -87,7 +89,7 @@ def _agrees(
     if sense["since_ms"] != NEVER_MS and (not against or ended_ms < t_ms):
         if sense["open"] == 1:
             draft["end_ms"] = ended_ms
-            draft["end_key"] = key
+            draft["end_key"], draft["end_by"] = key, by
             out = emit(out, count, draft)
             count += 1
         sense["since_ms"] = NEVER_MS
@@ -98,24 +100,25 @@ def _agrees(
             draft["kind"] = DISAGREE
             draft["start_ms"] = t_ms
             draft["period_ms"] = t_ms
-            draft["first_key"] = sense["shown_key"][other]
-            draft["extreme_key"] = key
+            draft["first_key"], draft["first_by"] = sense["shown_key"][other], sense["shown_by"][other]
+            draft["extreme_key"], draft["extreme_by"] = key, by
             draft["confirm_key"] = 0
             draft["fixes"] = 0
             draft["contacts"] = 0
             draft["end_key"] = 0
         sense["last_ms"] = t_ms
-        draft["last_key"] = key
+        draft["last_key"], draft["last_by"] = key, by
         if source == BY_POSITION:
             draft["fixes"] += 1
         else:
             draft["contacts"] += 1
         if sense["open"] == 0 and t_ms - sense["since_ms"] >= limits.disagree_ms:
             sense["open"] = 1
-            draft["confirm_key"] = key
+            draft["confirm_key"], draft["confirm_by"] = key, by
     sense["shown"][source] = presence
     sense["shown_ms"][source] = t_ms
     sense["shown_key"][source] = key
+    sense["shown_by"][source] = by
     return not against, out, count
 
 
@@ -204,7 +207,7 @@ def _sight(
                     mine = mine or contact["unit"] == units[s]
                 if not mine:
                     continue
-                key, source = contact["key"], BY_UNIT
+                key, source, by = contact["key"], BY_UNIT, contact["unit"] + 1
                 if contact["unit_ok"] & _MOVED != 0:
                     sense["moved"] |= 1 << contact["unit"]
                 span_ms = min(contact["span_ms"], t_ms - sense["heard_ms"])
@@ -216,7 +219,7 @@ def _sight(
                 if not trusted:
                     sense["shown"][BY_UNIT] = UNKNOWN
             else:
-                key, source = fixes[i]["key"], BY_POSITION
+                key, source, by = fixes[i]["key"], BY_POSITION, 0
                 presence, away_m = _fix_shows(fixes[i], first, last, spots, scales)
                 i += 1
             if presence == UNKNOWN:
@@ -228,8 +231,11 @@ def _sight(
                 sense["shown"][source] = presence
                 sense["shown_ms"][source] = t_ms
                 sense["shown_key"][source] = key
+                sense["shown_by"][source] = by
             else:
-                agrees, out, count = _agrees(sense, draft, t_ms, source, presence, key, limits, out, count)
+                agrees, out, count = _agrees(
+                    sense, draft, t_ms, source, presence, key, by, limits, out, count
+                )
             if agrees:
                 seen[found]["t_ms"] = t_ms
                 seen[found]["presence"] = presence
@@ -237,6 +243,7 @@ def _sight(
                 seen[found]["span_ms"] = span_ms
                 seen[found]["away_m"] = away_m
                 seen[found]["key"] = key
+                seen[found]["by"] = by
                 found += 1
         while e < last_event:
             _note(sense, events[e], units[first], units[last - 1])

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core.activation import ALWAYS_MS, Activation, watches
-from core.alerts import Alert, Severity, alert_id, civil, iso_utc, reading_names
+from core.alerts import Alert, Figures, Severity, about_watch, civil, iso_utc, of_tag, raise_alert
 from core.conditions import AlcoholCondition, AlcoholMode
 from core.episodes import OPEN_MS
 from core.family import Batch, Part
@@ -101,9 +101,8 @@ class Sobriety:
     def _alert(self, finding: Findings) -> Alert:
         watch: AlcoholWatch = self._states.slots.owners[int(finding["watch"])]
         start_ms, end_ms, status = int(finding["start_ms"]), int(finding["end_ms"]), int(finding["status"])
-        stretch = watch.at(start_ms)
         ended = end_ms != OPEN_MS
-        figures: dict[str, int | float | str] = {
+        figures: Figures = {
             "status": STATUS[status],
             "readings": int(finding["readings"]),
         }
@@ -113,33 +112,28 @@ class Sobriety:
         if finding["kind"] == DRINKING:
             rule = DRANK
             severity = "high" if status == CONFIRMED else "medium"
-            sentence = self._drinking(finding, stretch.condition, figures)
+            sentence = self._drinking(finding, watch.at(start_ms).condition, figures)
         else:
             rule = COVERED_SENSOR
             sentence = self._obstructed(finding, figures)
         if finding["confirm_ms"]:
             figures["confirmed_at"] = iso_utc(int(finding["confirm_ms"]))
-        return Alert(
-            id=alert_id(watch.activation, watch.condition, rule, start_ms),
-            activation=watch.activation,
-            condition=watch.condition,
-            rule=rule,
-            state="ended" if ended else "open",
-            severity=severity,
-            start_ms=start_ms,
-            end_ms=end_ms if ended else None,
-            order_version=stretch.version,
-            rule_set=self._rules.version,
-            sentence=sentence,
-            figures=figures,
-            readings=reading_names(
-                *(int(finding[f"{role}_key"]) for role in ("first", "confirm", "peak", "last", "end"))
+        return raise_alert(
+            about_watch(watch, start_ms, self._rules.version),
+            rule,
+            severity,
+            start_ms,
+            end_ms if ended else None,
+            sentence,
+            figures,
+            of_tag(
+                "sample",
+                *(int(finding[f"{role}_key"]) for role in ("first", "confirm", "peak", "last", "end")),
             ),
+            (start_ms,),
         )
 
-    def _drinking(
-        self, finding: Findings, condition: AlcoholCondition, figures: dict[str, int | float | str]
-    ) -> str:
+    def _drinking(self, finding: Findings, condition: AlcoholCondition, figures: Figures) -> str:
         start_ms, end_ms, status = int(finding["start_ms"]), int(finding["end_ms"]), int(finding["status"])
         began_ms = start_ms - self._rules.tac_lag_s * 1000
         peak, body = round(float(finding["peak"]), 3), round(float(finding["body"]), 3)
@@ -171,7 +165,7 @@ class Sobriety:
             figures["note"] = MEDICAL_NOTE
         return sentence
 
-    def _obstructed(self, finding: Findings, figures: dict[str, int | float | str]) -> str:
+    def _obstructed(self, finding: Findings, figures: Figures) -> str:
         start_ms, end_ms, status = int(finding["start_ms"]), int(finding["end_ms"]), int(finding["status"])
         zone = self._rules.timezone
         removed = 2 * int(finding["cold"]) >= int(finding["readings"])

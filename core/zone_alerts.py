@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from core.activation import Watch
-from core.alerts import Alert, Severity, alert_id, civil, iso_utc, reading_names
+from core.alerts import Alert, Figures, Severity, about_watch, civil, iso_utc, of_episode, raise_alert
 from core.conditions import ExclusionCondition, InclusionCondition, RestrictionCondition, ZoneCondition
-from core.episodes import OPEN_MS, Episodes
+from core.episodes import OPEN_MS, ROLES, Episodes
 from core.rules import RuleSet
 from core.visits import LOST, PASSED
 
@@ -41,15 +41,11 @@ WORDINGS: dict[type[ZoneCondition], Wording] = {
     ),
 }  # fmt: skip
 
-Figures = dict[str, int | float | str]
-
 
 def zone_alert(watch: Watch[ZoneCondition], ring: bool, row: Episodes, rules: RuleSet) -> Alert:
     """The alert that an episode of a zone (``ring``: of its warning ring) makes."""
     start_ms, end_ms = int(row["start_ms"]), int(row["end_ms"])
-    ended = end_ms != OPEN_MS
-    stretch = watch.at(start_ms)
-    condition = stretch.condition
+    condition = watch.at(start_ms).condition
     wording = WORDINGS[type(condition)]
     rule, severity = wording.rule, wording.severity
     if row["kind"] == LOST:
@@ -63,22 +59,16 @@ def zone_alert(watch: Watch[ZoneCondition], ring: bool, row: Episodes, rules: Ru
         figures, sentence = _near(condition, wording, row, watch.from_ms, rules)
     else:
         figures, sentence = _visit(condition, wording, row, watch.from_ms, rules)
-    return Alert(
-        id=alert_id(watch.activation, watch.condition, rule, start_ms),
-        activation=watch.activation,
-        condition=watch.condition,
-        rule=rule,
-        state="ended" if ended else "open",
-        severity=severity,
-        start_ms=start_ms,
-        end_ms=end_ms if ended else None,
-        order_version=stretch.version,
-        rule_set=rules.version,
-        sentence=sentence,
-        figures=figures,
-        readings=reading_names(
-            *(int(row[f"{role}_key"]) for role in ("first", "confirm", "extreme", "last", "end"))
-        ),
+    return raise_alert(
+        about_watch(watch, start_ms, rules.version),
+        rule,
+        severity,
+        start_ms,
+        end_ms if end_ms != OPEN_MS else None,
+        sentence,
+        figures,
+        of_episode(row, ROLES),
+        (start_ms,),
     )
 
 
@@ -161,12 +151,21 @@ def _lost(condition: ZoneCondition, wording: Wording, row: Episodes, rules: Rule
         figures["unknown_min"] = (end_ms - start_ms) // 60_000
         span += f" until {civil(end_ms, rules.timezone)}"
     could = "have been reached" if wording.side == "inside" else "have been left"
-    since = "there has been no position at all"
-    if row["first_key"]:
-        figures["last_position"] = iso_utc(int(row["since_ms"]))
-        since = f"the last position is of {civil(int(row['since_ms']), rules.timezone)}"
+    since = last_known(row, rules, figures)
     sentence = (
         f"Whereabouts unknown as to {wording.noun} “{condition.name}”, {span}: {since}, and the zone could {could} "
         "since. Not a violation: a question for a person."
     )
     return figures, sentence + _in_force(condition, row, rules, figures)
+
+
+def last_known(row: Episodes, rules: RuleSet, figures: Figures) -> str:
+    """By what the wearer's whereabouts were known last, as part of a sentence; the figure goes to ``figures``."""
+    if not row["first_key"]:
+        return "there has been no position at all"
+    since_ms = int(row["since_ms"])
+    if row["first_by"]:
+        figures["last_heard"] = iso_utc(since_ms)
+        return f"the home unit heard the tag last at {civil(since_ms, rules.timezone)}"
+    figures["last_position"] = iso_utc(since_ms)
+    return f"the last position is of {civil(since_ms, rules.timezone)}"

@@ -50,6 +50,7 @@ PLAN = np.dtype(  # one zone of one wearer: visit row, zone in the table, and it
             np.int64,
         ),  # 1: the zone itself; 0: its warning ring, of which neither passes nor silence are told
         ("from_ms", np.int64),  # since when it has been watched
+        ("to_ms", np.int64),  # and until when
         ("first", np.int64),  # periods of the pool
         ("last", np.int64),
     ]
@@ -120,7 +121,7 @@ def watch_zones(
             for q in range(stint["last"], stint["over"]):
                 # what was known when a watch ended stays what it asks about
                 visit = visits[plans[q]["slot"]]
-                if visit["seen_ms"] == NEVER_MS:
+                if visit["seen_ms"] == NEVER_MS and anchor["seen_ms"] < plans[q]["to_ms"]:
                     see(visit, anchor)
         before, before_ms = -1, anchor["at_ms"]
         passed = -1

@@ -80,7 +80,7 @@ def _templates() -> Jinja2Templates:
         "day_short": words.day_short,
         "utc": words.utc,
         "iso": words.iso,
-        "reading_ranges": words.reading_ranges,
+        "reading_groups": words.reading_groups,
     }
     environment.globals |= {
         "STATES": words.STATES,

@@ -72,6 +72,10 @@ class AlertRecord(BaseModel):
     readings: Sequence[tuple[int, int]] = Field(
         default_factory=list, description="The readings it rests on: [journal epoch, sequence number]."
     )
+    sources: Sequence[tuple[str, int | None]] = Field(
+        default_factory=list,
+        description="Whose each is: [kind, null] for the tag's, [kind, index] for a home unit's.",
+    )
 
 
 class Revision(BaseModel):

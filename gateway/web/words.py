@@ -115,6 +115,27 @@ def reading_ranges(readings: Sequence[tuple[int, int]]) -> list[tuple[int, list[
     return [(epoch, _runs(sorted(set(numbers)))) for epoch, numbers in by_epoch.items()]
 
 
+def reading_groups(
+    readings: Sequence[tuple[int, int]], sources: Sequence[tuple[str, int | None]]
+) -> list[tuple[str, int, list[str]]]:
+    """Readings by whose they are and by journal epoch: ``[("Position of the tag", epoch, ["1 to 4", "9"])]``."""
+    told = list(sources) if len(sources) == len(readings) else [("reading", None)] * len(readings)
+    groups: dict[tuple[str, int | None], list[tuple[int, int]]] = {}
+    for source, reading in zip(told, readings, strict=True):
+        groups.setdefault((source[0], source[1]), []).append(reading)
+    return [
+        (_whose(*source), epoch, runs)
+        for source, mine in groups.items()
+        for epoch, runs in reading_ranges(mine)
+    ]
+
+
+def _whose(kind: str, unit: int | None) -> str:
+    if kind == "reading":
+        return "Reading"
+    return f"{kind.capitalize()} of " + ("the tag" if unit is None else f"home unit {unit + 1}")
+
+
 def _runs(numbers: list[int]) -> list[str]:
     breaks = [index for index, (one, other) in enumerate(pairwise(numbers), 1) if other != one + 1]
     runs = [numbers[start:end] for start, end in pairwise([0, *breaks, len(numbers)])]

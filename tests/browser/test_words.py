@@ -14,6 +14,7 @@ from gateway.web.words import (
     figure_value,
     figure_words,
     plain,
+    reading_groups,
     reading_ranges,
     rule_words,
     utc,
@@ -59,3 +60,12 @@ def test_ranges_name_exactly_the_readings(readings: list[tuple[int, int]]) -> No
             first, _, last = run.partition(" to ")
             named |= {(epoch, number) for number in range(int(first), int(last or first) + 1)}
     assert named == set(readings)
+
+
+def test_readings_are_told_apart_by_whose_journal_they_stand_in() -> None:
+    readings, sources = [(7, 1), (7, 2), (7, 1)], [("position", None), ("position", None), ("contact", 0)]
+    assert reading_groups(readings, sources) == [
+        ("Position of the tag", 7, ["1 to 2"]),
+        ("Contact of home unit 1", 7, ["1"]),
+    ]
+    assert reading_groups(readings, []) == [("Reading", 7, ["1 to 2"])]
