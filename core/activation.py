@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from core.atv import Absence
 from core.order import Condition, Order
 from core.schedule import ALWAYS_MS
 
@@ -24,6 +25,9 @@ class Activation:
     ``order`` is the version known last; ``earlier`` are the versions before it, in any order. A position is judged by
     the highest version that is effective at its tag time. Before ``fitted_ms`` and from ``removed_ms`` on the wearer is
     *not monitored*: nothing is judged, nothing raised.
+
+    ``carried`` are the absences of earlier activations of the same order, and of others beside this one
+    (`core.monitor.Monitor.absences`): they count towards its accumulated time violation, which is the order's.
     """
 
     id: str
@@ -32,6 +36,7 @@ class Activation:
     fitted_ms: int
     removed_ms: int | None = None
     earlier: tuple[Order, ...] = ()
+    carried: tuple[Absence, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.fitted_ms < LATEST_MS:

@@ -4,15 +4,18 @@
 discounted within it.** Added up that is A; B adds up what each could have been at most. A alone is held against the
 allowance: the order's own, or else the rule set's 120 minutes (domain.md, MoJ prototype, default). Both bounds stay
 true bounds: discounted time is taken whole from what is certain, wherever within the absence it lies.
+
+An order outlasts a tag. What an earlier activation of it came to is handed to the next one as data
+(`core.activation.Activation.carried`), because each may be judged elsewhere: `over_order` makes one list of the
+absences of all, in which time that two devices saw at once counts once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from core.activation import Activation
-from core.order import DiscountedTime
+from core.order import DiscountedTime, Order
 from core.schedule import Interval
 from core.timetable import joined
 
@@ -85,10 +88,40 @@ def accumulated(absences: Iterable[Absence], discounts: Sequence[DiscountedTime]
     return Atv(allowance_ms, at_least, None if going_on else at_most, count, reached, reached_ms)
 
 
-def allowance_of(activation: Activation, default_min: int) -> int:
-    """The minutes that the order allows, or else ``default_min``."""
-    own = activation.order.atv_allowance_min
-    return default_min if own is None else own
+def over_order(activations: Iterable[Iterable[Absence]]) -> list[Absence]:
+    """The absences of all activations of one order, given in any order; ascending.
+
+    Where two of them overlap, of the same condition, two devices saw the same absence: they become one, which is
+    certain for as long as either says, or both together less what they have in common.
+    """
+    found: dict[str, list[Absence]] = {}
+    for absence in sorted(absence for some in activations for absence in some):
+        mine = found.setdefault(absence.condition, [])
+        if mine and absence.start_ms < mine[-1].until_ms:
+            mine[-1] = _both(mine[-1], absence)
+        else:
+            mine.append(absence)
+    return sorted(absence for mine in found.values() for absence in mine)
+
+
+def _both(one: Absence, other: Absence) -> Absence:
+    """Two absences that overlap, ``one`` the earlier, as one."""
+    shared_ms = min(one.until_ms, other.until_ms) - other.start_ms
+    later = max(one, other, key=lambda absence: (absence.until_ms, absence.last_key))
+    return replace(
+        one,
+        since_ms=min(one.since_ms, other.since_ms),
+        end_ms=None if None in (one.end_ms, other.end_ms) else later.end_ms,
+        known_ms=max(one.known_ms, other.known_ms, one.known_ms + other.known_ms - shared_ms),
+        until_ms=later.until_ms,
+        last_key=later.last_key,
+        last_by=later.last_by,
+    )
+
+
+def allowance_of(order: Order, default_min: int) -> int:
+    """The minutes that an order allows, or else ``default_min``."""
+    return default_min if order.atv_allowance_min is None else order.atv_allowance_min
 
 
 def _overlap(periods: Iterable[Interval], from_ms: int, to_ms: int) -> int:

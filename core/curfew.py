@@ -31,7 +31,7 @@ import numpy as np
 from core.absences import ABSENCE, TERMS, WATCHED, silence, watch_curfews
 from core.activation import ALWAYS_MS, Activation, Watch, watches
 from core.alerts import Alert
-from core.atv import Absence, accumulated, allowance_of
+from core.atv import Absence, accumulated, allowance_of, over_order
 from core.conditions import CurfewCondition
 from core.curfew_alerts import absence_of, atv_alert, curfew_alert
 from core.curfew_calendar import AHEAD_MS, AddressSet, Calendar, Expansion, address_sets, timetable_of
@@ -40,6 +40,7 @@ from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, limits
 from core.family import Batch, Part
 from core.order import DiscountKind
 from core.presence import Place, place_of
+from core.readings import I64
 from core.rules import RuleSet
 from core.sightings import PLACE, STAY, blank_sense, place_rows, sight
 from core.slots import Slots
@@ -218,20 +219,8 @@ class CurfewWatch:
         counts = np.array([curfews.count for curfews in enrolled])
         starts = np.cumsum(counts) - counts
         slots = np.arange(counts.sum()) + np.repeat([curfews.first for curfews in enrolled] - starts, counts)
-        states, drafts, senses, disputes = self._slots.rows
-        (terms,) = self._slots.terms
-        self._calendars.reach(terms["calendar"][slots], now_ms + AHEAD_MS)
-        standing, again = silence(
-            slots,
-            now_ms,
-            AHEAD_MS,
-            self._calendars.periods,
-            self._calendars.calendars,
-            terms,
-            states,
-            drafts,
-            self._limits,
-        )
+        _, _, senses, disputes = self._slots.rows
+        standing, again = self._silence(slots, now_ms)
         alerts = [self._alert(row) for row in standing]
         for i in np.flatnonzero(senses["open"][slots] == 1).tolist():
             slot = int(slots[i])
@@ -242,6 +231,24 @@ class CurfewWatch:
             alerts.append(self._alert(row))
         alerts += self._atv(enrolled, standing)
         return alerts, np.minimum.reduceat(again, starts).tolist()
+
+    def _silence(self, slots: I64, now_ms: int) -> tuple[Episodes, I64]:
+        """What stands of ``slots`` at ``now_ms``, and when each has to be asked again."""
+        states, drafts, _, _ = self._slots.rows
+        (terms,) = self._slots.terms
+        self._calendars.reach(terms["calendar"][slots], now_ms + AHEAD_MS)
+        found: tuple[Episodes, I64] = silence(
+            slots,
+            now_ms,
+            AHEAD_MS,
+            self._calendars.periods,
+            self._calendars.calendars,
+            terms,
+            states,
+            drafts,
+            self._limits,
+        )
+        return found
 
     def _atv(self, enrolled: Sequence[Curfews], standing: Episodes) -> list[Alert]:
         """The alerts of allowances used up, with the absences settled and those that stand."""
@@ -255,11 +262,27 @@ class CurfewWatch:
         for curfews in enrolled:
             activation = curfews.activation
             if curfews.absences or activation.id in now:
-                absences = [*curfews.absences, *now.get(activation.id, [])]
-                allowance_min = allowance_of(activation, self._rules.atv_allowance_min)
-                atv = accumulated(absences, activation.order.discounts, allowance_min)
-                found.append(atv_alert(activation, atv, self._rules))
+                mine = [*curfews.absences, *now.get(activation.id, [])]
+                found.append(self._reached(activation, mine))
         return [alert for alert in found if alert is not None]
+
+    def _reached(self, activation: Activation, mine: Sequence[Absence]) -> Alert | None:
+        """The alert of an allowance used up, unless what is carried had used it up before."""
+        order = activation.order
+        allowance_min = allowance_of(order, self._rules.atv_allowance_min)
+        if activation.carried:
+            if accumulated(over_order([activation.carried]), order.discounts, allowance_min).reached:
+                return None
+            mine = over_order([activation.carried, mine])
+        return atv_alert(activation, accumulated(mine, order.discounts, allowance_min), self._rules)
+
+    def absences(self, curfews: Curfews, now_ms: int) -> tuple[Absence, ...]:
+        """The absences of one activation as they stand at ``now_ms``, ascending."""
+        standing, _ = self._silence(np.arange(curfews.first, curfews.first + curfews.count), now_ms)
+        open_now = [
+            absence_of(row, self._watch(int(row["watch"]))[0]) for row in standing if row["kind"] == ABSENCE
+        ]
+        return tuple(sorted((*curfews.absences, *open_now)))
 
     def _watch(self, slot: int) -> tuple[Watch[CurfewCondition], AddressSet]:
         """The curfew of a slot and its addresses, as the order words them."""

@@ -22,6 +22,7 @@ from typing import Any
 from core.activation import ALWAYS_MS, LATEST_MS, Activation
 from core.alerts import Alert
 from core.attendance import Attendance
+from core.atv import Absence
 from core.case import Case
 from core.curfew import CurfewWatch
 from core.equipment import EquipmentWatch
@@ -162,6 +163,16 @@ class Monitor:
         """All alerts as last judged, without those withdrawn, by activation and start."""
         found = [alert for case in self._cases.values() for alert in case.standing()]
         return sorted(found, key=lambda alert: (alert.activation, alert.start_ms, alert.id))
+
+    def absences(self, activation_id: str, now_ms: int) -> tuple[Absence, ...]:
+        """The absences of an activation as judged last, at ``now_ms``: what its order's next activation is to carry.
+
+        Raises `NotBoundError`.
+        """
+        for family, handle in zip(self._families, self._case(activation_id).handles, strict=True):
+            if isinstance(family, CurfewWatch) and handle is not None:
+                return family.absences(handle, now_ms)
+        return ()
 
     def held(self) -> dict[str, int]:
         """Readings that wait for the clock, per activation: dated too far after now. Some clock is wrong."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.activation import Activation
 from core.alerts import Alert, iso_utc
-from core.atv import Absence, accumulated
+from core.atv import Absence, accumulated, over_order
 from core.monitor import Monitor, evaluate
 from core.order import DiscountedTime, DiscountKind, order_from_json
 from core.readings import Positions
@@ -208,3 +209,71 @@ def test_late_readings_add_up_to_the_same(checkpoint: int) -> None:
     assert monitor.alerts() == whole
     assert "atv_reached" in [alert.rule for alert in whole]
     assert now_ms < at(0) + 4 * DAY_MS
+
+
+def test_a_tag_that_is_changed_in_the_middle_of_the_order_does_not_begin_the_sum_anew() -> None:
+    now_ms = at(3 * DAY)
+    rows = nights((60, 130), (60, 130))  # 70 minutes with the one tag, 70 with the other
+    first = replace(watched(), removed_ms=at(18 * 60))
+    second = replace(watched(), id="activation-2", device="tag0002", fitted_ms=at(19 * 60))
+    early = rows.take(np.flatnonzero(rows.t_ms < at(18 * 60)))
+    late = rows.take(np.flatnonzero(rows.t_ms > at(19 * 60)))
+    monitor = Monitor()
+    monitor.bind(first)
+    monitor.add(first.id, early)
+    monitor.judge(now_ms)
+    carried = monitor.absences(first.id, now_ms)
+    assert [absence.known_ms // MINUTE_MS for absence in carried] == [69]
+    assert reached(first, early, now_ms) == reached(second, late, now_ms) == []
+    (alert,) = reached(replace(second, carried=carried), late, now_ms)
+    assert (alert.activation, alert.figures["at_least_min"]) == ("activation-2", 138)
+    assert alert.start_ms == at(DAY + 60 + 51)
+    used_up = (
+        *carried,
+        replace(carried[0], start_ms=at(300), until_ms=at(400)),
+    )
+    assert reached(replace(second, carried=used_up), late, now_ms) == [], (
+        "the first tag's alert says it already"
+    )
+
+
+def test_an_absence_that_goes_on_is_carried_as_it_stands() -> None:
+    case, now_ms = watched(), at(100)
+    monitor = Monitor()
+    monitor.bind(case)
+    monitor.add(case.id, positions(*stay("home", -5, 30), *stay("street", 30, 100)))
+    monitor.judge(now_ms)
+    (absence,) = monitor.absences(case.id, now_ms)
+    assert (absence.start_ms, absence.end_ms, absence.known_ms) == (at(30), None, 69 * MINUTE_MS)
+    no_curfew = activation(order_from_json(order_json(conditions=[{"id": "t", "type": "trail"}])), id="b")
+    monitor.bind(no_curfew)
+    assert monitor.absences("b", now_ms) == ()
+
+
+outing = st.tuples(st.integers(0, 300), st.integers(1, 60)).map(lambda pair: (pair[0], sum(pair)))
+
+
+@given(st.lists(st.lists(outing, max_size=4), max_size=3), st.data())
+@settings(max_examples=80, deadline=None)
+def test_time_that_two_devices_saw_at_once_counts_once(
+    devices: list[list[tuple[int, int]]], data: st.DataObject
+) -> None:
+    """Each device sees some minutes of each outing for certain; together never more than there were."""
+    truth: set[int] = set()
+    parts = []
+    for outings in devices:
+        mine: list[Absence] = []
+        for start, end in outings:
+            if any(start < absence.until_ms // MINUTE_MS + 1 for absence in mine):
+                continue  # one device tells one absence after the other
+            sure = data.draw(st.sets(st.integers(start, end - 1)))
+            truth |= set(range(start, end))
+            times = start * MINUTE_MS, start * MINUTE_MS, end * MINUTE_MS, len(sure) * MINUTE_MS
+            mine.append(Absence(*times, "curfew-1", 0, end * MINUTE_MS, 1, 2))
+        parts.append(mine)
+    merged = over_order(parts)
+    atv = accumulated(merged, (), 1)
+    alone = [accumulated(mine, (), 1).at_least_ms for mine in parts]
+    assert max(alone, default=0) <= atv.at_least_ms <= len(truth) * MINUTE_MS
+    assert atv.at_most_ms == len(truth) * MINUTE_MS
+    assert over_order(reversed(parts)) == over_order([merged]) == merged
