@@ -116,7 +116,7 @@ class Case:
                 self.ends = tuple(end - gone for end, gone in zip(self.ends, before, strict=True))
                 self.floor_ms = back.upto_ms
                 break
-        if len(self.checkpoints) > _CHECKPOINTS:
+        while len(self.checkpoints) > _CHECKPOINTS:
             del self.checkpoints[self._dispensable()]
 
     def _dispensable(self) -> int:

@@ -159,6 +159,7 @@ def test_a_forgetful_monitor_keeps_few_readings_and_asks_for_no_more_than_it_nee
         kept = len(monitor._cases[case.id].timeline)
         assert kept <= 100 + 50 + 10
         assert kept >= min(100, lo), "a reading that is a little late must not need the store"
+        assert len(monitor._cases[case.id].checkpoints) <= 12
     assert asked == []
     monitor.add(case.id, whole.take(slice(late, late + 10)))
     now_ms = int(whole.t_ms[-1])
@@ -167,6 +168,19 @@ def test_a_forgetful_monitor_keeps_few_readings_and_asks_for_no_more_than_it_nee
     assert MONDAY_MS + 2000 * MINUTE_MS < asked[0] <= whole.t_ms[late]
     assert monitor.alerts() == evaluate([case], {case.id: whole}, now_ms, families=[Witness])
     assert len(monitor._cases[case.id].timeline) <= 100 + 50
+
+
+def test_years_handed_in_at_once_leave_no_more_behind_than_the_same_bit_by_bit() -> None:
+    whole = made([MONDAY_MS + i * MINUTE_MS for i in range(5000)], [(0.01, 51.505)] * 5000, [10.0] * 5000)
+    case = activation()
+    monitor = Monitor(
+        recall=lambda name, from_ms: whole, families=[Witness], checkpoint_readings=5, keep_readings=100
+    )
+    monitor.bind(case)
+    monitor.add(case.id, whole)
+    monitor.judge(int(whole.t_ms[-1]))
+    assert len(monitor._cases[case.id].checkpoints) <= 12
+    assert 100 <= len(monitor._cases[case.id].timeline) <= 100 + 16 * 5
 
 
 def test_a_store_that_fails_when_asked_leaves_the_monitor_as_it_was() -> None:
@@ -242,6 +256,40 @@ def test_a_strap_event_that_comes_late_takes_back_what_its_readings_seemed_to_pr
     monitor.add(case.id, Readings(events=events((at[0], EventCode.STRAP_OPEN))))
     (taken,) = (one for one in monitor.judge(at[-1]) if one.rule == "in_exclusion_zone")
     assert taken == replace(raised, state="withdrawn")
+
+
+def test_a_strap_event_later_than_all_that_is_kept_takes_back_as_much() -> None:
+    at = [MONDAY_MS + i * MINUTE_MS for i in range(60)]
+    case, places = activation(), positions(*((t, "zone") for t in at))
+    opened = Readings(events=events((at[0], EventCode.STRAP_OPEN)))
+
+    def recall(name: str, from_ms: int) -> Readings:
+        return Readings(places, events=opened.events)
+
+    monitor = Monitor(recall=recall, keep_readings=5, checkpoint_readings=5)
+    monitor.bind(case)
+    for i in range(60):
+        monitor.add(case.id, places.take(slice(i, i + 1)))
+        monitor.judge(at[i])
+    assert "in_exclusion_zone" in {one.rule for one in monitor.alerts()}
+    monitor.add(case.id, opened)
+    monitor.judge(at[-1])
+    assert monitor.alerts() == evaluate([case], {case.id: recall("", 0)}, at[-1])
+    assert "in_exclusion_zone" not in {one.rule for one in monitor.alerts()}
+
+
+def test_a_fitting_told_anew_decides_anew_which_straps_were_the_wearers() -> None:
+    at = [MONDAY_MS + i * MINUTE_MS for i in range(9)]
+    readings = Readings(positions(*((t, "zone") for t in at)), events=events((at[0], EventCode.STRAP_OPEN)))
+    early, right = activation(), activation(fitted_ms=at[1])
+    monitor = Monitor()
+    monitor.bind(early)
+    monitor.add(early.id, readings)
+    assert "in_exclusion_zone" not in {one.rule for one in monitor.judge(at[-1])}
+    monitor.rebind(right)
+    monitor.judge(at[-1])
+    assert monitor.alerts() == evaluate([right], {right.id: readings}, at[-1])
+    assert {one.rule for one in monitor.alerts()} >= {"in_exclusion_zone"}
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.sampled_from(CODES)), max_size=12), st.integers(0, 20))
