@@ -11,12 +11,13 @@ QUIET := $(shell test -t 2 || echo --quiet)
 PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check
 export TAGWATCH_DATA ?= $(abspath ../shared/data)
 
-.PHONY: demo test test-long check bench setup system format clean help
+.PHONY: demo test test-long test-nojit check bench setup system format clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       simulated tags, a real broker and gateway, alerts here and on a page"
 	@echo "make test       the whole suite          make test-long   the long fault and soak forms"
+	@echo "make test-nojit the whole suite with the core's kernels as plain Python (about twice as long)"
 	@echo "make check      format, lint, types      make bench       measure; writes bench.json"
 
 setup: $(VENV)/.installed typings/esp32/.installed gateway/web/static/vendor/.installed
@@ -52,6 +53,9 @@ demo: setup
 
 test: setup system
 	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-nojit: setup system
+	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not long" --timeout 900 $(ARGS)
 
 test-long: setup system
 	@$(BIN)/python -m pytest -m "long or not long" --timeout 7200 $(ARGS)

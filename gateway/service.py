@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway import broker, logs
+from gateway import broker, kernels, logs
 from gateway.authority import Authority, write_whole
 from gateway.process import GatewayProcess
 from gateway.settings import Settings, SettingsError
@@ -63,7 +63,8 @@ class Service:
                 settings.data_dir / "web-port", settings.web_host
             )
             children.append(Child("web", self._web_command, self._page_answers))
-        self._supervisor = Supervisor(children, settings.environment(), self._write_run)
+        environment = settings.environment() | kernels.environment(settings.data_dir)
+        self._supervisor = Supervisor(children, environment, self._write_run)
 
     async def run(self, *, until_stdin_ends: bool) -> None:
         """Serve until SIGTERM or SIGINT, or the end of standard input."""

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway import kernels
+
+# before any test module imports numba: kernels of these sources, not of those that were here yesterday
+os.environ.update(kernels.environment(None))
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -170,6 +170,22 @@ def test_a_forgetful_monitor_keeps_few_readings_and_asks_for_no_more_than_it_nee
     assert len(monitor._cases[case.id].timeline) <= 100 + 50
 
 
+@pytest.mark.parametrize("late", [7, 30, 31, 58])
+def test_a_store_is_asked_for_all_that_is_needed_to_the_millisecond(late: int) -> None:
+    whole = made([MONDAY_MS + i for i in range(60)], [(0.01, 51.505)] * 60, [10.0] * 60)
+    case = activation()
+
+    def recall(name: str, from_ms: int) -> Positions:
+        return whole.take(np.flatnonzero(whole.t_ms >= from_ms))
+
+    monitor = Monitor(recall=recall, checkpoint_readings=1, keep_readings=1, families=[Witness])
+    monitor.bind(case)
+    for i in [*(i for i in range(60) if i != late), late]:
+        monitor.add(case.id, whole.take(slice(i, i + 1)))
+        monitor.judge(MONDAY_MS)
+    assert monitor.alerts() == evaluate([case], {case.id: whole}, MONDAY_MS, families=[Witness])
+
+
 def test_years_handed_in_at_once_leave_no_more_behind_than_the_same_bit_by_bit() -> None:
     whole = made([MONDAY_MS + i * MINUTE_MS for i in range(5000)], [(0.01, 51.505)] * 5000, [10.0] * 5000)
     case = activation()

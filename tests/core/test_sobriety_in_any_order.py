@@ -69,9 +69,13 @@ def test_samples_in_any_order_split_and_repetition_end_in_the_same_alerts(
     whole = readings_of(samples)
     case, now_ms = tagged(), samples[-1].t_ms + data.draw(st.sampled_from([1, 119, 121, 2000])) * MIN
     n, m = len(whole.samples), len(whole.events)
-    order = data.draw(st.permutations(range(n))) if data.draw(st.booleans()) else list(range(n))
+    order = data.draw(st.permutations(range(n))) if data.draw(st.integers(0, 3)) == 0 else list(range(n))
+    for _ in range(data.draw(st.integers(0, 4))):  # some a little late, so that a checkpoint lies before them
+        i = data.draw(st.integers(0, n - 1))
+        order.insert(min(n - 1, i + data.draw(st.sampled_from([1, 2, 5, 40]))), order.pop(i))
     order += data.draw(st.lists(st.integers(0, n - 1), max_size=5))
-    cuts = sorted({0, len(order), *data.draw(st.lists(st.integers(0, len(order)), max_size=6))})
+    one_by_one = range(len(order) if data.draw(st.booleans()) else 0)
+    cuts = {0, len(order), *one_by_one, *data.draw(st.lists(st.integers(0, len(order)), max_size=6))}
     monitor = Monitor(
         families=(Sobriety,),
         checkpoint_readings=data.draw(st.sampled_from([1, 3, 256])),
@@ -88,7 +92,7 @@ def test_samples_in_any_order_split_and_repetition_end_in_the_same_alerts(
 
     if not late:
         monitor.add(case.id, Readings(events=whole.events))
-    for lo, hi in itertools.pairwise(cuts):
+    for lo, hi in itertools.pairwise(sorted(cuts)):
         batch = whole.samples.take(np.array(order[lo:hi], np.intp))
         monitor.add(case.id, Readings(samples=batch))
         if data.draw(st.booleans()):
