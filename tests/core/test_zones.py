@@ -58,26 +58,26 @@ def test_signed_distance_is_within_half_a_percent_or_a_metre_of_the_geodesic(dat
     rng = np.random.default_rng(2)
     features = usable(data)
     checked = 0
-    for k in rng.choice(len(features), 60, replace=False):
-        shape = shapely.geometry.shape(features[k]["geometry"])
-        zone, truth = zone_from_geojson(features[k]), Boundary(shape)
+    for feature in features:
+        shape = shapely.geometry.shape(feature["geometry"])
+        zone, truth = zone_from_geojson(feature), Boundary(shape)
         west, south, east, north = shape.bounds
         for longitude, latitude in zip(
-            rng.uniform(west - 0.2, east + 0.2, 6), rng.uniform(south - 0.1, north + 0.1, 6), strict=True
+            rng.uniform(west - 0.2, east + 0.2, 2), rng.uniform(south - 0.1, north + 0.1, 2), strict=True
         ):
             found, true = distance(zone, longitude, latitude), truth.signed_distance(longitude, latitude)
-            assert within(found, true), (features[k]["properties"], longitude, latitude, found, true)
+            assert within(found, true), (feature["properties"], longitude, latitude, found, true)
             checked += abs(true) > 1000
-    assert checked > 100
+    assert checked > len(features)
 
 
 def test_points_one_centimetre_to_fifty_metres_from_an_edge_are_told_apart(data: Path) -> None:
     rng = np.random.default_rng(3)
     features = usable(data)
-    for k in rng.choice(len(features), 60, replace=False):
-        shape = shapely.geometry.shape(features[k]["geometry"])
-        zone, truth = zone_from_geojson(features[k]), Boundary(shape)
-        for edge in zone.edges[rng.choice(len(zone.edges), 3)]:
+    for feature in features:
+        shape = shapely.geometry.shape(feature["geometry"])
+        zone, truth = zone_from_geojson(feature), Boundary(shape)
+        for edge in zone.edges[rng.choice(len(zone.edges), 2)]:
             along = rng.uniform()
             longitude, latitude = edge[:2] * (1 - along) + edge[2:] * along
             aside_m, bearing = (
