@@ -84,7 +84,7 @@ def test_a_kernel_is_made_anew_when_one_that_it_calls_in_another_file_has_change
 
 def test_what_no_kernel_is_made_of_changes_nothing(installed: Path) -> None:
     before = kernels.digest(installed / "core")
-    for name in ("monitor.py", "case.py", "zone_alerts.py"):
+    for name in ("monitor.py", "case.py", "law.py"):
         with (installed / "core" / name).open("a") as source:
             source.write("# a word\n")
     assert kernels.digest(installed / "core") == before
