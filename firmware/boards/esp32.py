@@ -15,6 +15,7 @@ import vfs
 from esp32 import Partition
 
 from boards.esp32_pins import PINS
+from boards.lis2dh12 import Accelerometer
 
 try:
     from typing import TYPE_CHECKING
@@ -39,6 +40,23 @@ RTC_IS_SET = b"set"
 
 class ModemError(OSError):
     """The modem or the network behind it did not do what it was asked; the text says which step."""
+
+
+class Contact:
+    """A contact to ground, pulled up: high is open. What opens between two looks, however briefly, is not missed."""
+
+    def __init__(self, number: int) -> None:
+        self._pin = machine.Pin(number, machine.Pin.IN, machine.Pin.PULL_UP)
+        self._opened = False
+        self._pin.irq(self._open, machine.Pin.IRQ_RISING)
+
+    def stayed_closed(self) -> bool:
+        """Whether it is closed and has not opened since the last call."""
+        opened, self._opened = self._opened, False
+        return not opened and self._pin.value() == 0
+
+    def _open(self, _pin: machine.Pin) -> None:
+        self._opened = True
 
 
 class Esp32:
@@ -173,11 +191,49 @@ class Board(Online):
 
     def __init__(self) -> None:
         super().__init__()
-        self._strap = machine.Pin(PINS["strap"], machine.Pin.IN, machine.Pin.PULL_UP)
+        self._strap = Contact(PINS["strap"])
+        self._case = Contact(PINS["case"])
+        self._charger = machine.Pin(PINS["charger"], machine.Pin.IN)
+        self._motor = machine.Pin(PINS["vibration_motor"], machine.Pin.OUT, value=0)
+        self._motion = machine.Pin(PINS["motion_interrupt"], machine.Pin.IN)
+        bus = machine.I2C(
+            0, scl=machine.Pin(PINS["motion_scl"]), sda=machine.Pin(PINS["motion_sda"]), freq=400000
+        )
+        self._accelerometer = Accelerometer(bus)
+        self._gnss_enable = machine.Pin(PINS["gnss_enable"], machine.Pin.OUT, value=1)
         self.gnss = machine.UART(
             1, GNSS_BAUD, tx=PINS["gnss_tx"], rx=PINS["gnss_rx"], rxbuf=GNSS_BUFFER, timeout=0
         )
 
+    def receiver_power(self, on: bool) -> None:
+        """Switch the GNSS receiver; it remembers the sky while it is off."""
+        self._gnss_enable.value(1 if on else 0)
+
     def strap_closed(self) -> bool:
-        """Whether the loop through the strap is whole."""
-        return self._strap.value() == 0
+        """Whether the loop through the strap is whole, and has been since the last call."""
+        return self._strap.stayed_closed()
+
+    def case_closed(self) -> bool:
+        """Whether the case is closed, and has been since the last call."""
+        return self._case.stayed_closed()
+
+    def charging(self) -> bool:
+        """Whether the tag is on its charger."""
+        return self._charger.value() == 1
+
+    def vibrate(self, on: bool) -> None:
+        """Switch the vibration motor."""
+        self._motor.value(1 if on else 0)
+
+    def motion_self_test(self) -> bool | None:
+        """Whether the motion sensor passes its self-test (None: it was moved meanwhile); OSError: no answer."""
+        return self._accelerometer.self_test()
+
+    def moved(self) -> bool:
+        """Whether the sensor has felt a movement since the last call; OSError when it does not answer."""
+        if not self._accelerometer.ready():
+            self._accelerometer.watch()
+        if self._motion.value() == 0:
+            return False
+        self._accelerometer.clear()
+        return True

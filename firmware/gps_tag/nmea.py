@@ -5,6 +5,7 @@ Here: where sentences begin and end, their checksums, and which of them belong t
 
 from fix import Epoch, Fix
 from nmea_fields import MalformedError, time_of_day
+from sky import Sky
 
 # NMEA 0183 allows 82 characters; receivers of several systems write up to about 130. What is longer is no sentence.
 LONGEST = 255
@@ -24,11 +25,12 @@ STRICT = -1
 
 
 class Receiver:
-    """Reads what one receiver sends. `accepted` and `rejected` count its sentences."""
+    """Reads what one receiver sends. `accepted` and `rejected` count its sentences; `sky` is how strongly it hears."""
 
     def __init__(self) -> None:
         self.accepted = 0
         self.rejected = 0
+        self.sky = Sky()
         self._rest = b""
         self._disputes = 0  # epochs that deny their own place while none has been clean; AGREED once one was
         self._bare = 0  # how many sentences had no checksum while none had one; STRICT once one had
@@ -108,6 +110,8 @@ class Receiver:
             self._open().take_gsa(body)
         elif kind == b"VTG,":
             self._open().vtg = body
+        elif kind == b"GSV,":
+            self.sky.take_gsv(body)
 
     def _open(self) -> Epoch:
         """The epoch that a sentence without time belongs to."""
@@ -141,6 +145,7 @@ class Receiver:
     def _complete(self, fixes: list[Fix]) -> None:
         if not self._closed:
             self._closed = True
+            self.sky.epoch_ends()
             if 0 <= self._disputes < QUARRELSOME and self._epoch.disputed():
                 self._disputes += 1
             fix = self._epoch.fix(self._disputes == QUARRELSOME)

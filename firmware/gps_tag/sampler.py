@@ -1,11 +1,13 @@
-"""From the receiver's serial line to readings: which fixes become positions, and what time they bear."""
+"""From the receiver's serial line to readings: which fixes become positions, what time they bear, and what is odd."""
 
 import asyncio
 
 import records
 from clock import DAY_DS, days_from_civil
 from counters import COUNTERS, count
+from motion import WORKS
 from nmea import Receiver
+from signs import LOOK_MS, Signs
 
 try:
     from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from clock import Clock
+    from duty import Duty
     from fix import Fix
     from journal import Journal
 
@@ -31,30 +34,39 @@ if TYPE_CHECKING:
         def wake(self, urgent: bool) -> None:
             """A reading was appended."""
 
+        def hurry(self) -> None:
+            """What was appended may not wait."""
+
 
 # A receiver sends the sentences of an epoch in one go; silence for so long means that the epoch is complete.
 IDLE_MS = 300
 CHUNK = 256
+# A movement ends rest within 10 s: this, and what a receiver that remembers the sky takes to its first fix.
+MOTION_MS = 2000
 
 
 class Sampler:
-    """Makes positions and time quality readings.
+    """Makes positions and time quality readings; tamper readings of disturbed signals and of a bad motion sensor.
 
-    One position for each interval of ``sample_s`` of UTC (of uptime while the time is unknown), from its first fix; or
-    one for every fix with ``every_fix``. The intervals stand still, so the same sentences give the same positions
-    however they arrive.
+    One position for each interval of UTC (of uptime while the time is unknown) that ``duty`` asks for, from its first
+    fix; or one for every fix with ``every_fix``. The intervals stand still, so the same sentences give the same
+    positions however they arrive.
     """
 
     def __init__(
-        self, journal: "Journal", clock: "Clock", link: "Wakes", sample_s: int, every_fix: bool
+        self, journal: "Journal", clock: "Clock", link: "Wakes", duty: "Duty", every_fix: bool
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._link = link
-        self._sample_ds = sample_s * 10
+        self._duty = duty
         self._every_fix = every_fix
-        self._interval: int | None = None
+        self._last_ds: int | None = None
         self._receiver = Receiver()
+        self._signs = Signs()
+        self._fault = WORKS
+        self._views = 0
+        self._viewed_ms = -LOOK_MS
 
     async def run(self, line: "Line") -> None:
         """Read the line for ever."""
@@ -74,6 +86,7 @@ class Sampler:
         receiver = self._receiver
         for fix in receiver.feed(data):
             self.take(fix)
+        self._watch_sky()
         COUNTERS["sentences_accepted"] = receiver.accepted
         COUNTERS["sentences_rejected"] = receiver.rejected
 
@@ -81,6 +94,25 @@ class Sampler:
         """The line has fallen silent."""
         for fix in self._receiver.flush():
             self.take(fix)
+        self._watch_sky()
+
+    async def watch(self) -> None:
+        """Look at the motion sensor for ever."""
+        while True:
+            self.look()
+            await asyncio.sleep_ms(MOTION_MS)
+
+    def look(self) -> None:
+        """Look at the motion sensor once: go to rest or end it, and tell when the sensor can not be believed."""
+        if self._duty.look(not self._every_fix):
+            self._last_ds = None  # the rest is over: the next fix is due
+        fault = self._duty.fault()
+        if fault != self._fault:
+            t_ds, quality = self._clock.now()
+            if self._append(
+                records.TAMPER, t_ds, records.tamper(records.TAMPER_MOTION_FAULT, fault, quality), True
+            ):
+                self._fault = fault
 
     def take(self, fix: "Fix") -> None:
         """Set the clock by a fix, and make a position of it if one is due."""
@@ -90,8 +122,10 @@ class Sampler:
         if step is not None:
             now_ds, quality = self._clock.now()
             self._append(records.TIME, now_ds, records.time_quality(step[0], step[1], step[2], quality))
-        interval = t_ds // self._sample_ds
-        if interval == self._interval and not self._every_fix:
+        duty = self._duty
+        if not fix.flags & records.NOT_SATELLITE:
+            duty.moves(fix.speed, fix.precision_dm)
+        if not self._every_fix and not duty.due(t_ds, self._last_ds):
             return
         body = records.position(
             fix.lat_e7,
@@ -104,7 +138,24 @@ class Sampler:
             fix.flags | flags,
         )
         if self._append(records.POSITION, t_ds, body):
-            self._interval = interval
+            self._last_ds = t_ds
+            if duty.at_once(t_ds, flags, fix):
+                self._link.hurry()
+            duty.sampled()
+
+    def _watch_sky(self) -> None:
+        """See every few seconds how strongly the satellites are heard."""
+        sky = self._receiver.sky
+        now_ms = self._clock.uptime_ms()
+        if sky.taken != self._views:
+            self._views = sky.taken
+            sign = self._signs.look(sky.view, now_ms, self._duty.still())
+            if sign is not None:
+                t_ds, quality = self._clock.now()
+                self._append(records.TAMPER, t_ds, records.tamper(sign[0], sign[1], quality), True)
+        if now_ms - self._viewed_ms >= LOOK_MS:
+            self._viewed_ms = now_ms
+            sky.want()
 
     def _stamp(self, fix: "Fix") -> tuple[int, int]:
         """The instant of a fix and the flags that say how it is known; sets the clock."""
@@ -119,12 +170,12 @@ class Sampler:
             count("dates_suspect")
         return t_ds, flags
 
-    def _append(self, kind: int, t_ds: int, body: bytes) -> bool:
+    def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool = False) -> bool:
         try:
-            self._journal.append(kind, t_ds, body)
+            self._journal.append(kind, t_ds, body, urgent)
         except OSError:
             count("flash_errors")  # the next fix tries again
             return False
         count("readings_made")
-        self._link.wake(False)
+        self._link.wake(urgent)
         return True

@@ -3,7 +3,9 @@
 import device
 from boards.esp32 import Board
 from device import Device
+from duty import Duty
 from equipment import Equipment
+from motor import Motor
 from sampler import Sampler
 
 try:
@@ -18,10 +20,15 @@ if TYPE_CHECKING:
 async def live(board: Board) -> None:
     """Be a GPS tag; returns only by raising what one of its parts could not deal with."""
     parts = Device(board)
-    journal, clock, link, settings = parts.journal, parts.clock, parts.link, parts.settings
-    sampler = Sampler(journal, clock, link, settings.sample_s, settings.every_fix)
+    journal, clock, link = parts.journal, parts.clock, parts.link
+    duty = Duty(parts.changeable, clock, board, parts.folder)
+    sampler = Sampler(journal, clock, link, duty, parts.settings.every_fix)
     equipment = Equipment(journal, clock, link, board)
-    await parts.run(equipment.run(), sampler.run(board.gnss))
+    motor = Motor(board)
+    parts.commands.handlers["pursuit"] = duty.pursuit
+    parts.commands.handlers["locate"] = duty.locate
+    parts.commands.handlers["vibrate"] = motor.vibrate
+    await parts.run(equipment.run(), sampler.run(board.gnss), sampler.watch(), motor.run())
 
 
 def run() -> "NoReturn":

@@ -157,7 +157,8 @@ class Clock:
             self.wanted_ms = self.uptime_ms()
             self._set(t_ds, SOURCE_GNSS)
             return t_ds, TIME_OF_DAY | DATE_SUSPECT if self.doubt else GNSS
-        if abs(t_ds - now_ds) > DAY_DS:
+        # half a day: at midnight some receivers tell the new time with the old date
+        if abs(t_ds - now_ds) > DAY_DS // 2:
             suspect = DATE_SUSPECT
             if not self._told:
                 self.doubt = True

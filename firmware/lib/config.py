@@ -5,6 +5,7 @@ from array import array
 
 import cbor
 import kept
+import policy
 from commands import DONE, NOT_UNDERSTOOD, REFUSED
 from records import DATE_SUSPECT, QUALITY_MASK, UNSET
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from folder import Folder
 
 _REQUIRED = {"device": str, "host": str, "port": int, "server_name": str, "key": str}
-_OPTIONAL = {"sample_s": 60, "upload_s": 120, "every_fix": False, "tls": True}
+# The journal's 640 KiB are of 1 MiB of flash; the rest is for certificates and for LittleFS to copy while it writes.
+_OPTIONAL = {"sample_s": 60, "upload_s": 120, "every_fix": False, "tls": True, "journal_kib": 640}
 _KEY_BYTES = 32
 
 
@@ -38,6 +40,7 @@ class Config:
         self.key = _key(path, str(settings["key"]))
         self.sample_s = _whole(path, settings, "sample_s", 1, 86400)
         self.upload_s = _whole(path, settings, "upload_s", 1, 86400)
+        self.journal_kib = _whole(path, settings, "journal_kib", 16, 65536)
         self.every_fix = settings["every_fix"] is True
         self.tls = settings["tls"] is True
         if not 4 <= len(self.device) <= 16 or not all(
@@ -74,8 +77,8 @@ def load(path: str) -> Config:
     """Settings from the JSON file ``path``.
 
     ``device``, ``host``, ``port``, ``server_name`` and ``key`` (hexadecimal) must be there; ``sample_s`` 60,
-    ``upload_s`` 120, ``every_fix`` false and ``tls`` true are the defaults. Raises ValueError that names the file, the
-    setting and what is wrong with it.
+    ``upload_s`` 120, ``journal_kib`` 640, ``every_fix`` false and ``tls`` true are the defaults. Raises ValueError that
+    names the file, the setting and what is wrong with it.
     """
     try:
         with open(path) as file:
@@ -150,22 +153,16 @@ class Changeable:
         self._apply()
         return DONE
 
-    def at_once(self, t_ds: int, flags: int, lat_e7: int, lon_e7: int) -> bool:
+    def at_once(self, t_ds: int, flags: int, lat_e7: int, lon_e7: int, precision_dm: int) -> bool:
         """Whether a position at that instant and place is to be uploaded at once.
 
-        A time that is not known, or in doubt, may lie in any of the intervals.
+        A time that is not known, or in doubt, may lie in any of the intervals; a position that is not precise, near
+        any place that its error reaches.
         """
-        if len(self._times):
-            if flags & QUALITY_MASK == UNSET or flags & DATE_SUSPECT:
-                return True
-            t_s = t_ds // 10
-            for i in range(0, len(self._times), 2):
-                if self._times[i] <= t_s < self._times[i + 1]:
-                    return True
-        for i in range(0, len(self._places), 3):
-            if _within_m(lat_e7 - self._places[i], lon_e7 - self._places[i + 1], lat_e7, self._places[i + 2]):
-                return True
-        return False
+        known = flags & QUALITY_MASK != UNSET and not flags & DATE_SUSPECT
+        return policy.in_times(self._times, t_ds // 10 if known else None) or policy.near_places(
+            self._places, lat_e7, lon_e7, precision_dm
+        )
 
     def _apply(self) -> None:
         self.sample_s = self._number(SAMPLE_S)
@@ -223,14 +220,3 @@ def _places_good(places: list[int]) -> bool:
         and 1 <= places[i + 2] <= _MOST_RADIUS_M
         for i in range(0, len(places), 3)
     )
-
-
-def _within_m(dlat_e7: int, dlon_e7: int, lat_e7: int, radius_m: int) -> bool:
-    """Whether a difference of position is at most so many metres; in integers, right within 1 % up to 80 degrees."""
-    dlon_e7 = (dlon_e7 + 1800000000) % 3600000000 - 1800000000
-    # Bhaskara's cosine, whose error is 0.0016 at most; in ten-thousandths, of tenths of a degree
-    tenths2 = (lat_e7 // 1000000) ** 2
-    cosine = 40000 * (810000 - tenths2) // (3240000 + tenths2)
-    north_m = dlat_e7 * 1112 // 100000  # 1e-7 degrees are 1.112 cm
-    east_m = dlon_e7 * 1112 // 100000 * cosine // 10000
-    return north_m * north_m + east_m * east_m <= radius_m * radius_m

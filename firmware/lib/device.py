@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 
     B = TypeVar("B", bound=Resets)
 
-# Of 1 MiB of flash; the rest is for the certificates and for LittleFS to copy while it writes.
-JOURNAL_BYTES = 640 * 1024
-
 
 def _read(path: str) -> bytes:
     with open(path, "rb") as file:
@@ -63,14 +60,14 @@ class Device:
     """
 
     def __init__(self, board: "DeviceBoard") -> None:
-        folder = Folder(kept.FOLDER)
-        self.safe_mode = SafeMode(folder, board.reset_cause())
+        self.folder = Folder(kept.FOLDER)
+        self.safe_mode = SafeMode(self.folder, board.reset_cause())
         self._board = board
         self.settings = config.load("/config.json")
         self.clock = Clock(board)
-        self.journal = Journal("/journal", JOURNAL_BYTES, board.random)
-        self.changeable = config.Changeable(self.settings, folder)
-        self.commands = Commands(self.journal, self.clock, board.random, folder)
+        self.journal = Journal("/journal", self.settings.journal_kib * 1024, board.random)
+        self.changeable = config.Changeable(self.settings, self.folder)
+        self.commands = Commands(self.journal, self.clock, board.random, self.folder)
         self.commands.handlers["settings"] = self._change
         self.link = Link(
             self.journal,

@@ -1,4 +1,4 @@
-"""The tag's watch over itself: strap, battery, watchdog."""
+"""A worn device's watch over itself: strap, case, battery, charger, watchdog."""
 
 import asyncio
 
@@ -21,10 +21,16 @@ if TYPE_CHECKING:
         """What the watch needs of its board."""
 
         def strap_closed(self) -> bool:
-            """Whether the loop through the strap is whole."""
+            """Whether the loop through the strap is whole, and has been since the last call."""
+
+        def case_closed(self) -> bool:
+            """Whether the case is closed, and has been since the last call."""
 
         def battery_mv(self) -> int:
             """The battery's voltage."""
+
+        def charging(self) -> bool:
+            """Whether it is on its charger."""
 
         def reset_cause(self) -> int:
             """Why the processor started."""
@@ -34,11 +40,11 @@ if TYPE_CHECKING:
 
 
 VERSION = 0 * 256 + 1  # of the firmware, major x 256 + minor: told by each boot record
-# A strap cut is stamped within 5 s (NIJ 1004.00, 5.4.1; see domain.md).
-LOOK_MS = 5000
+# A strap cut is stamped within 5 s (NIJ 1004.00, 5.4.1); a look may come late by what flash takes meanwhile.
+LOOK_MS = 2000
 # Often enough for a battery alarm well before it is empty; 96 records of 9 bytes a day.
 STATUS_MS = 900000
-STRAP_OPENED, STRAP_CLOSED = 1, 0  # detail of a strap's tamper record
+OPENED, CLOSED = 1, 0  # detail of a contact's tamper record
 
 
 class Equipment:
@@ -49,7 +55,9 @@ class Equipment:
         self._clock = clock
         self._link = link
         self._board = board
-        self._closed = True  # so that a strap cut while the tag was off is told at boot
+        # taken for closed, so that what was opened while the tag was off is told at boot
+        self._closed = {records.TAMPER_STRAP: True, records.TAMPER_CASE: True}
+        self._charging = 0
         self._status_ms = 0
 
     async def run(self) -> None:
@@ -68,21 +76,27 @@ class Equipment:
     def look(self) -> None:
         """Look at everything once."""
         self._board.feed_watchdog()
-        closed = self._board.strap_closed()
-        t_ds, quality = self._clock.now()
-        if closed != self._closed:
-            detail = STRAP_CLOSED if closed else STRAP_OPENED
-            if self._append(
-                records.TAMPER, t_ds, records.tamper(records.TAMPER_STRAP, detail, quality), True
-            ):
-                self._closed = closed
-        if self._clock.uptime_ms() >= self._status_ms:
-            self._status_ms = self._clock.uptime_ms() + STATUS_MS
+        self._contact(records.TAMPER_STRAP, self._board.strap_closed())
+        self._contact(records.TAMPER_CASE, self._board.case_closed())
+        charging = 1 if self._board.charging() else 0
+        now_ms = self._clock.uptime_ms()
+        if now_ms >= self._status_ms or charging != self._charging:
+            self._status_ms = now_ms + STATUS_MS
+            self._charging = charging
+            t_ds, quality = self._clock.now()
             rejected = COUNTERS.get("sentences_rejected", 0)
             body = records.status(
-                self._board.battery_mv(), records.UNKNOWN_TEMPERATURE, records.UNKNOWN_U8, rejected, quality
+                self._board.battery_mv(), records.UNKNOWN_TEMPERATURE, charging, rejected, quality
             )
             self._append(records.STATUS, t_ds, body, False)
+
+    def _contact(self, code: int, closed: bool) -> None:
+        """Tell that a contact has opened or closed; what flash refuses is told at the next look."""
+        if closed != self._closed[code]:
+            t_ds, quality = self._clock.now()
+            body = records.tamper(code, CLOSED if closed else OPENED, quality)
+            if self._append(records.TAMPER, t_ds, body, True):
+                self._closed[code] = closed
 
     def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool) -> bool:
         try:

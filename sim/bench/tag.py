@@ -28,7 +28,7 @@ KINDS = {"gps_tag": "tag", "rf_tag": "beacon_tag", "home_unit": "unit", "alcohol
 """Kinds of device, by their folder in the firmware, and the module in it that is the device put together."""
 HEAP_BYTES = 129_536
 """What ``-X heapsize=64wk`` gives this port, whose words have 64 bits: the stand-in for 64 KiB on a 32-bit board."""
-PROCESS_HEAP = "heapsize=128wk"
+PROCESS_HEAP = "heapsize=192wk"
 """Of the whole process. A board has its code in flash; here it lies in the heap, as does the virtual board. What is too
 much of it once the code is loaded is taken up, so that the firmware has `HEAP_BYTES` and no more."""
 POWER_ON, WATCHDOG, RESET_EXIT = 1, 3, 77
@@ -40,6 +40,9 @@ RTC_IS_SET = b"set"
 """What boards/esp32.py leaves in the RTC's memory beside the time."""
 EPOCH_2000_MS = 946_684_800_000
 """The record of shadow/machine.py's RTC; all zero is one that was never set."""
+MOVING_PIN, SENSOR_PIN = 100, 101
+"""Pins that no chip has: whether the tag is moved (1), and how its motion sensor fares; see shadow/accelerometer.py."""
+SENSOR_HEALTHY, SENSOR_MUTE, SENSOR_BROKEN, SENSOR_NUMB = range(4)
 MOST_RESETS = 20
 """A firmware that resets itself more often in one run has nothing to live for."""
 _LARGEST_RECORD = 1024
@@ -83,6 +86,8 @@ class VirtualTag:
         self.device = credentials.device
         self.now_ms = start_ms
         self.resets = 0
+        self.vibrations: list[tuple[int, int]] = []
+        """Each instant at which the vibration motor was switched, and to which level."""
         self.kind = kind
         self._seed = seed
         self._heap_bytes = heap_bytes
@@ -302,6 +307,8 @@ class VirtualTag:
             self._counters = json.loads(rest[0])
         elif kind == "R":
             self._died = rest[0]
+        elif kind == "V":
+            self.vibrations.append((self.now_ms, int(rest[0])))
         return kind == "H"
 
     def _after_end(self) -> None:

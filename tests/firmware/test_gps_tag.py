@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import struct
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import counters
 import pytest
 import records
 from clock import Clock
+from commands import DONE, REFUSED
+from duty import Duty
 from equipment import LOOK_MS, STATUS_MS, Equipment
 from fix import Fix
 from hypothesis import given
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 from sampler import Sampler
 
 from sim.sentences import fix as sentences_of_a_fix
+from sim.sentences import sentence
 
 DAY_DS = 864_000
 Reading = tuple[int, int, bytes, bool]
@@ -29,6 +33,11 @@ class Board:
         self.closed = True
         self.fed = 0
         self.kept: tuple[int, ...] | None = None
+        self.case = True
+        self.charger = False
+        self.shaken = True
+        self.sensor = True
+        self.powered = True
 
     def ticks_ms(self) -> int:
         return self.ms % (1 << 30)
@@ -41,6 +50,21 @@ class Board:
 
     def strap_closed(self) -> bool:
         return self.closed
+
+    def case_closed(self) -> bool:
+        return self.case
+
+    def charging(self) -> bool:
+        return self.charger
+
+    def moved(self) -> bool:
+        return self.shaken
+
+    def motion_self_test(self) -> bool | None:
+        return None if self.shaken else self.sensor
+
+    def receiver_power(self, on: bool) -> None:
+        self.powered = on
 
     def battery_mv(self) -> int:
         return 3700
@@ -58,6 +82,7 @@ class Ledger:
     def __init__(self) -> None:
         self.made: list[Reading] = []
         self.woken: list[bool] = []
+        self.hurried = 0
         self.boots = 7
         self.full = False
 
@@ -70,12 +95,46 @@ class Ledger:
     def wake(self, urgent: bool) -> None:
         self.woken.append(urgent)
 
+    def hurry(self) -> None:
+        self.hurried += 1
+
     def of_kind(self, kind: int) -> list[tuple[int, bytes]]:
         return [(t_ds, body) for made, t_ds, body, _ in self.made if made == kind]
 
     def positions(self) -> list[tuple[int, int]]:
         """Instant and flags of each position."""
         return [(t_ds, body[-1]) for t_ds, body in self.of_kind(records.POSITION)]
+
+
+class Settings:
+    """What the gateway has set: intervals to send at once in, and whether the place is near one of the zones."""
+
+    def __init__(self, sample_s: int) -> None:
+        self.sample_s = sample_s
+        self.pursuit_s = 15
+        self.near = False
+
+    def at_once(self, t_ds: int, flags: int, lat_e7: int, lon_e7: int, precision_dm: int) -> bool:
+        return self.near
+
+
+class Shelf:
+    """A folder in memory."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.worn = False
+
+    def names(self) -> list[str]:
+        return list(self.files)
+
+    def read(self, name: str, offset: int, n: int) -> bytes:
+        return self.files[name][offset : offset + n]
+
+    def replace(self, name: str, data: bytes) -> None:
+        if self.worn:
+            raise OSError(28)
+        self.files[name] = data
 
 
 class Bench:
@@ -85,7 +144,33 @@ class Bench:
         self.board = Board()
         self.ledger = Ledger()
         self.clock = Clock(self.board, built_year=2016)  # so that days of long ago may be tried
-        self.sampler = Sampler(self.ledger, self.clock, self.ledger, sample_s, every_fix)
+        self.settings = Settings(sample_s)
+        self.shelf = Shelf()
+        self.every_fix = every_fix
+        self.settle()
+
+    def settle(self) -> None:
+        """What a boot makes anew of what stands on flash."""
+        self.duty = Duty(self.settings, self.clock, self.board, self.shelf)
+        self.sampler = Sampler(self.ledger, self.clock, self.ledger, self.duty, self.every_fix)
+
+    def live(self, seconds: int, *, speed: int = 0, fixes: bool = True) -> list[int]:
+        """So many seconds with a fix each while the receiver has power; the seconds in which positions were made."""
+        made = []
+        for second in range(seconds):
+            before = len(self.ledger.positions())
+            self.board.ms += 1000
+            if self.board.ms % 2000 == 0:
+                self.sampler.look()
+            if self.board.powered and fixes:
+                fix = Fix(521000000, 49000000)
+                fix.date, fix.time_ds, fix.speed, fix.precision_dm = None, None, speed, 100
+                if self.clock.now()[1] == records.UNSET:
+                    fix.date, fix.time_ds = TODAY, NOON
+                self.sampler.take(fix)
+            if len(self.ledger.positions()) > before:
+                made.append(second)
+        return made
 
     def take(
         self, date: tuple[int, int, int] | None, time_ds: int | None, after_s: int = 1, flags: int = 0
@@ -191,6 +276,20 @@ def test_a_date_that_contradicts_the_clock_is_not_believed_and_marked(date: tupl
     assert bench.ledger.positions()[2] == (ds(2026, 1, 15, 12) + 30, records.GNSS)
 
 
+def test_a_receiver_that_tells_the_new_time_with_the_old_date_at_midnight_does_not_put_the_clock_back() -> (
+    None
+):
+    bench = Bench(every_fix=True)
+    bench.take((2026, 1, 15), DAY_DS - 20)
+    bench.take((2026, 1, 15), 0, after_s=2)
+    bench.take((2026, 1, 16), 10)
+    midnight = ds(2026, 1, 16)
+    told = bench.ledger.positions()
+    assert [t_ds for t_ds, _ in told] == [midnight - 20, midnight, midnight + 10]
+    assert told[1][1] & records.DATE_SUSPECT
+    assert len(bench.ledger.of_kind(records.TIME)) == 1
+
+
 def test_midnight_is_no_contradiction() -> None:
     bench = Bench(every_fix=True)
     bench.take((2025, 12, 31), DAY_DS - 5)
@@ -278,4 +377,159 @@ def test_the_battery_is_told_every_quarter_of_an_hour() -> None:
     for board.ms in range(0, 4 * STATUS_MS, LOOK_MS):
         watch.look()
     told = [struct.unpack("<HbBHB", body) for _, body in ledger.of_kind(records.STATUS)]
-    assert told == [(3700, -128, 255, 5, records.UNSET)] * 4
+    assert told == [(3700, -128, 0, 5, records.UNSET)] * 4
+
+
+def test_the_charger_is_told_when_it_is_plugged_in_and_out() -> None:
+    counters.COUNTERS.clear()
+    board, ledger = Board(), Ledger()
+    watch = equipment(board, ledger)
+    for board.ms in range(0, STATUS_MS, LOOK_MS):
+        board.charger = 100_000 <= board.ms < 200_000
+        watch.look()
+    told = [struct.unpack("<HbBHB", body)[2] for _, body in ledger.of_kind(records.STATUS)]
+    assert told == [0, 1, 0]
+
+
+def test_the_case_is_told_like_the_strap_and_apart_from_it() -> None:
+    board, ledger = Board(), Ledger()
+    watch = equipment(board, ledger)
+    for second, case in enumerate((True, False, False, True)):
+        board.ms, board.case, board.closed = second * LOOK_MS, case, second < 2
+        watch.look()
+    told = [struct.unpack("<BHB", body)[:2] for _, body in ledger.of_kind(records.TAMPER)]
+    assert told == [(records.TAMPER_CASE, 1), (records.TAMPER_STRAP, 1), (records.TAMPER_CASE, 0)]
+
+
+# ---------------------------------------------------------------------------------------------- duty
+
+
+def tampers(bench: Bench) -> list[tuple[int, int]]:
+    return [struct.unpack("<BHB", body)[:2] for _, body in bench.ledger.of_kind(records.TAMPER)]
+
+
+def test_in_pursuit_a_position_is_made_each_quarter_of_a_minute_until_it_is_over() -> None:
+    bench = Bench()
+    assert len(bench.live(600)) in (10, 11)
+    assert bench.duty.pursuit([10]) == DONE
+    assert len(bench.live(600)) in (40, 41)
+    assert len(bench.live(600)) in (10, 11)
+
+
+def test_a_pursuit_is_ended_by_one_of_no_minutes_and_none_lasts_for_ever() -> None:
+    bench = Bench()
+    bench.duty.pursuit([60])
+    bench.duty.pursuit([0])
+    assert not bench.duty.in_pursuit()
+    for minutes in (-1, 24 * 60 + 1, None, "10"):
+        assert bench.duty.pursuit([minutes]) == REFUSED
+    assert not bench.duty.in_pursuit()
+
+
+def test_a_pursuit_goes_on_after_a_boot_until_its_time() -> None:
+    bench = Bench()
+    bench.live(10)
+    bench.duty.pursuit([30])
+    bench.live(600)
+    bench.settle()
+    assert bench.duty.in_pursuit()
+    bench.live(1190)
+    assert bench.duty.in_pursuit()
+    bench.live(20)
+    assert not bench.duty.in_pursuit()
+
+
+def test_a_pursuit_that_flash_refuses_is_not_begun() -> None:
+    bench = Bench()
+    bench.shelf.worn = True
+    with pytest.raises(OSError, match="28"):
+        bench.duty.pursuit([30])
+    assert not bench.duty.in_pursuit()
+
+
+def test_at_rest_a_position_is_made_each_hour_and_a_movement_brings_one_within_ten_seconds() -> None:
+    bench = Bench()
+    bench.board.shaken = False
+    assert len(bench.live(600)) in (10, 11)
+    assert not bench.board.powered
+    made = bench.live(6 * 3600)
+    assert len(made) == 6
+    assert all(3590 < later - earlier < 3610 for earlier, later in pairwise(made))
+    bench.board.shaken = True
+    assert bench.live(10)[0] <= 3
+    assert len(bench.live(600)) in (10, 11)
+
+
+def test_without_a_sensor_that_works_there_is_no_rest_and_the_fault_is_told_once() -> None:
+    bench = Bench()
+    bench.board.shaken = bench.board.sensor = False
+    bench.settle()
+    assert len(bench.live(7200)) in (120, 121)
+    assert tampers(bench) == [(records.TAMPER_MOTION_FAULT, 1)]
+    assert bench.ledger.woken.count(True) == 1
+
+
+def test_a_sensor_that_feels_nothing_of_a_drive_ends_rest_for_good_and_is_told() -> None:
+    bench = Bench()
+    bench.board.shaken = False
+    bench.live(120, speed=60)
+    assert tampers(bench) == [(records.TAMPER_MOTION_FAULT, 3)]
+    assert len(bench.live(7200)) in (120, 121)
+
+
+def test_no_one_in_pursuit_rests() -> None:
+    bench = Bench()
+    bench.board.shaken = False
+    bench.live(1200)
+    assert not bench.board.powered
+    bench.duty.pursuit([10])
+    assert len(bench.live(600)) >= 38
+    bench.live(10)
+    assert not bench.board.powered
+
+
+def test_locate_makes_a_position_of_the_next_fix_and_sends_it_at_once_even_at_rest() -> None:
+    bench = Bench()
+    bench.board.shaken = False
+    bench.live(1200)
+    hurried = bench.ledger.hurried
+    assert bench.duty.locate([]) == DONE
+    assert bench.live(30)[0] == 0
+    assert bench.ledger.hurried == hurried + 1
+    assert not bench.board.powered
+
+
+def test_positions_near_a_zone_or_under_curfew_are_sent_at_once_and_no_others() -> None:
+    bench = Bench()
+    bench.live(600)
+    assert bench.ledger.hurried == 0
+    bench.settings.near = True
+    assert bench.ledger.hurried == 0
+    made = bench.live(600)
+    assert bench.ledger.hurried == len(made) >= 10
+
+
+def gsv_round(second: int, by: int) -> bytes:
+    """A burst in which every satellite is ``by`` dB weaker than usual."""
+    groups = b""
+    for number in (1, 2):
+        body = f"GPGSV,2,{number},08" + "".join(
+            f",{number * 4 + i:02d},{10 + 9 * (number * 4 + i)},083,{34 + number * 4 + i - by}"
+            for i in range(4)
+        )
+        groups += sentence(body)
+    return sentences_of_a_fix(1_767_225_600_000 + second * 1000, 52.1, 4.9) + groups
+
+
+def test_a_jammer_that_is_switched_on_beside_a_tag_that_lies_still_is_told_at_once() -> None:
+    bench = Bench()
+    bench.board.shaken = False
+    for second in range(300):
+        bench.board.ms += 1000
+        if second % 2:
+            bench.sampler.look()
+        bench.sampler.feed(gsv_round(second, 14 if second >= 200 else 0))
+    ((code, detail),) = tampers(bench)
+    assert (code, detail) == (records.TAMPER_JAMMING, 140)
+    ((t_ds, _),) = bench.ledger.of_kind(records.TAMPER)
+    assert 0 <= t_ds - 17_672_256_000 - 2000 <= 150

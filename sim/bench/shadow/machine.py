@@ -50,6 +50,8 @@ class Pin:
     OUT = 3
     PULL_UP = 2
     PULL_DOWN = 1
+    IRQ_RISING = 1
+    IRQ_FALLING = 2
 
     def __init__(self, number: int, mode: int = -1, pull: int = -1, *, value=None) -> None:
         self.number = number
@@ -65,6 +67,37 @@ class Pin:
         if hear:
             hear(level)
         return None
+
+    def irq(self, handler, trigger: int = IRQ_RISING | IRQ_FALLING) -> None:
+        """Call the handler when the world gives the pin another level."""
+
+        before = [self.value()]
+
+        def fed(level: int) -> None:
+            if level != before[0] and trigger & (self.IRQ_RISING if level else self.IRQ_FALLING):
+                handler(self)
+            before[0] = level
+
+        _world().on_fed[self.number] = fed
+
+
+class I2C:
+    """A bus with the motion sensor on it, and nothing else."""
+
+    def __init__(self, number: int, *, scl, sda, freq: int = 400000) -> None:
+        pass
+
+    def readfrom_mem(self, address: int, register: int, n: int) -> bytes:
+        return self._device(address).read(register, n)
+
+    def writeto_mem(self, address: int, register: int, data: bytes) -> None:
+        self._device(address).write(register, data)
+
+    def _device(self, address: int):
+        device = _world().bus.get(address)
+        if device is None:
+            raise OSError(19)
+        return device
 
 
 class ADC:

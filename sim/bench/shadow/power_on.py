@@ -54,12 +54,20 @@ def lend_time(the_world) -> None:
 
 
 def wire(the_world) -> None:
-    """Connect the pins: the strap closed, a battery half full, the modem's wake line to the freezing of time."""
+    """Connect the pins: strap and case closed, a battery half full and off the charger, the tag in motion."""
+    from accelerometer import ADDRESS, MOVING, Accelerometer
     from boards.esp32_pins import PINS
 
-    the_world.pins[PINS["strap"]] = 0
-    the_world.pins[PINS["battery_adc"]] = 1900
+    pins = the_world.pins
+    for contact in ("strap", "case", "charger"):
+        pins[PINS[contact]] = 0
+    pins[PINS["battery_adc"]] = 1900
+    pins[MOVING] = 1
+    the_world.bus[ADDRESS] = Accelerometer(the_world, PINS["motion_interrupt"])
+    # while the modem is kept awake an answer is due, and time is frozen
     the_world.on_pin[PINS["modem_dtr"]] = lambda level: the_world.stay_awake(not level)
+    the_world.on_pin[PINS["vibration_motor"]] = the_world.vibrate
+    the_world.on_pin[PINS["gnss_enable"]] = the_world.power_receiver
 
 
 def take_up_heap(heap_bytes: int, module: str):

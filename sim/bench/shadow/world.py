@@ -11,7 +11,8 @@ The host writes records on one descriptor: kind (1), instant (int64), length (ui
     U  bytes on the GNSS line    P  pin: number (uint8), level (uint16)    E  nothing more before the horizon
     R  an advertisement over the air: dBm (int8), its data
 and reads lines on another: `T instant` now and then, `H instant counters` there, `R instant cause` at a reset,
-`A instant data` for each advertisement that the board sends (hexadecimal).
+`A instant data` for each advertisement that the board sends (hexadecimal);
+`V instant level` when the vibration motor is switched.
 """
 
 import hashlib
@@ -41,6 +42,9 @@ class World:
         self.lines = {}  # UART number: the shadow UART
         self.pins = {}  # GPIO number: level
         self.on_pin = {}  # GPIO number: what to call with a level written
+        self.on_fed = {}  # GPIO number: what to call with a level that came from outside
+        self.bus = {}  # address on the I2C bus: device
+        self.receiver_on = True  # without power it says nothing
         self.identity = identity
         self.reset_cause = 1
         self.rtc_file = None
@@ -56,6 +60,7 @@ class World:
         self._reported = True
         self._let_go = False
         self._pace = 0
+        self._vibrates = 0
         self._patience_ms = 3000
         self._loop_ticks = utime.ticks_ms() + LOOP_TICKS_AHEAD
         self._progress_ms = now_ms
@@ -124,11 +129,14 @@ class World:
             self._next = None
             happened = True
             if kind == b"U":
-                if 1 in self.lines:
+                if 1 in self.lines and self.receiver_on:
                     self.lines[1].arrive(payload)
             elif kind == b"P":
                 pin, level = struct.unpack("<BH", payload)
                 self.pins[pin] = level
+                hear = self.on_fed.get(pin)
+                if hear:
+                    hear(level)
             elif kind == b"R" and self.radio:
                 self.radio.arrive(struct.unpack_from("b", payload)[0], payload[1:])
 
@@ -138,6 +146,14 @@ class World:
         if on and not self.awake:
             self._let_go = False
         self.awake = on
+
+    def power_receiver(self, level: int) -> None:
+        self.receiver_on = bool(level)
+
+    def vibrate(self, level: int) -> None:
+        if level != self._vibrates:
+            self._vibrates = level
+            self.report("V", str(level))
 
     def sleep(self, ms: int) -> None:
         """The processor does nothing for so long."""

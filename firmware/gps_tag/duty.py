@@ -1,0 +1,157 @@
+"""What the tag is to do now: how often it takes a position, which of them may not wait, and what it was told to do.
+
+The gateway's settings and commands, the time, the motion sensor in; answers to the sampler out. See `policy`.
+"""
+
+import struct
+
+import kept
+import policy
+from commands import DONE, REFUSED
+from records import DATE_SUSPECT, KEPT, QUALITY_MASK, UNSET
+from rest import Rest
+from signs import MOVING, STILL_BY_SENSOR, STILL_BY_SPEED
+
+try:
+    from typing import TYPE_CHECKING
+except ImportError:
+    TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from clock import Clock
+    from fix import Fix
+    from folder import Folder
+    from rest import RestBoard
+
+    class Settings(Protocol):
+        """The settings that the gateway may change, :class:`config.Changeable`."""
+
+        sample_s: int
+        pursuit_s: int
+
+        def at_once(self, t_ds: int, flags: int, lat_e7: int, lon_e7: int, precision_dm: int) -> bool:
+            """Whether a position is to be uploaded at once."""
+
+
+MOST_PURSUIT_MIN = 24 * 60  # a pursuit that nobody ends would empty the battery
+SETTLED_MS = 60000  # no movement for so long counts as lying still
+STILL_KMH = 1
+# A speed is believed of a fix that is good to 30 m.
+GOOD_DM = 300
+_FILE = "pursuit"
+_KEPT = "<q"
+
+
+class Duty:
+    """Answers to the sampler; the handlers of the commands ``pursuit`` and ``locate``.
+
+    A pursuit is kept over a boot. Until the tag knows the time again it goes on, for as long as it was to last at most.
+    """
+
+    def __init__(self, settings: "Settings", clock: "Clock", board: "RestBoard", folder: "Folder") -> None:
+        self.rest = Rest(board, clock.uptime_ms())
+        self._settings = settings
+        self._clock = clock
+        self._folder = folder
+        self._speed_kmh = 255  # of the last fix
+        self._located = True  # no position was asked for that has not been made
+        self._until_ms: int | None = None  # the pursuit's end in uptime
+        self._until_ds = 0  # and in time, when it was begun in another life
+        self._recall()
+
+    # ------------------------------------------------------------------------------------------ sampling
+
+    def look(self, may_rest: bool) -> bool:
+        """To be called every few seconds; True when a rest has just ended."""
+        now_ms = self._clock.uptime_ms()
+        return self.rest.look(now_ms, may_rest and self._located and not self.in_pursuit())
+
+    def fault(self) -> int:
+        """What is the matter with the motion sensor: detail of a tamper record."""
+        return self.rest.motion.fault
+
+    def due(self, t_ds: int, last_ds: int | None) -> bool:
+        """Whether a fix of an instant becomes a position, when the last is of another."""
+        if not self._located:
+            return True
+        if self.rest.resting:
+            return self.rest.due(self._clock.uptime_ms())
+        settings = self._settings
+        return policy.due(
+            t_ds, last_ds, policy.period_s(settings.sample_s, settings.pursuit_s, self.in_pursuit(), False)
+        )
+
+    def at_once(self, t_ds: int, flags: int, fix: "Fix") -> bool:
+        """Whether a position may not wait."""
+        return not self._located or self._settings.at_once(
+            t_ds, flags, fix.lat_e7, fix.lon_e7, fix.precision_dm
+        )
+
+    def sampled(self) -> None:
+        """A position was made."""
+        self._located = True
+        self.rest.sampled(self._clock.uptime_ms())
+
+    def moves(self, speed_kmh: int, precision_dm: int) -> None:
+        """What the receiver says of the speed."""
+        self._speed_kmh = speed_kmh
+        if speed_kmh != 255 and precision_dm <= GOOD_DM:
+            self.rest.motion.drives(speed_kmh, self._clock.uptime_ms())
+
+    def still(self) -> int:
+        """Whether the tag lies still, and how that is known; see `signs`."""
+        motion = self.rest.motion
+        if not motion.fault:
+            still = motion.still_ms(self._clock.uptime_ms()) >= SETTLED_MS
+            return STILL_BY_SENSOR if still else MOVING
+        return STILL_BY_SPEED if self._speed_kmh <= STILL_KMH else MOVING
+
+    # ------------------------------------------------------------------------------------------ commands
+
+    def locate(self, arguments: "list[object]") -> int:
+        """The command ``locate``: the next fix is a position, and is sent at once."""
+        self._located = False
+        self.rest.ask(self._clock.uptime_ms())
+        return DONE
+
+    def pursuit(self, arguments: "list[object]") -> int:
+        """The command ``pursuit``: for so many minutes from now; 0 ends one. Raises OSError when flash refuses."""
+        (minutes,) = arguments
+        if not isinstance(minutes, int) or not 0 <= minutes <= MOST_PURSUIT_MIN:
+            return REFUSED
+        now_ds, flags = self._clock.now()
+        known = flags & QUALITY_MASK != UNSET and not flags & DATE_SUSPECT
+        until_ds = now_ds + minutes * 600 if known and minutes else 0
+        kept.write(self._folder, _FILE, struct.pack(_KEPT, until_ds))
+        self._until_ms = self._clock.uptime_ms() + minutes * 60000
+        self._until_ds = 0
+        self.rest.ask(self._clock.uptime_ms())
+        return DONE
+
+    def in_pursuit(self) -> bool:
+        """Whether a pursuit is under way."""
+        if self._until_ms is None:
+            return False
+        going_on = self._clock.uptime_ms() < self._until_ms
+        if self._until_ds:
+            now_ds, flags = self._clock.now()
+            if flags & QUALITY_MASK >= KEPT and not flags & DATE_SUSPECT:
+                going_on = going_on and now_ds < self._until_ds
+        if not going_on:
+            self._until_ms = None
+        return going_on
+
+    def _recall(self) -> None:
+        """Go on with a pursuit that was under way before this boot."""
+        try:
+            data = kept.read(self._folder, _FILE)
+            if data is None:
+                return
+            (until_ds,) = struct.unpack(_KEPT, data)
+        except ValueError:
+            until_ds = 1 << 50  # it can not be told when it ends
+        if until_ds:
+            self._until_ds = until_ds
+            self._until_ms = self._clock.uptime_ms() + MOST_PURSUIT_MIN * 60000
