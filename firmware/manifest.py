@@ -3,6 +3,10 @@
 # ruff: noqa: F821  the port's build defines these names
 options.defaults(device="gps_tag")
 include("$(PORT_DIR)/boards/manifest.py")
-package("boards", base_path=".", files=("__init__.py", "esp32.py", "esp32_pins.py", "esp32_radio.py", "lis2dh12.py"))
+package(
+    "boards",
+    base_path=".",
+    files=("__init__.py", "esp32.py", "esp32_pins.py", "esp32_radio.py", "lis2dh12.py"),
+)
 freeze("lib")
 freeze(options.device)

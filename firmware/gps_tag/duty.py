@@ -85,9 +85,9 @@ class Duty:
 
     def at_once(self, t_ds: int, flags: int, fix: "Fix") -> bool:
         """Whether a position may not wait."""
-        return not self._located or self._settings.at_once(
-            t_ds, flags, fix.lat_e7, fix.lon_e7, fix.precision_dm
-        )
+        if not self._located or self.in_pursuit():
+            return True
+        return self._settings.at_once(t_ds, flags, fix.lat_e7, fix.lon_e7, fix.precision_dm)
 
     def sampled(self) -> None:
         """A position was made."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
             """Switch the motor."""
 
 
-# milliseconds on, off, on …; by the number that the command tells
+# milliseconds on, off, on …; by the number that the command tells, from 1 on: long, two short, two short and a long
 PATTERNS = ((1000, 500), (250, 250, 250, 750), (250, 250, 250, 250, 1000, 1000))
 MOST_TIMES = 30  # a minute and a half: who does not feel that does not feel it
 
@@ -38,9 +38,9 @@ class Motor:
         pattern, times = arguments
         if not isinstance(pattern, int) or not isinstance(times, int):
             raise ValueError(arguments)
-        if not 0 <= pattern < len(PATTERNS) or not 1 <= times <= MOST_TIMES:
+        if not 1 <= pattern <= len(PATTERNS) or not 1 <= times <= MOST_TIMES:
             return REFUSED
-        self._pattern, self._times = PATTERNS[pattern], times
+        self._pattern, self._times = PATTERNS[pattern - 1], times
         self._asked.set()
         return DONE
 

@@ -1,11 +1,11 @@
 """When a position is due, and when it may not wait to be sent: pure, in integers.
 
-| the tag | a position every | is sent |
+| the tag | a position every | which is sent |
 |---|---|---|
-| in pursuit | 15 s | in batches, or at once where one of the rows below holds too |
-| at rest (see :mod:`motion`) | 1 h | so |
-| otherwise | 60 s | so |
-| during a curfew; near a zone | as above | at once |
+| in pursuit | 15 s | at once |
+| at rest (see :mod:`motion`) | 1 h | with others, within 120 s |
+| otherwise | 60 s | with others, within 120 s |
+| at the times and places that the gateway has set (curfew, near a zone) | as above | at once |
 """
 
 try:
