@@ -1,9 +1,9 @@
 """The trail of a wearer: what each position is worth beside the positions before it.
 
 A position can be wrong and claim to be precise. **A position that could only have been reached from the last trusted
-one at more than 70 m/s, allowing for the uncertainty of both and a second of their time, is a jump: it proves nothing
+one at more than 84 m/s, allowing for the uncertainty of both and a second of their time, is a jump: it proves nothing
 until positions at least 10 s apart, each possible from the one before, agree with it; from the one that confirms it on,
-they are trusted again.** (70 m/s, 1 s and 10 s: ``RuleSet.fastest_m_s``, ``time_grain_s``, ``confirm_apart_s``.) Nor is
+they are trusted again.** (84 m/s, 1 s and 10 s: ``RuleSet.fastest_m_s``, ``time_grain_s``, ``confirm_apart_s``.) Nor is
 a position trusted whose number says that it was made before positions which claim to be older: its clock was wrong.
 
 Whether a position is trusted depends on positions before it in tag time only, through a state of one row per wearer,

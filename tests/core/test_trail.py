@@ -273,3 +273,18 @@ def test_an_error_of_200_m_that_claims_2_m_neither_raises_nor_ends_anything(
 
     # a wrong position at the very beginning or end hides a true one, no more
     assert told(alone - {0, 1, DAY_MINUTES - 1}, claim_m) == told(set(), 10.0)
+
+
+@pytest.mark.parametrize("every_s", [1, 15, 60, 3600])
+def test_a_train_at_300_km_an_hour_makes_no_jumps(every_s: int) -> None:
+    ride = along(*((t, t * 300 / 3.6) for t in range(0, 20 * every_s, every_s)))
+    assert not any(bits & JUMP for bits in quality(ride))
+
+
+def test_an_aircraft_proves_nothing_until_it_has_landed() -> None:
+    flight = along(
+        *((60.0 * i, 60.0 * i * 250) for i in range(10)), *((600.0 + 15 * i, 150_000.0) for i in range(5))
+    )
+    trusted = [not bits & JUMP for bits in quality(flight)]
+    assert trusted[:10] == [True, *[False] * 9]
+    assert trusted[-3:] == [True] * 3
