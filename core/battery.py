@@ -26,6 +26,7 @@ FINE, LOW, FLAT_SOON, CRITICAL, FLAT = range(5)
 
 _BATTERY, _PERCENT = int(EventCode.BATTERY), int(EventCode.BATTERY_PERCENT)
 _CHARGER_ON, _CHARGER_OFF = int(EventCode.CHARGER_ON), int(EventCode.CHARGER_OFF)
+_ON_CHARGER, _OFF_CHARGER = int(EventCode.BATTERY_ON_CHARGER), int(EventCode.BATTERY_OFF_CHARGER)
 _HOUR_MS = 3_600_000.0
 
 DRAIN = np.dtype(
@@ -133,6 +134,41 @@ def _draw_line(state: Any, t_ms: int, pct: float, limits: DrainLimits) -> None:
 
 
 @njit(cache=True)
+def _read(state: Any, t_ms: int, key: int, value: float, in_percent: bool, limits: DrainLimits) -> Any:
+    """Carry a battery on through a reading of it, in per cent or millivolts; True if that ends an alert."""
+    # a voltage of nothing is a sensor that does not answer
+    if not (0.0 < value < np.inf or (value == 0.0 and in_percent)):
+        return False
+    pct = min(value, 100.0) if in_percent else percent(value, limits)
+    if state["last_ms"] != NEVER_MS and pct > state["last_pct"] + limits.rise_pct:
+        _no_line(state)
+    state["last_ms"] = t_ms
+    state["last_pct"] = pct
+    state["last_key"] = key
+    if state["charging"] == 1:
+        return False
+    _draw_line(state, t_ms, pct, limits)
+    stage = FINE
+    if pct <= limits.low_pct:
+        stage = LOW
+    if state["flat_ms"] - t_ms <= limits.ahead_ms:
+        stage = FLAT_SOON
+    if pct <= limits.critical_pct:
+        stage = CRITICAL
+    if state["open"] == 1:
+        state["stage"] = max(state["stage"], stage)
+        state["lowest_pct"] = min(state["lowest_pct"], pct)
+        return stage == FINE and pct >= limits.recovered_pct
+    if stage != FINE:
+        state["open"] = 1
+        state["stage"] = stage
+        state["start_ms"] = t_ms
+        state["first_key"] = key
+        state["lowest_pct"] = pct
+    return False
+
+
+@njit(cache=True)
 def drain(events: Any, lo: int, hi: int, state: Any, limits: DrainLimits, out: Any) -> Any:
     """Carry a battery on through events ``lo`` to ``hi``, ascending; how many alerts it left, ended, in ``out``.
 
@@ -142,44 +178,16 @@ def drain(events: Any, lo: int, hi: int, state: Any, limits: DrainLimits, out: A
     for i in range(lo, hi):
         code, t_ms, key = events[i]["code"], events[i]["t_ms"], events[i]["key"]
         over = False
-        if code == _CHARGER_ON:
+        # a reading of the battery that tells of the charger is a change of the charger only where it says another
+        if code == _CHARGER_ON or (code == _ON_CHARGER and state["charging"] == 0):
             state["charging"] = 1
             _no_line(state)
             over = True
-        elif code == _CHARGER_OFF:
+        elif code == _CHARGER_OFF or (code == _OFF_CHARGER and state["charging"] == 1):
             state["charging"] = 0
             _no_line(state)
-        elif code in (_BATTERY, _PERCENT):
-            value = events[i]["value"]
-            # a voltage of nothing is a sensor that does not answer
-            if not (0.0 < value < np.inf or (value == 0.0 and code == _PERCENT)):
-                continue
-            pct = percent(value, limits) if code == _BATTERY else min(value, 100.0)
-            if state["last_ms"] != NEVER_MS and pct > state["last_pct"] + limits.rise_pct:
-                _no_line(state)
-            state["last_ms"] = t_ms
-            state["last_pct"] = pct
-            state["last_key"] = key
-            if state["charging"] == 1:
-                continue
-            _draw_line(state, t_ms, pct, limits)
-            stage = FINE
-            if pct <= limits.low_pct:
-                stage = LOW
-            if state["flat_ms"] - t_ms <= limits.ahead_ms:
-                stage = FLAT_SOON
-            if pct <= limits.critical_pct:
-                stage = CRITICAL
-            if stage != FINE and state["open"] == 0:
-                state["open"] = 1
-                state["stage"] = stage
-                state["start_ms"] = t_ms
-                state["first_key"] = key
-                state["lowest_pct"] = pct
-            elif state["open"] == 1:
-                state["stage"] = max(state["stage"], stage)
-                state["lowest_pct"] = min(state["lowest_pct"], pct)
-                over = stage == FINE and pct >= limits.recovered_pct
+        if code in (_BATTERY, _PERCENT, _ON_CHARGER, _OFF_CHARGER):
+            over = _read(state, t_ms, key, events[i]["value"], code == _PERCENT, limits) or over
         if over and state["open"] == 1:
             state["end_ms"] = t_ms
             state["end_key"] = key

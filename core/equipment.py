@@ -4,7 +4,9 @@
 - *Home unit*: without mains until they are back; moved, or its case opened, until an officer's check; its back-up
   battery low until the mains are back. By its events, or by what it says of itself with every contact.
 - *Jamming, spoofing*: the tag reports signs; over when it has reported none for 15 min. Impossible jumps of positions
-  (`core.reception`) are a sign that the gateway finds itself.
+  (`core.reception`) are a sign that the gateway finds itself. Likewise beacons that a home unit hears in a tag's name
+  and the tag did not send, and firmware that stops and is started again.
+- *Faults* of the motion sensors and of the alcohol sensor, until the device says that they are over.
 - *Battery*: low, critical, flat soon by its trend (`core.battery`).
 - *No position* for 4 h while a condition needs positions (`core.reception`).
 
@@ -30,7 +32,7 @@ from core.conditions import (
     RestrictionCondition,
     TrailCondition,
 )
-from core.equipment_alerts import JAMMING, SPOOFING, Sayer
+from core.equipment_alerts import SIGNS, Sayer
 from core.family import Batch, Part
 from core.latches import Latches, hear
 from core.readings import EventCode
@@ -40,7 +42,14 @@ from core.rules import RuleSet
 from core.slots import Slots
 
 _DRAINING = np.array(
-    [EventCode.BATTERY, EventCode.BATTERY_PERCENT, EventCode.CHARGER_ON, EventCode.CHARGER_OFF]
+    [
+        EventCode.BATTERY,
+        EventCode.BATTERY_PERCENT,
+        EventCode.BATTERY_ON_CHARGER,
+        EventCode.BATTERY_OFF_CHARGER,
+        EventCode.CHARGER_ON,
+        EventCode.CHARGER_OFF,
+    ]
 )
 _LOCATED = (
     ExclusionCondition,
@@ -204,7 +213,7 @@ class EquipmentWatch:
         gone_ms = removed_ms if removed_ms <= now_ms else None
         for latch in (kit.latches or {}).values():
             end_ms = gone_ms
-            if latch.rule in (JAMMING, SPOOFING):
+            if latch.rule in SIGNS:
                 dues.append(latch.last_ms + self._quiet_ms + 1)
                 end_ms = latch.last_ms if dues[-1] <= until_ms or gone_ms is not None else None
             alerts.append(say.latch(latch, end_ms))

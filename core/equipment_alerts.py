@@ -25,6 +25,12 @@ from core.rules import RuleSet
 STRAP, CASE = "strap_tamper", "case_tamper"
 NO_MAINS, MOVED = "home_unit_no_mains", "home_unit_moved"
 UNIT_CASE, UNIT_BATTERY = "home_unit_case_open", "home_unit_battery_low"
+MOTION, UNIT_MOTION, SENSOR = (
+    "motion_sensor_fault",
+    "home_unit_motion_sensor_fault",
+    "alcohol_sensor_fault",
+)
+SAFE_MODE, UNIT_SAFE_MODE, FORGED_BEACONS = "safe_mode", "home_unit_safe_mode", "forged_beacons"
 JAMMING, SPOOFING, POSITION_JUMPS = "jamming", "spoofing", "position_jumps"
 BATTERY, NO_POSITION = "battery", "no_position"
 
@@ -38,7 +44,18 @@ _SAYINGS: dict[str, tuple[Severity, str]] = {
     UNIT_BATTERY: ("medium", "Back-up battery of home unit{unit} low"),
     JAMMING: ("high", "The tag reports signs of jamming"),
     SPOOFING: ("high", "The tag reports signs of forged satellite signals"),
+    FORGED_BEACONS: (
+        "high",
+        "Home unit{unit} heard beacons in the name of a tag that had not just sent them",
+    ),
+    SAFE_MODE: ("medium", "The firmware of the tag stopped and was started again"),
+    UNIT_SAFE_MODE: ("medium", "The firmware of home unit{unit} stopped and was started again"),
+    MOTION: ("medium", "Motion sensor of the tag faulty"),
+    UNIT_MOTION: ("medium", "Motion sensor of home unit{unit} faulty"),
+    SENSOR: ("medium", "Alcohol sensor faulty"),
 }
+SIGNS = (JAMMING, SPOOFING, FORGED_BEACONS, SAFE_MODE, UNIT_SAFE_MODE)
+"""Reported again and again while they last; over when they have not been reported for a while."""
 _PROVES_NOTHING = "until an officer's check the tag proves nothing about its wearer"
 _MEANS = {
     STRAP: _PROVES_NOTHING,
@@ -46,6 +63,8 @@ _MEANS = {
     NO_MAINS: "on its back-up battery",
     MOVED: "until an officer's check what it hears says nothing about the address",
     UNIT_CASE: "until an officer's check it may have been altered",
+    UNIT_MOTION: "it can not tell whether it was moved",
+    SENSOR: "what it says proves nothing",
 }
 NOTHING = Evidence(0, Source("event"))
 """No reading."""
@@ -89,7 +108,7 @@ class Sayer:
             figures["unit"] = latch.unit
             named = f" {latch.unit + 1}"
         sentence = f"{saying.format(unit=named)} {self._span(latch.start_ms, end_ms)}"
-        if latch.rule in (JAMMING, SPOOFING):
+        if latch.rule in SIGNS:
             figures["reports"] = latch.count
             sentence += f", {latch.count} reports"
         if latch.closed_ms is not None:

@@ -1,4 +1,4 @@
-"""Things that were reported amiss and are not over: tamper, a home unit's troubles, signs of jamming and forging.
+"""Things that were reported amiss and are not over: tamper, faults, home units' troubles, signs of jamming and forging.
 
 Reported by events, or by the flags that a home unit sends with every contact. What flags reported, flags can end; what
 an event reported ends by the event that answers it.
@@ -14,14 +14,20 @@ import numpy as np
 from core.alerts import Evidence, Source
 from core.equipment_alerts import (
     CASE,
+    FORGED_BEACONS,
     JAMMING,
+    MOTION,
     MOVED,
     NO_MAINS,
     NOTHING,
+    SAFE_MODE,
+    SENSOR,
     SPOOFING,
     STRAP,
     UNIT_BATTERY,
     UNIT_CASE,
+    UNIT_MOTION,
+    UNIT_SAFE_MODE,
     Latch,
 )
 from core.readings import EventCode, UnitFlag
@@ -34,6 +40,9 @@ _OPENS = {
     EventCode.UNIT_MOVED: MOVED,
     EventCode.UNIT_CASE_OPEN: UNIT_CASE,
     EventCode.UNIT_BATTERY_LOW: UNIT_BATTERY,
+    EventCode.UNIT_MOTION_FAULT: UNIT_MOTION,
+    EventCode.MOTION_FAULT: MOTION,
+    EventCode.SENSOR_FAULT: SENSOR,
 }
 _SHUTS = {
     EventCode.STRAP_CLOSED: STRAP,
@@ -44,10 +53,20 @@ _ENDS = {
     EventCode.OFFICER_CHECK: (STRAP, CASE),
     EventCode.MAINS_BACK: (NO_MAINS, UNIT_BATTERY),
     EventCode.UNIT_CHECKED: (MOVED, UNIT_CASE),
+    EventCode.UNIT_BATTERY_WELL: (UNIT_BATTERY,),
+    EventCode.UNIT_MOTION_WELL: (UNIT_MOTION,),
+    EventCode.MOTION_WELL: (MOTION,),
+    EventCode.SENSOR_WELL: (SENSOR,),
 }
-_SIGNS = {EventCode.JAMMING: JAMMING, EventCode.SPOOFING: SPOOFING}
-OF_UNIT = (NO_MAINS, MOVED, UNIT_CASE, UNIT_BATTERY)
-_BY_UNIT = {code for code in EventCode if EventCode.MAINS_LOST <= code <= EventCode.UNIT_CHECKED}
+_SIGNS = {
+    EventCode.JAMMING: JAMMING,
+    EventCode.SPOOFING: SPOOFING,
+    EventCode.SAFE_MODE: SAFE_MODE,
+    EventCode.UNIT_SAFE_MODE: UNIT_SAFE_MODE,
+    EventCode.FORGED_BEACON: FORGED_BEACONS,
+}
+OF_UNIT = (NO_MAINS, MOVED, UNIT_CASE, UNIT_BATTERY, UNIT_MOTION, UNIT_SAFE_MODE, FORGED_BEACONS)
+_BY_UNIT = {code for code in EventCode if EventCode.MAINS_LOST <= code <= EventCode.FORGED_BEACON}
 _RARE = np.array(sorted({*_OPENS, *_SHUTS, *_ENDS, *_SIGNS}))
 _FLAGS = {
     NO_MAINS: (UnitFlag.MAINS, 0),
@@ -57,7 +76,6 @@ _FLAGS = {
 }
 """Which bit of ``Contacts.unit_ok`` speaks of what, and its value when it is amiss."""
 _HEALTHY = int(UnitFlag.MAINS)
-_SIGN = Source("event")
 _UNITS = 1000
 """More than any order has addresses: a number beyond is not one."""
 
@@ -105,16 +123,19 @@ def _happened(latches: Latches, row: Any, quiet_ms: int) -> list[Over]:
         names = [(rule, unit if rule in OF_UNIT else -1) for rule in _ENDS[code]]
         return [(latches.pop(name), t_ms, Evidence(key, of)) for name in names if name in latches]
     else:
-        return _sign(latches, _SIGNS[code], t_ms, key, quiet_ms)
+        rule = _SIGNS[code]
+        return _sign(latches, (rule, unit if rule in OF_UNIT else -1), of, t_ms, key, quiet_ms)
     return []
 
 
-def _sign(latches: Latches, rule: str, t_ms: int, key: int, quiet_ms: int) -> list[Over]:
-    known = latches.get((rule, -1))
+def _sign(
+    latches: Latches, name: tuple[str, int], of: Source, t_ms: int, key: int, quiet_ms: int
+) -> list[Over]:
+    known = latches.get(name)
     if known is not None and t_ms - known.last_ms <= quiet_ms:
-        latches[rule, -1] = replace(known, last_ms=t_ms, last_key=key, count=known.count + 1)
+        latches[name] = replace(known, last_ms=t_ms, last_key=key, count=known.count + 1)
         return []
-    latches[rule, -1] = Latch(rule, -1, t_ms, key, _SIGN, t_ms, key, _SIGN)
+    latches[name] = Latch(*name, t_ms, key, of, t_ms, key, of)
     return [] if known is None else [(known, known.last_ms, NOTHING)]
 
 

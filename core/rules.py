@@ -154,7 +154,7 @@ class RuleSet:
     jumps_fewest, jumps_apart_s, jumps_within_s
         So many impossible jumps, each within this of the one before, the first and the last this far apart, are a sign
         that positions are forged: 3, 60 s and 900 s. An echo off a wall lasts seconds. Defaults of ours; also how long
-        after the last sign of jamming or forging it counts as over (``jumps_within_s``).
+        after the last sign of jamming, forging or crashing it counts as over (``jumps_within_s``).
     battery_low_pct
         A battery at or below this counts as not charged: 20 % (domain.md, MoJ compliance service, Q).
     battery_critical_pct

@@ -37,23 +37,34 @@ class TieError(Exception):
 
 
 LATCHES = {
-    "strap_tamper": (E.STRAP_OPEN, E.OFFICER_CHECK),
-    "case_tamper": (E.CASE_OPEN, E.OFFICER_CHECK),
-    "home_unit_no_mains": (E.MAINS_LOST, E.MAINS_BACK),
-    "home_unit_moved": (E.UNIT_MOVED, E.UNIT_CHECKED),
-    "home_unit_case_open": (E.UNIT_CASE_OPEN, E.UNIT_CHECKED),
-    "home_unit_battery_low": (E.UNIT_BATTERY_LOW, E.MAINS_BACK),
+    "strap_tamper": (E.STRAP_OPEN, {E.OFFICER_CHECK}),
+    "case_tamper": (E.CASE_OPEN, {E.OFFICER_CHECK}),
+    "motion_sensor_fault": (E.MOTION_FAULT, {E.MOTION_WELL}),
+    "alcohol_sensor_fault": (E.SENSOR_FAULT, {E.SENSOR_WELL}),
+    "home_unit_no_mains": (E.MAINS_LOST, {E.MAINS_BACK}),
+    "home_unit_moved": (E.UNIT_MOVED, {E.UNIT_CHECKED}),
+    "home_unit_case_open": (E.UNIT_CASE_OPEN, {E.UNIT_CHECKED}),
+    "home_unit_battery_low": (E.UNIT_BATTERY_LOW, {E.MAINS_BACK, E.UNIT_BATTERY_WELL}),
+    "home_unit_motion_sensor_fault": (E.UNIT_MOTION_FAULT, {E.UNIT_MOTION_WELL}),
 }
+SIGNS = {
+    "jamming": E.JAMMING,
+    "spoofing": E.SPOOFING,
+    "safe_mode": E.SAFE_MODE,
+    "home_unit_safe_mode": E.UNIT_SAFE_MODE,
+    "forged_beacons": E.FORGED_BEACON,
+}
+OF_UNIT = {"forged_beacons"} | {rule for rule in (*LATCHES, *SIGNS) if rule.startswith("home_unit")}
 
 
 def latches(events: Sequence[Event], removed_ms: int | None) -> list[Told]:
     found = []
     for rule, (opens, ends) in LATCHES.items():
-        for unit in (0, 1) if rule.startswith("home_unit") else (-1,):
-            mine = [e for e in events if e.code in (opens, ends) and (unit < 0 or e.value == unit)]
-            # runs of the same code: the first of each opens, or ends
-            firsts = [next(run) for _, run in itertools.groupby(mine, key=lambda event: event.code)]
-            if firsts and firsts[0].code == ends:
+        for unit in (0, 1) if rule in OF_UNIT else (-1,):
+            mine = [e for e in events if e.code in {opens, *ends} and (unit < 0 or e.value == unit)]
+            # runs of the same meaning: the first of each opens, or ends
+            firsts = [next(run) for _, run in itertools.groupby(mine, key=lambda event: event.code in ends)]
+            if firsts and firsts[0].code in ends:
                 firsts.pop(0)
             for opened, ended in itertools.zip_longest(firsts[::2], firsts[1::2]):
                 end_ms = ended.t_ms if ended else removed_ms
@@ -63,11 +74,13 @@ def latches(events: Sequence[Event], removed_ms: int | None) -> list[Told]:
 
 def signs(events: Sequence[Event], now_ms: int, removed_ms: int | None, rules: RuleSet) -> list[Told]:
     found = []
-    for rule, code in (("jamming", E.JAMMING), ("spoofing", E.SPOOFING)):
-        found += [
-            Told(rule, -1, run[0], None if goes_on else run[-1], len(run))
-            for run, goes_on in runs([e.t_ms for e in events if e.code == code], now_ms, removed_ms, rules)
-        ]
+    for rule, code in SIGNS.items():
+        for unit in (0, 1) if rule in OF_UNIT else (-1,):
+            mine = [e.t_ms for e in events if e.code == code and (unit < 0 or e.value == unit)]
+            found += [
+                Told(rule, unit, run[0], None if goes_on else run[-1], len(run))
+                for run, goes_on in runs(mine, now_ms, removed_ms, rules)
+            ]
     return found
 
 

@@ -85,6 +85,7 @@ class Gear:
     now_ms: int
 
 
+IN_MILLIVOLTS = (E.BATTERY, E.BATTERY_ON_CHARGER, E.BATTERY_OFF_CHARGER)
 STEPS_S = [0, 1, 30, 59, 60, 61, 599, 900, 901, 1_800, 3_600, 10_801, 14_400, 14_401]
 SPOTS = ["home", "home", "home", "street", "far"]
 
@@ -105,7 +106,7 @@ def gears(draw: st.DrawFn) -> Gear:
             else float(draw(st.integers(0, 1))),
         )
         for t in t_ms
-        for code in [draw(st.sampled_from([c for c in busy if c != E.BATTERY]))]
+        for code in [draw(st.sampled_from([c for c in busy if c not in IN_MILLIVOLTS]))]
     ]
     m = draw(st.integers(0, 25))
     steps = draw(st.lists(st.sampled_from([0, 1, 20, 60, 60, 901, 14_400, 14_401]), min_size=m, max_size=m))
@@ -150,7 +151,7 @@ def promised(gear: Gear) -> list[Told]:
 
 
 def as_told(alert: Alert) -> Told:
-    more = {"battery": "stage", "jamming": "reports", "spoofing": "reports", "position_jumps": "jumps"}
+    more = {"battery": "stage", "position_jumps": "jumps"} | dict.fromkeys(reference.SIGNS, "reports")
     figure = alert.figures[more[alert.rule]] if alert.rule in more else ""
     assert not isinstance(figure, float)
     return Told(alert.rule, int(alert.figures.get("unit", -1)), alert.start_ms, alert.end_ms, figure)
@@ -240,6 +241,38 @@ def test_a_battery_on_the_charger_is_no_alert() -> None:
     assert alert.sentence.endswith("12 % at the lowest; put on the charger.")
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([1, 300, 900, 1_800, 3_600]),
+            st.sampled_from([np.nan, 3310.0, 3600.0, 3650.0, 3690.0, 3705.0, 3720.0, 3800.0, 4150.0]),
+            st.sampled_from([None, True, True, False, False, False]),
+        ),
+        max_size=20,
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_a_reading_that_tells_of_the_charger_is_one_of_the_battery_after_what_has_changed(
+    statuses: list[tuple[int, float, bool | None]],
+) -> None:
+    told, apart = [], list[tuple[int, EventCode, float]]()
+    on, t_ms = False, at(0)
+    for seconds, mv, charged in statuses:
+        t_ms += seconds * 1000
+        code = {None: E.BATTERY, True: E.BATTERY_ON_CHARGER, False: E.BATTERY_OFF_CHARGER}[charged]
+        told.append((t_ms, code, mv))
+        if charged is not None and charged != on:
+            on = charged
+            apart.append((t_ms, E.CHARGER_ON if on else E.CHARGER_OFF, np.nan))
+        apart.append((t_ms, E.BATTERY, mv))
+
+    def sentences(rows: list[tuple[int, EventCode, float]]) -> list[tuple[str, int, int | None]]:
+        found = of(judged(Readings(events=events(*rows)), t_ms + 1), "battery")
+        return [(alert.sentence, alert.start_ms, alert.end_ms) for alert in found]
+
+    assert sentences(told) == sentences(apart)
+
+
 def test_a_battery_that_cannot_be_read_says_nothing() -> None:
     rows = [(at(i), E.BATTERY, value) for i, value in enumerate([np.nan, np.inf, -np.inf, 0.0, -1.0])]
     rows += [(at(9), E.BATTERY_PERCENT, np.nan), (at(10), E.BATTERY_PERCENT, -3.0)]
@@ -310,9 +343,10 @@ def test_before_fitting_and_after_removal_equipment_says_nothing() -> None:
 
 def test_every_alert_has_a_sentence_with_figures_and_the_readings_it_rests_on() -> None:
     codes = [E.STRAP_OPEN, E.CASE_OPEN, E.MAINS_LOST, E.UNIT_MOVED, E.UNIT_CASE_OPEN, E.UNIT_BATTERY_LOW]
-    rows = [(at(i), code, 0.0) for i, code in enumerate([*codes, E.JAMMING, E.SPOOFING])]
-    found = judged(Readings(events=events(*rows, (at(9), E.BATTERY_PERCENT, 7.0))), at(600))
-    assert len(found) == 10
+    codes += [E.MOTION_FAULT, E.UNIT_MOTION_FAULT, E.SENSOR_FAULT, *reference.SIGNS.values()]
+    rows = [(at(i), code, 0.0) for i, code in enumerate(codes)]
+    found = judged(Readings(events=events(*rows, (at(20), E.BATTERY_PERCENT, 7.0))), at(600))
+    assert len(found) == 16
     for alert in found:
         assert alert.sentence.endswith(".")
         assert "{" not in alert.sentence
