@@ -48,7 +48,7 @@ class Contact:
             heard_again = self.heard_ms > self.since_ms
             if heard_again or removed_ms <= now_ms:
                 end_ms = max(self.told.start_ms, self.heard_ms if heard_again else removed_ms)
-                self.told = _ended(self.told, end_ms, rules)
+                self.told = ended(self.told, end_ms, rules)
                 changed.append(self.told)
         if due_ms <= now_ms < removed_ms and self.since_ms != self.heard_ms:
             self.told, self.since_ms = _raised(activation, self.heard_ms, due_ms, rules), self.heard_ms
@@ -72,7 +72,8 @@ def _raised(activation: Activation, heard_ms: int, start_ms: int, rules: RuleSet
     )
 
 
-def _ended(alert: Alert, end_ms: int, rules: RuleSet) -> Alert:
+def ended(alert: Alert, end_ms: int, rules: RuleSet) -> Alert:
+    """The alert of a silence that was over at ``end_ms``."""
     figures = dict(alert.figures) | {
         "silent_min": (end_ms - alert.start_ms) // 60_000 + rules.no_contact_s // 60
     }

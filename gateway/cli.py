@@ -73,7 +73,9 @@ def serve(
 
 @device_app.command("add")
 def device_add(
-    device: Annotated[str, typer.Argument(help="4 to 16 small letters and digits.")], data_dir: DataDir = None
+    device: Annotated[str, typer.Argument(help="4 to 16 small letters and digits.")],
+    kind: Annotated[str, typer.Option(help="gps_tag, rf_tag, home_unit or alcohol_tag.")] = "gps_tag",
+    data_dir: DataDir = None,
 ) -> None:
     """Add a device: a random key and a certificate of the gateway's own authority."""
     from gateway.authority import Authority
@@ -83,9 +85,8 @@ def device_add(
     settings = _settings(data_dir)
     store = Store.open(settings.store_path)
     try:
-        add_device(
-            store, Authority.open(settings.authority_dir, settings.server_names), device, settings=settings
-        )
+        authority = Authority.open(settings.authority_dir, settings.server_names)
+        add_device(store, authority, device, settings=settings, kind=kind)
     except DeviceError as error:
         raise Refused(error) from None
     finally:
@@ -103,10 +104,68 @@ def device_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         known = devices.every(connection)
     store.close()
     rows = [
-        {"device": entry.id, "added": _utc(entry.added_at_ms), "revoked": _utc(entry.revoked_at_ms)}
+        {
+            "device": entry.id,
+            "kind": entry.kind,
+            "added": _utc(entry.added_at_ms),
+            "revoked": _utc(entry.revoked_at_ms),
+        }
         for entry in known
     ]
     _print(rows, as_json)
+
+
+Instant = Annotated[
+    datetime | None, typer.Option(help="When, UTC; default now.", formats=["%Y-%m-%dT%H:%M:%SZ"])
+]
+
+
+@device_app.command("install")
+def device_install(
+    unit: Annotated[str, typer.Argument(help="The home unit's device id.")],
+    activation: Annotated[str, typer.Option(help="For whom it listens: DEVICE-N, as `order add` told it.")],
+    address: Annotated[
+        str | None, typer.Option(help="Name of the address in the order; not needed where there is one.")
+    ] = None,
+    at: Instant = None,
+    data_dir: DataDir = None,
+) -> None:
+    """A home unit was installed at an address: from now on what it hears of the wearer's tag counts."""
+    from gateway.installations import install
+    from gateway.orders import OrderRefused
+    from gateway.store import Store
+
+    store = Store.open(_settings(data_dir).store_path)
+    try:
+        made = install(store, unit, activation, address, at)
+    except OrderRefused as error:
+        raise Refused(error) from None
+    finally:
+        store.close()
+    typer.echo(f"{unit} listens for {activation} at address {made.place + 1} of the order")
+
+
+@device_app.command("uninstall")
+def device_uninstall(
+    unit: Annotated[str, typer.Argument(help="The home unit's device id.")],
+    activation: Annotated[str | None, typer.Option(help="Only for this wearer; default for all.")] = None,
+    at: Instant = None,
+    data_dir: DataDir = None,
+) -> None:
+    """A home unit was taken away: what it hears from now on counts for nobody."""
+    from gateway.installations import uninstall
+    from gateway.orders import OrderRefused
+    from gateway.store import Store
+
+    store = Store.open(_settings(data_dir).store_path)
+    try:
+        gone = uninstall(store, unit, activation, at)
+    except OrderRefused as error:
+        raise Refused(error) from None
+    finally:
+        store.close()
+    for one in gone:
+        typer.echo(f"{unit} listens for {one.activation} no longer")
 
 
 @order_app.command("add")

@@ -53,7 +53,7 @@ class Committer:
                 self._known.pop(device, None)
             raise
         for device, understood in group.understood.items():
-            group.committed.positions[device] = evidence.positions(understood)
+            group.committed.said[device] = evidence.said(understood)
         return group.committed
 
     def refuse(self, message: Received, detail: str) -> Committed:
@@ -78,6 +78,7 @@ class Committer:
         if isinstance(found, verify.Refused):
             group.put_aside(message, found, self._quarantine_bytes)
             return
+        group.hear(found.device, message.received_ms)
         if found.heard is None:
             assert found.unread is not None
             group.put_aside(message, found.unread, self._quarantine_bytes, authentic=True)
@@ -114,6 +115,7 @@ class Committer:
         if group.quarantine:
             quarantine.add(connection, group.quarantine, self._quarantine_rows)
         group.committed.alerts = len(incidents.record(connection, group.incidents, group.at_ms))
+        devices.hear(connection, group.committed.heard)
         state.count(connection, group.committed.counts)
 
     def _write_ranges(self, connection: Connection, group: Group) -> None:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.wire import beacon_number
 from gateway.authority import Authority, write_whole
 from gateway.broker import address_for_tags
 from gateway.settings import Settings
@@ -17,6 +18,7 @@ from gateway.store import Store, devices
 
 DEVICE_ID = re.compile(r"[a-z0-9]{4,16}")
 KEY_BYTES = 32
+KINDS = ("gps_tag", "rf_tag", "home_unit", "alcohol_tag")
 
 
 class DeviceError(ValueError):
@@ -77,11 +79,16 @@ class Credentials:
             raise DeviceError(f"{folder} does not hold the credentials of a device: {error}") from None
 
 
-def add_device(store: Store, authority: Authority, device_id: str, *, settings: Settings) -> Credentials:
+def add_device(
+    store: Store, authority: Authority, device_id: str, *, settings: Settings, kind: str = KINDS[0]
+) -> Credentials:
     """Give a new device its key and certificate; they are also written to the folder ``devices/ID``.
 
-    Raises DeviceError where the id is not of the protocol's form, or taken.
+    Raises DeviceError where the id is not of the protocol's form, or taken, where ``kind`` is none of ``KINDS``, or
+    where another device's beacons would bear the same number.
     """
+    if kind not in KINDS:
+        raise DeviceError(f"{kind!r} is no kind of device: give one of {', '.join(KINDS)}")
     if not DEVICE_ID.fullmatch(device_id):
         raise DeviceError(f"{device_id!r} is no device id: write 4 to 16 small letters and digits")
     with store.read() as connection:
@@ -105,9 +112,15 @@ def add_device(store: Store, authority: Authority, device_id: str, *, settings: 
     with store.write() as connection:
         if devices.one(connection, device_id) is not None:
             raise DeviceError(f"device {device_id} was added by someone else at this moment")
+        for other in devices.kinds(connection):
+            if beacon_number(other) == beacon_number(device_id):
+                raise DeviceError(
+                    f"the beacons of {device_id} would bear the same number as those of {other}: "
+                    "give the new device another id"
+                )
         devices.add(
             connection,
-            devices.Device(device_id, credentials.key, made.cert_der, round(time.time() * 1000), None),
+            devices.Device(device_id, credentials.key, made.cert_der, round(time.time() * 1000), None, kind),
         )
         # inside the transaction: a device is in the store only if it can be provisioned
         credentials.write(settings.devices_dir / device_id)

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from core import wire
-from core.readings import Kind, Positions
+from core.readings import Kind, TamperCode
 from gateway import incidents, verify
+from gateway.evidence import Said
 from gateway.sequences import Decision, Range, Span
 from gateway.store.envelopes import EnvelopeRow, Stored
 from gateway.store.quarantine import QuarantineRow
-
-TAMPER_LINK = 1
-"""Tamper code of ``docs/protocol.md``: a forged message came down to the tag."""
 
 _TOPIC_CHARACTERS = 256  # a topic may have 65,535, and a stranger chooses them
 
@@ -35,13 +33,14 @@ class Received:
 class Committed:
     """What a group came to, once it is on disk.
 
-    ``commits`` maps (device, epoch) to the commit that is to be sent; ``positions`` are the fresh dated positions of
-    each device, in the order of their hearing; ``counts`` what is added to the counters; ``alerts`` how many alerts
-    were written with it.
+    ``commits`` maps (device, epoch) to the commit that is to be sent; ``said`` are the fresh dated readings of each
+    device, in the order of their hearing; ``heard`` when each device was heard (gateway time), also where it had
+    nothing fresh to say; ``counts`` what is added to the counters; ``alerts`` how many alerts were written with it.
     """
 
     commits: dict[tuple[str, int], int] = field(default_factory=dict)
-    positions: dict[str, Positions] = field(default_factory=dict)
+    said: dict[str, Said] = field(default_factory=dict)
+    heard: dict[str, int] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     alerts: int = 0
 
@@ -71,6 +70,11 @@ class Group:
         """A message belongs to this group."""
         self.committed.counts["messages"] += 1
         self.at_ms = max(self.at_ms, message.received_ms)
+
+    def hear(self, device: str, received_ms: int) -> None:
+        """A device was heard, under a good MAC. While nobody has told the clock the time this means nothing."""
+        if received_ms > 0:
+            self.committed.heard[device] = max(received_ms, self.committed.heard.get(device, 0))
 
     def unwritten(self, device: str, epoch: int) -> Iterator[Stored]:
         """The envelopes of a device that this group will store, in the order of their hearing."""
@@ -190,7 +194,9 @@ class Group:
         assert block.records is not None
         for at, (record, t_ms) in enumerate(zip(block.records, block.t_ms(), strict=True)):
             number = block.first + at
-            if record["code"] != TAMPER_LINK or not any(span.first <= number <= span.last for span in fresh):
+            if record["code"] != TamperCode.LINK or not any(
+                span.first <= number <= span.last for span in fresh
+            ):
                 continue
             since = _Since(int(t_ms), True) if block.dated else _Since(message.received_ms, False)
             forged = int(record["detail"])

@@ -113,6 +113,7 @@ class Ingest:
             counters = state.counters(connection)
             alert_states = alerts.count_by_state(connection)
         prefix = "quarantined_"
+        judge = self._judge
         return {
             "now_ms": self._clock.now_ms(),
             "connected": self._link.subscribed.is_set(),
@@ -124,6 +125,7 @@ class Ingest:
             "conflicts": counters.get("conflicts", 0),
             "forgotten": counters.get("forgotten", 0),
             "hellos": counters.get("hellos", 0),
+            "ahead": dict(judge.held) if judge is not None else {},
             "quarantined": counters.get("quarantined", 0),
             "quarantined_by_reason": {
                 name.removeprefix(prefix): value
@@ -158,8 +160,8 @@ class Ingest:
             self._link.acknowledge([message.ticket for message in group])
             self._send_commits(committed)
             self._counts["groups"] += 1
-            self._with_judge(partial(Judge.add, positions=committed.positions))
-        self._judge_now()
+            self._with_judge(partial(Judge.add, committed=committed))
+        self._judge_now(present=self._settings.clock == "system")
 
     def _committed(self, messages: Sequence[Received]) -> list[tuple[Sequence[Received], Committed]]:
         """Commit ``messages``, trying again for as long as the store can not be written; [] when stopped meanwhile."""
@@ -203,8 +205,11 @@ class Ingest:
             payload = wire.encode_down(wire.Down(self._committer.generation, (epoch, upto)))
             self._link.send(topic, envelope.seal(key, device, topic, payload))
 
-    def _judge_now(self) -> int | None:
-        """Judge at the present instant; returns how many alerts were written, None where it could not be done."""
+    def _judge_now(self, *, present: bool = True) -> int | None:
+        """Judge at the present instant; returns how many alerts were written, None where it could not be done.
+
+        ``present`` is False while a stepped clock may stand behind the tags'.
+        """
         now_ms = self._clock.now_ms()
         if now_ms is None or time.monotonic() < self._judge_again_s:
             return None
@@ -213,7 +218,7 @@ class Ingest:
         if not self._with_judge(Judge.refresh):
             return None
         written: list[int] = []
-        self._with_judge(lambda judge: written.append(judge.judge(now_ms)))
+        self._with_judge(lambda judge: written.append(judge.judge(now_ms, present=present)))
         return written[0] if written else None
 
     def _with_judge(self, work: Callable[[Judge], object]) -> bool:

@@ -1,29 +1,37 @@
-"""From committed positions to alerts in the store: the monitor, fed and asked.
+"""From committed readings to alerts in the store: the monitor, fed and asked.
 
 The monitor's state is a cache. At the start it is made again from the stored envelopes, so a gateway that was killed
-between commit and alert raises that alert when it is back; what the store says already is not said twice.
+between commit and alert raises that alert when it is back; what the store says already is not said twice. Of each
+activation only the newest readings are kept in memory; the store is asked for earlier ones when they are needed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 
-import numpy as np
 import structlog
 from sqlalchemy import Connection
 
-from core.activation import Activation
+from core.contact import NO_CONTACT, ended
 from core.monitor import Monitor
-from core.readings import Positions
+from core.readings import Readings
 from core.rules import DEFAULT_RULES, RuleSet
-from gateway import incidents
+from gateway import clock_alarm, evidence, incidents
+from gateway.group import Committed
 from gateway.orders import Orders
-from gateway.store import Store, alerts, state
+from gateway.register import Register, joined
+from gateway.store import Store, alerts, devices, installations, state
 from gateway.store.envelopes import Stored
-from gateway.trail import positions_of
+from gateway.trail import messages_of
 
 log = structlog.get_logger(__name__)
+
+KEEP_READINGS = 512
+"""So many are kept of each activation, some 64 bytes each: four hours of a position and a contact every minute. A home unit
+and a tag that are both connected are never so far apart."""
+CHECKPOINT_READINGS = 256
+_LOAD_READINGS = 65_536
+"""At the start so many stored readings are judged at a time, so that memory stays bounded then, too."""
 
 
 class Judge:
@@ -32,51 +40,88 @@ class Judge:
     Every method raises ``sqlalchemy.exc.DBAPIError`` where the store fails; the call can be made again.
     """
 
-    def __init__(self, store: Store, rules: RuleSet = DEFAULT_RULES) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rules: RuleSet = DEFAULT_RULES,
+        keep_readings: int = KEEP_READINGS,
+        checkpoint_readings: int = CHECKPOINT_READINGS,
+    ) -> None:
         self._store = store
-        self._monitor = Monitor(rules)
+        self._rules = rules
+        self._monitor = Monitor(rules, checkpoint_readings, self._recall, keep_readings)
         self._orders = Orders()
-        self._bound: dict[str, Activation] = {}
-        self._by_device: dict[str, list[Activation]] = {}
+        self._register = Register()
+        self._unread: list[str] = []
+        """Activations whose stored readings the monitor has not been given."""
         self._changes = -1
         self._unwritten: dict[str, alerts.AlertEntry] = {}
         self._reconciled = False
+        self._alarmed: frozenset[str] | None = None
+        self._told_unreadable: set[int] = set()
+        self.held: dict[str, int] = {}
+        """Readings that wait for the gateway's clock, per activation, as judged last."""
 
     def refresh(self) -> None:
-        """Take over activations and orders that are new or have changed, with the positions stored for them."""
+        """Take over activations, orders and home units that are new or have changed."""
         with self._store.read() as connection:
             changes = state.changes(connection)
             if changes == self._changes:
                 return
-            for activation in self._orders.activations(connection):
-                known = self._bound.get(activation.id)
-                if known == activation:
-                    continue
-                if known is None:
-                    self._monitor.bind(activation)
-                    self._monitor.add(activation.id, _stored(connection, activation))
-                else:
-                    self._monitor.rebind(activation)
-                self._bound[activation.id] = activation
-            self._by_device = {}
-            for activation in self._bound.values():
-                self._by_device.setdefault(activation.device, []).append(activation)
-            self._changes = changes
+            # one that is no longer among them, because its order can not be read, is watched as it was
+            known_now = {one.id: one for one in self._orders.activations(connection)}
+            register = Register(
+                list((self._register.activations | known_now).values()),
+                installations.every(connection),
+                devices.kinds(connection),
+            )
+            heard = devices.last_heard(connection)
+        for activation in register.activations.values():
+            known = self._register.activations.get(activation.id)
+            moved = self._register.units(activation.id) != register.units(activation.id)
+            if known is not None and moved:
+                # other readings belong to it now: it is judged as if new, and what it said compared with that
+                self._monitor.unbind(activation.id)
+                self._unwritten = {
+                    name: entry
+                    for name, entry in self._unwritten.items()
+                    if entry.activation != activation.id
+                }
+                self._reconciled = False
+            if known is None or moved:
+                self._monitor.bind(activation)
+                self._unread.append(activation.id)
+                self._monitor.heard(activation.id, register.last_heard(activation.id, heard))
+            elif known != activation:
+                self._monitor.rebind(activation)
+        self._register = register
+        self._changes = changes
 
-    def add(self, positions: Mapping[str, Positions]) -> None:
-        """Positions of each device that were committed just now."""
-        for device, found in positions.items():
-            for activation in self._by_device.get(device, ()):
-                mine = _within(found, activation)
+    def add(self, committed: Committed) -> None:
+        """What was committed just now."""
+        for device, said in committed.said.items():
+            for activation_id in self._register.owners(device):
+                mine = self._register.readings(activation_id, device, said)
                 if len(mine):
-                    self._monitor.add(activation.id, mine)
+                    self._monitor.add(activation_id, mine)
+        for device, received_ms in committed.heard.items():
+            for activation_id in self._register.heard(device, received_ms):
+                self._monitor.heard(activation_id, received_ms)
 
-    def judge(self, now_ms: int) -> int:
-        """Judge everything at ``now_ms`` (gateway time); returns how many alerts were written."""
-        for alert in self._monitor.judge(now_ms):
-            self._unwritten[alert.id] = alerts.entry(alert, self._bound[alert.activation].device)
+    def judge(self, now_ms: int, *, present: bool = True) -> int:
+        """Judge everything at ``now_ms`` (gateway time); returns how many alerts were written.
+
+        ``present`` is False where a stepped clock may stand behind the tags': then nothing is said of clocks.
+        """
+        while self._unread:
+            self._load()
+            self._ask(now_ms)
+        self._ask(now_ms)
+        self.held = self._monitor.held()
         if not self._reconciled:
             self._reconcile(now_ms)
+        if present and self._alarmed != self.held.keys():
+            self._alarm(now_ms)
         if not self._unwritten:
             return 0
         with self._store.write() as connection:
@@ -84,46 +129,91 @@ class Judge:
         self._unwritten.clear()
         return len(written)
 
+    def _ask(self, now_ms: int) -> None:
+        for alert in self._monitor.judge(now_ms):
+            device = self._register.activations[alert.activation].device
+            self._unwritten[alert.id] = alerts.entry(alert, device)
+
+    def _load(self) -> None:
+        """Give the monitor the stored readings of some activations."""
+        count = 0
+        with self._store.read() as connection:
+            while self._unread and count < _LOAD_READINGS:
+                readings = self._stored(connection, self._unread[-1])
+                self._monitor.add(self._unread[-1], readings)
+                count += len(readings)
+                self._unread.pop()
+
+    def _recall(self, activation_id: str, from_ms: int) -> Readings:
+        with self._store.read() as connection:
+            return self._stored(connection, activation_id, from_ms)
+
+    def _stored(self, connection: Connection, activation_id: str, from_ms: int | None = None) -> Readings:
+        """The stored readings of an activation, dated ``from_ms`` and later; some earlier ones may be among them."""
+        activation = self._register.activations[activation_id]
+        begin_ms = activation.fitted_ms if from_ms is None else max(from_ms, activation.fitted_ms)
+        parts = []
+        for device in self._register.devices(activation_id):
+            messages = messages_of(
+                connection,
+                device,
+                begin_ms,
+                activation.removed_ms,
+                unreadable=partial(self._tell_unreadable, device),
+            )
+            parts.append(self._register.readings(activation_id, device, evidence.said(messages)))
+        return joined(parts)
+
+    def _tell_unreadable(self, device: str, stored: Stored, error: ValueError) -> None:
+        # one changed row must not keep everybody else from being judged
+        if stored.id not in self._told_unreadable:
+            self._told_unreadable.add(stored.id)
+            log.error(
+                "a stored envelope can not be read and is not judged",
+                device=device,
+                row=stored.id,
+                problem=str(error),
+            )
+
     def _reconcile(self, now_ms: int) -> None:
         """Withdraw what an earlier run has said and the stored readings no longer say.
 
-        Not while the clock stands before the newest revision: then silence has not yet become what it was.
+        Not while the clock stands before the newest revision: then silence has not yet become what it was. What was
+        said of a device's silence is never withdrawn, but over once the device has been heard.
         """
         with self._store.read() as connection:
             if now_ms < alerts.last_changed_ms(connection):
                 return
-            standing = alerts.standing(connection, incidents.RULES)
+            standing = alerts.standing(connection, (*incidents.RULES, clock_alarm.RULE))
+            heard = devices.last_heard(connection)
         current = {alert.id for alert in self._monitor.alerts()}
         for entry in standing.values():
-            if entry.id not in current and entry.id not in self._unwritten:
+            if entry.id in current or entry.id in self._unwritten:
+                continue
+            if entry.rule == NO_CONTACT:
+                end_ms = self._silent_until(entry, heard)
+                if entry.state == "open" and end_ms is not None:
+                    over = ended(alerts.alert_of(entry), end_ms, self._rules)
+                    self._unwritten[entry.id] = alerts.entry(over, entry.device)
+            else:
                 self._unwritten[entry.id] = alerts.withdrawn(entry)
         self._reconciled = True
 
+    def _silent_until(self, entry: alerts.AlertEntry, heard: dict[str, int]) -> int | None:
+        """When a silence that an earlier run told of was over; None where it goes on."""
+        activation = self._register.activations.get(entry.activation or "")
+        if activation is None:
+            return None
+        heard_ms = self._register.last_heard(activation.id, heard)
+        if heard_ms > entry.start_ms - self._rules.no_contact_s * 1000:
+            return max(entry.start_ms, heard_ms)
+        return activation.removed_ms
 
-def _stored(connection: Connection, activation: Activation) -> Positions:
-    found = positions_of(
-        connection,
-        activation.device,
-        activation.fitted_ms,
-        activation.removed_ms,
-        unreadable=partial(_tell_unreadable, activation.device),
-    )
-    return _within(found, activation)
-
-
-def _tell_unreadable(device: str, stored: Stored, error: ValueError) -> None:
-    # one changed row must not keep everybody else from being judged
-    log.error(
-        "a stored envelope can not be read and is not judged",
-        device=device,
-        row=stored.id,
-        problem=str(error),
-    )
-
-
-def _within(positions: Positions, activation: Activation) -> Positions:
-    """The positions from fitting until removal."""
-    inside = positions.t_ms >= activation.fitted_ms
-    if activation.removed_ms is not None:
-        inside &= positions.t_ms < activation.removed_ms
-    return positions if inside.all() else positions.take(np.flatnonzero(inside))
+    def _alarm(self, now_ms: int) -> None:
+        with self._store.read() as connection:
+            changed = clock_alarm.changes(
+                connection, self.held, self._register.activations, now_ms, self._rules
+            )
+        for entry in changed:
+            self._unwritten[entry.id] = entry
+        self._alarmed = frozenset(self.held)

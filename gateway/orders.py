@@ -63,7 +63,7 @@ def activate(store: Store, device: str, order_id: str, fitted: datetime | int | 
     ``fitted`` is the instant in tag time: a datetime (UTC where it has no zone), milliseconds, or None for now.
     Raises OrderRefused where device or order are unknown, or the device is worn already.
     """
-    fitted_ms = _instant_ms(fitted)
+    fitted_ms = instant_ms(fitted)
     with store.write() as connection:
         entry = devices.one(connection, device)
         if entry is None or entry.revoked_at_ms is not None:
@@ -89,7 +89,7 @@ def activate(store: Store, device: str, order_id: str, fitted: datetime | int | 
 
 def deactivate(store: Store, activation_id: str, removed: datetime | int | None = None) -> None:
     """The device was taken off. Raises OrderRefused where the activation is unknown, has ended, or had not begun."""
-    removed_ms = _instant_ms(removed)
+    removed_ms = instant_ms(removed)
     with store.write() as connection:
         worn = orders.one_activation(connection, activation_id)
         if worn is None or worn.removed_ms is not None:
@@ -133,7 +133,8 @@ class Orders:
         return self._compiled[key]
 
 
-def _instant_ms(given: datetime | int | None) -> int:
+def instant_ms(given: datetime | int | None) -> int:
+    """What an operator gave as an instant: a datetime (UTC where it has no zone), milliseconds, or None for now."""
     if given is None:
         return _now_ms()
     return utc_ms(given) if isinstance(given, datetime) else given

@@ -1,4 +1,4 @@
-"""The trail: the positions of a device as they are stored."""
+"""What a device said, as it is stored: its messages, and its trail of positions."""
 
 from __future__ import annotations
 
@@ -14,6 +14,31 @@ from gateway.sequences import Span
 from gateway.store import envelopes
 from gateway.store.envelopes import Stored
 
+Unreadable = Callable[[Stored, ValueError], None]
+"""Is told of an envelope that can not be read back: the disk or somebody has changed it."""
+
+
+def messages_of(
+    connection: Connection,
+    device: str,
+    from_ms: int | None = None,
+    to_ms: int | None = None,
+    *,
+    unreadable: Unreadable | None = None,
+) -> Iterator[tuple[wire.Up, Sequence[Span]]]:
+    """The messages of a device that may hold readings from ``from_ms`` to ``to_ms``, and which numbers count.
+
+    Tag time, both included; None is open. In the order of their hearing. An envelope that can not be read back raises
+    EnvelopeError or WireError, or is told to ``unreadable`` and left out.
+    """
+    for stored in envelopes.of_device(connection, device, from_ms, to_ms):
+        try:
+            yield evidence.read(stored)
+        except ValueError as error:
+            if unreadable is None:
+                raise
+            unreadable(stored, error)
+
 
 def positions_of(
     connection: Connection,
@@ -21,25 +46,14 @@ def positions_of(
     from_ms: int | None = None,
     to_ms: int | None = None,
     *,
-    unreadable: Callable[[Stored, ValueError], None] | None = None,
+    unreadable: Unreadable | None = None,
 ) -> Positions:
     """The positions of a device from ``from_ms`` to ``to_ms`` (tag time, both included; None is open).
 
     In the order in which the tag made them: its journals in the order of their first hearing, within each by number.
-    Positions whose time the tag did not know stand in the store, but not here. An envelope that can not be read back
-    (the disk or somebody has changed it) raises EnvelopeError or WireError, or is told to ``unreadable`` and left out.
+    Positions whose time the tag did not know stand in the store, but not here. Raises as `messages_of` does.
     """
-
-    def read() -> Iterator[tuple[wire.Up, Sequence[Span]]]:
-        for stored in envelopes.of_device(connection, device, from_ms, to_ms):
-            try:
-                yield evidence.read(stored)
-            except ValueError as error:
-                if unreadable is None:
-                    raise
-                unreadable(stored, error)
-
-    found = evidence.positions(read())
+    found = evidence.positions(messages_of(connection, device, from_ms, to_ms, unreadable=unreadable))
     low = -np.inf if from_ms is None else from_ms
     high = np.inf if to_ms is None else to_ms
     found = found.take(np.flatnonzero((found.t_ms >= low) & (found.t_ms <= high)))

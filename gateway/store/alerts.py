@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
@@ -39,6 +40,27 @@ def entry(found: Alert, device: str) -> AlertEntry:
         severity=found.severity,
         start_ms=found.start_ms,
         document=json.dumps(document, separators=(",", ":"), ensure_ascii=False),
+    )
+
+
+def alert_of(entry: AlertEntry) -> Alert:
+    """The alert that was written so; its end, if it has one, in whole seconds."""
+    document = json.loads(entry.document)
+    end = document["end"]
+    return Alert(
+        id=entry.id,
+        activation=entry.activation or "",
+        condition=document["condition"],
+        rule=entry.rule,
+        state=document["state"],
+        severity=document["severity"],
+        start_ms=entry.start_ms,
+        end_ms=None if end is None else round(datetime.fromisoformat(end).timestamp() * 1000),
+        order_version=document["order_version"],
+        rule_set=document["rule_set"],
+        sentence=document["sentence"],
+        figures=document["figures"],
+        readings=tuple((epoch, number) for epoch, number in document["readings"]),
     )
 
 
@@ -156,6 +178,13 @@ def standing(connection: Connection, rules_excepted: Sequence[str]) -> dict[str,
     names = [alert.c[name] for name in AlertEntry.__slots__]
     query = select(*names).where(alert.c.state != "withdrawn", alert.c.rule.not_in(rules_excepted))
     return {row.id: AlertEntry(*row) for row in connection.execute(query)}
+
+
+def open_of_rule(connection: Connection, rule: str) -> list[AlertEntry]:
+    """The open alerts of a rule."""
+    names = [alert.c[name] for name in AlertEntry.__slots__]
+    query = select(*names).where(alert.c.state == "open", alert.c.rule == rule)
+    return [AlertEntry(*row) for row in connection.execute(query)]
 
 
 def one_by_id(connection: Connection, alert_id: str) -> AlertEntry | None:

@@ -1,13 +1,15 @@
-"""Devices: who may speak, and under which key."""
+"""Devices: who may speak, under which key, and when each was heard last."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, insert, select, update
 
 from gateway.store import state
-from gateway.store.tables import device
+from gateway.store.dialect import upsert
+from gateway.store.tables import device, heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class Device:
     certificate: bytes = field(repr=False)
     added_at_ms: int
     revoked_at_ms: int | None
+    kind: str = "gps_tag"
 
 
 def add(connection: Connection, entry: Device) -> None:
@@ -30,6 +33,7 @@ def add(connection: Connection, entry: Device) -> None:
             certificate=entry.certificate,
             added_at_ms=entry.added_at_ms,
             revoked_at_ms=entry.revoked_at_ms,
+            kind=entry.kind,
         )
     )
     state.note_change(connection)
@@ -67,3 +71,19 @@ def keys(connection: Connection) -> dict[str, bytes]:
 def revoked(connection: Connection) -> set[str]:
     """The ids of the revoked devices."""
     return set(connection.execute(select(device.c.id).where(device.c.revoked_at_ms.is_not(None))).scalars())
+
+
+def kinds(connection: Connection) -> dict[str, str]:
+    """The kind of every device."""
+    return dict(iter(connection.execute(select(device.c.id, device.c.kind))))
+
+
+def hear(connection: Connection, received_ms: Mapping[str, int]) -> None:
+    """Write when devices were heard, gateway time; what is known stays where it is later."""
+    rows = [{"device": device_id, "received_ms": at_ms} for device_id, at_ms in sorted(received_ms.items())]
+    upsert(connection, heard, rows, ["device"], replace=["received_ms"], rising="received_ms")
+
+
+def last_heard(connection: Connection) -> dict[str, int]:
+    """When each device was heard last, gateway time; those that never were are left out."""
+    return dict(iter(connection.execute(select(heard.c.device, heard.c.received_ms))))

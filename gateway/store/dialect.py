@@ -49,15 +49,20 @@ def upsert(
     *,
     add: Sequence[str] = (),
     replace: Sequence[str] = (),
+    rising: str | None = None,
 ) -> None:
-    """Insert ``rows``; where one with the same ``keys`` stands, ``add`` to or ``replace`` its columns, or leave it."""
+    """Insert ``rows``; where one with the same ``keys`` stands, ``add`` to or ``replace`` its columns, or leave it.
+
+    With ``rising`` it changes only where that column rises.
+    """
     if not rows:
         return
     insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
     new = insert.excluded
     changes = {name: table.c[name] + new[name] for name in add} | {name: new[name] for name in replace}
     if changes:
-        statement = insert.on_conflict_do_update(index_elements=list(keys), set_=changes)
+        rises = None if rising is None else table.c[rising] < new[rising]
+        statement = insert.on_conflict_do_update(index_elements=list(keys), set_=changes, where=rises)
     else:
         statement = insert.on_conflict_do_nothing(index_elements=list(keys))
     connection.execute(statement, list(rows))

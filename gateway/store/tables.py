@@ -47,6 +47,16 @@ device = Table(
     Column("certificate", LargeBinary, nullable=False, doc="DER"),
     Column("added_at_ms", BigInteger, nullable=False),
     Column("revoked_at_ms", BigInteger),
+    Column(
+        "kind", Text, nullable=False, server_default="gps_tag", doc="gps_tag, rf_tag, home_unit, alcohol_tag"
+    ),
+)
+
+heard = Table(
+    "heard",
+    metadata,
+    Column("device", Text, ForeignKey("device.id"), primary_key=True),
+    Column("received_ms", BigInteger, nullable=False, doc="its newest authentic message, whatever it held"),
 )
 
 order_version = Table(
@@ -70,6 +80,16 @@ activation = Table(
     Column("fitted_ms", BigInteger, nullable=False, doc="tag time"),
     Column("removed_ms", BigInteger, doc="tag time"),
     Index("activation_by_device", "device", "fitted_ms"),
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("unit", Text, ForeignKey("device.id"), primary_key=True, doc="the home unit's device id"),
+    Column("activation", Text, ForeignKey("activation.id"), primary_key=True),
+    Column("installed_ms", BigInteger, primary_key=True, doc="the unit's time"),
+    Column("removed_ms", BigInteger, doc="the unit's time"),
+    Column("place", Integer, nullable=False, doc="of its address in the order's list, from 0"),
 )
 
 envelope = Table(

@@ -54,7 +54,7 @@ class Desk:
         topic = topics.up(DEVICE)
         payload = wire.encode_up(wire.Up(EPOCH, 1, blocks))
         sealed = envelope.seal(KEY, DEVICE, topic, payload)
-        return self.committer.commit([Received(topic, sealed, 1)]).positions
+        return self.committer.commit([Received(topic, sealed, 1)])
 
     def alerts(self) -> Sequence[dict[str, Any]]:
         with self.store.read() as connection:

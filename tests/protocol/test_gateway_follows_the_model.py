@@ -194,7 +194,7 @@ class Gateway(RuleBasedStateMachine):
             for number in outcome.fresh
             if self.model.content[epoch, number][0] == Kind.POSITION  # type: ignore[index]
         )
-        judged = list(committed.positions.values())
+        judged = [said.positions for said in committed.said.values()]
         assert fresh == sorted(
             (int(epoch), int(seq)) for part in judged for epoch, seq in zip(part.epoch, part.seq, strict=True)
         )
