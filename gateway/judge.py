@@ -27,8 +27,8 @@ from gateway.trail import messages_of
 log = structlog.get_logger(__name__)
 
 KEEP_READINGS = 512
-"""So many are kept of each activation, some 64 bytes each: four hours of a position and a contact every minute. A home unit
-and a tag that are both connected are never so far apart."""
+"""So many are kept of each activation, some 64 bytes each: four hours of a position and a contact every minute. A home
+unit and a tag that are both connected are never so far apart."""
 CHECKPOINT_READINGS = 256
 _LOAD_READINGS = 65_536
 """At the start so many stored readings are judged at a time, so that memory stays bounded then, too."""

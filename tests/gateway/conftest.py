@@ -15,7 +15,7 @@ from gateway.devices import Credentials, add_device
 from gateway.process import GatewayProcess
 from gateway.settings import Settings
 from gateway.store import Store
-from tests.gateway.stand_in import StandIn
+from tests.gateway.stand_in import EPOCH, StandIn
 
 
 @dataclass
@@ -32,15 +32,17 @@ class House:
     def settings(self) -> Settings:
         return self.gateway.settings
 
-    def new_device(self) -> Credentials:
-        return add_device(self.store, self.authority, f"tag{next(self._numbers):04d}", settings=self.settings)
+    def new_device(self, kind: str = "gps_tag") -> Credentials:
+        name = f"tag{next(self._numbers):04d}"
+        return add_device(self.store, self.authority, name, settings=self.settings, kind=kind)
 
-    def new_tag(self) -> StandIn:
-        """A stand-in for a device that was added just now."""
-        return self.connect(self.new_device())
+    def new_tag(self, kind: str = "gps_tag") -> StandIn:
+        """A stand-in for a device that was added just now, with a journal of its own."""
+        credentials = self.new_device(kind)
+        return self.connect(credentials, EPOCH if kind == "gps_tag" else 900 + int(credentials.device[3:]))
 
-    def connect(self, credentials: Credentials) -> StandIn:
-        tag = StandIn(credentials, self.settings.data_dir)
+    def connect(self, credentials: Credentials, epoch: int = EPOCH) -> StandIn:
+        tag = StandIn(credentials, self.settings.data_dir, epoch=epoch)
         self._tags.append(tag)
         return tag
 

@@ -22,7 +22,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from core import envelope, wire
-from core.readings import BOOT_WIRE, GAP_WIRE, POSITION_WIRE, TAMPER_WIRE, Kind, TimeQuality
+from core.readings import BOOT_WIRE, GAP_WIRE, POSITION_WIRE, TAMPER_WIRE, WIRE, Kind, TimeQuality
 from gateway import topics
 from gateway.devices import Credentials
 
@@ -53,6 +53,20 @@ def positions(first: int, count: int, *, lat: float = 51.5, lon: float = -0.1) -
     records["precision"] = 80
     records["flags"] = TimeQuality.GNSS
     return wire.make_block(Kind.POSITION, first, START_S + 60 * (first - 1), records)
+
+
+def block(kind: Kind, first: int, t_ms: Sequence[int], **fields: object) -> wire.Block:
+    """Readings ``first``, ``first + 1`` … of any kind, made at ``t_ms`` (UTC) by a clock that GNSS had set.
+
+    ``fields`` are columns of the kind's layout, each a value for all or one a reading.
+    """
+    records = np.zeros(len(t_ms), WIRE[kind])
+    base_s = min(t_ms) // 1000
+    records["dt"] = [(t - base_s * 1000) // 100 for t in t_ms]
+    records["flags"] = TimeQuality.GNSS
+    for name, column in fields.items():
+        records[name] = column
+    return wire.make_block(kind, first, base_s, records)
 
 
 def gap(number: int, first: int, count: int) -> wire.Block:
