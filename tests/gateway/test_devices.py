@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from core.wire import beacon_number
 from gateway import broker
 from gateway.authority import Authority
 from gateway.devices import Credentials, DeviceError, add_device, revoke_device
@@ -203,3 +204,30 @@ def test_the_broker_listens_on_this_machine_only(place: broker.Address, settings
     ]
     assert listeners == [f"0100007F:{place.port:04X}"]
     assert "127.0.0.1:-1" in (settings.broker_dir / "broker.conf").read_text()
+
+
+def test_two_devices_whose_beacons_would_bear_one_number_are_not_both_added(
+    store: Store, authority: Authority, settings: Settings
+) -> None:
+    # the first pair of such names that there is
+    first, second = "rf000150", "rf085430"
+    assert beacon_number(first) == beacon_number(second)
+    add_device(store, authority, first, settings=settings, kind="rf_tag")
+    with pytest.raises(
+        DeviceError, match=f"the same number as those of {first}: give the new device another id"
+    ):
+        add_device(store, authority, second, settings=settings, kind="rf_tag")
+    with store.read() as connection:
+        assert devices.one(connection, second) is None
+    assert not (settings.devices_dir / second).exists()
+
+
+def test_a_device_has_a_kind_and_is_a_gps_tag_where_none_is_said(
+    store: Store, authority: Authority, settings: Settings
+) -> None:
+    add_device(store, authority, "tag0001", settings=settings)
+    add_device(store, authority, "unit0001", settings=settings, kind="home_unit")
+    with store.read() as connection:
+        assert devices.kinds(connection) == {"tag0001": "gps_tag", "unit0001": "home_unit"}
+    with pytest.raises(DeviceError, match="'toaster' is no kind of device: give one of gps_tag, rf_tag"):
+        add_device(store, authority, "tag0002", settings=settings, kind="toaster")

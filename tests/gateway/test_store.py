@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -16,9 +17,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from core.alerts import Alert
 from gateway.store import Store, StoreError, alerts, devices, envelopes, looks, quarantine, state
 from gateway.store.alerts import AlertEntry
 from gateway.store.database import HEAD, MIGRATIONS
+from gateway.store.dialect import make_engine
 from gateway.store.quarantine import QuarantineRow
 from gateway.store.tables import metadata
 
@@ -202,3 +205,57 @@ def test_a_power_cut_in_the_middle_of_a_migration_leaves_a_store_that_opens(tmp_
     half.execute("CREATE TABLE device (id TEXT)")
     half.close()  # never committed
     Store.open(path).close()
+
+
+def test_a_store_of_the_first_form_is_taken_over_with_when_each_device_was_heard(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = make_engine(f"sqlite:///{path}", 0)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text("INSERT INTO device (id, key, certificate, added_at_ms) VALUES ('tag0001', x'00', x'00', 5)")
+        )
+        for n, received_ms in enumerate((100, 300, 200)):
+            connection.execute(
+                text(
+                    "INSERT INTO envelope (device, epoch, first_seq, last_seq, wide, received_ms, data) "
+                    f"VALUES ('tag0001', 1, {n}, {n}, 0, {received_ms}, x'00')"
+                )
+            )
+    engine.dispose()
+    opened = Store.open(path)
+    with opened.read() as connection:
+        assert devices.last_heard(connection) == {"tag0001": 300}
+        assert devices.kinds(connection) == {"tag0001": "gps_tag"}
+    opened.close()
+
+
+def test_when_a_device_was_heard_never_goes_back(store: Store) -> None:
+    with store.write() as connection:
+        devices.hear(connection, {DEVICE: 50})
+        devices.hear(connection, {DEVICE: 40})
+        assert devices.last_heard(connection) == {DEVICE: 50}
+        devices.hear(connection, {DEVICE: 60})
+        assert devices.last_heard(connection) == {DEVICE: 60}
+
+
+def test_an_alert_is_read_back_as_it_was_written(store: Store) -> None:
+    found = Alert(
+        "a1",
+        "",
+        "equipment",
+        "no_contact",
+        "ended",
+        "medium",
+        1_500,
+        9_000,
+        1,
+        "ew-1",
+        "So.",
+        {"n": 1},
+        ((1, 2),),
+    )
+    assert alerts.alert_of(alerts.entry(found, DEVICE)) == found

@@ -59,6 +59,26 @@ def test_a_device_and_an_order_are_added_once_and_refused_with_the_reason_after(
     assert json.loads(run("alerts", "--json", *folder).stdout) == []
 
 
+def test_a_home_unit_is_installed_for_a_wearer_and_taken_away(tmp_path: Path) -> None:
+    folder = ("--data-dir", tmp_path / "gateway")
+    order = tmp_path / "order.json"
+    order.write_text(json.dumps(ORDER))
+    run("device", "add", "rf000001", "--kind", "rf_tag", *folder)
+    run("device", "add", "unit0001", "--kind", "home_unit", *folder)
+    assert "no kind of device" in run("device", "add", "unit0002", "--kind", "x", *folder, code=1).stderr
+    kinds = [one["kind"] for one in json.loads(run("device", "list", "--json", *folder).stdout)]
+    assert kinds == ["rf_tag", "home_unit"]
+    run("order", "add", order, "--device", "rf000001", "--fitted", "2026-11-02T12:00:00Z", *folder)
+    here = ("unit0001", "--activation", "rf000001-1")
+    assert "no address" in run("device", "install", *here, "--address", "attic", *folder, code=1).stderr
+    at = ("--at", "2026-11-02T12:30:00Z")
+    said = run("device", "install", *here, "--address", "primary", *at, *folder).stdout
+    assert "unit0001 listens for rf000001-1 at address 1" in said
+    assert "record its removal first" in run("device", "install", *here, *folder, code=1).stderr
+    assert "no longer" in run("device", "uninstall", "unit0001", *folder).stdout
+    assert "is not installed" in run("device", "uninstall", "unit0001", *folder, code=1).stderr
+
+
 def test_secrets_of_a_device_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     run("device", "add", "gps00001", "--data-dir", tmp_path)
     secret = [*(tmp_path / "devices").rglob("*.*"), *(tmp_path / "authority").rglob("*key*")]
