@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -93,6 +94,7 @@ def test_no_name_no_position_and_no_key_is_ever_logged(house: House) -> None:
     assert "connected to the broker" in log
     keys = [json.loads(path.read_text())["key"] for path in house.settings.devices_dir.glob("*/config.json")]
     assert keys
+    log = re.sub(r"\d\d:\d\d:\d\d\.\d+", "", log)  # a time of day has such seconds, too
     for secret in (*keys, "Alex Example", "51.5", "515000000"):
         assert secret not in log
 
