@@ -161,7 +161,7 @@ class Ingest:
             self._send_commits(committed)
             self._counts["groups"] += 1
             self._with_judge(partial(Judge.add, committed=committed))
-        self._judge_now(present=self._settings.clock == "system")
+        self._judge_now()
 
     def _committed(self, messages: Sequence[Received]) -> list[tuple[Sequence[Received], Committed]]:
         """Commit ``messages``, trying again for as long as the store can not be written; [] when stopped meanwhile."""
@@ -205,10 +205,10 @@ class Ingest:
             payload = wire.encode_down(wire.Down(self._committer.generation, (epoch, upto)))
             self._link.send(topic, envelope.seal(key, device, topic, payload))
 
-    def _judge_now(self, *, present: bool = True) -> int | None:
+    def _judge_now(self, *, stepped: bool = False) -> int | None:
         """Judge at the present instant; returns how many alerts were written, None where it could not be done.
 
-        ``present`` is False while a stepped clock may stand behind the tags'.
+        Between its steps a stepped clock stands behind those of the tags.
         """
         now_ms = self._clock.now_ms()
         if now_ms is None or time.monotonic() < self._judge_again_s:
@@ -218,6 +218,7 @@ class Ingest:
         if not self._with_judge(Judge.refresh):
             return None
         written: list[int] = []
+        present = stepped or self._settings.clock == "system"
         self._with_judge(lambda judge: written.append(judge.judge(now_ms, present=present)))
         return written[0] if written else None
 
@@ -272,7 +273,7 @@ class Ingest:
             self._say_trouble(error)
             step.done.set_exception(ControlError(f"the store can not be written: {error.orig}"))
             return
-        judged = self._judge_now()
+        judged = self._judge_now(stepped=True)
         if judged is None:
             step.done.set_exception(ControlError("judging failed; the log of the ingest says why"))
         else:
