@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
 
-from core.alerts import Alert
+from core.alerts import Alert, Source
 from gateway.store.tables import activation, alert, alert_revision, order_version
 
 
@@ -61,6 +61,7 @@ def alert_of(entry: AlertEntry) -> Alert:
         sentence=document["sentence"],
         figures=document["figures"],
         readings=tuple((epoch, number) for epoch, number in document["readings"]),
+        sources=tuple(Source(*source) for source in document.get("sources", ())),
     )
 
 

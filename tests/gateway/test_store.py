@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from core.alerts import Alert
+from core.alerts import Alert, Source
 from gateway.store import Store, StoreError, alerts, devices, envelopes, looks, quarantine, state
 from gateway.store.alerts import AlertEntry
 from gateway.store.database import HEAD, MIGRATIONS
@@ -257,5 +257,6 @@ def test_an_alert_is_read_back_as_it_was_written(store: Store) -> None:
         "So.",
         {"n": 1},
         ((1, 2),),
+        (Source("contact", 1),),
     )
     assert alerts.alert_of(alerts.entry(found, DEVICE)) == found
