@@ -94,6 +94,9 @@ class Attendance:
 
     def dismiss(self, attending: Attending) -> None:
         """Let an activation go."""
+        for one in attending.kept:
+            for stretch in one.watch.stretches:
+                self._zones.drop(stretch.condition.zone)
         self._slots.give_back(attending.first, len(attending.kept))
 
     def reset(self, attending: Attending) -> None:

@@ -16,8 +16,7 @@ still vouches (``RuleSet.vouch_s``).
 
 **Whereabouts are unknown to a zone after 75 min without a position that tells where the wearer is, or once the zone
 could have been reached at 50 m/s from the last one if that is later**; until the next, while the zone is in force and
-no visit goes on. (``zone_silence_s``, ``reach_m_s``, ``located_m``.) A home unit that hears the tag tells where the
-wearer is, too, where the whole of the address lies on the side that the order allows (`core.heard`).
+no visit goes on. (``zone_silence_s``, ``reach_m_s``, ``located_m``.)
 
 **A pass is inferred when, of positions certainly outside, two that follow each other within 5 min lie so that the
 straight line between them comes deeper into the zone than 50 m and than either's uncertainty, at no more than 50 m/s,
@@ -29,7 +28,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,40 +41,29 @@ from core.heard import Heard, HomeUnits, Spell, without_home
 from core.heard import Saved as HeardSaved
 from core.passes import at
 from core.periods import PeriodPool
-from core.rows import cut
+from core.readings import I64
 from core.rules import RuleSet
 from core.slots import Slots
 from core.visits import LOST, VISIT, zone_limits
 from core.zone_alerts import WORDINGS, zone_alert
 from core.zone_calendar import AHEAD_MS, Calendar
 from core.zone_silence import silence
-from core.zone_watch import ANCHOR, PLAN, STINT, watch_zones
+from core.zone_watch import ANCHOR, PIECE, PLAN, stints, watch_zones
 
 RULE = WORDINGS[ExclusionCondition].rule
 _KINDS: tuple[type[ZoneCondition], ...] = (ExclusionCondition, InclusionCondition, RestrictionCondition)
 _ASK_MS = 600_000
 """Deadlines that move with every position are rounded down to this, so that few of them are kept."""
 Saved = tuple[bytes, bytes, HeardSaved | None]
-
-
-@dataclass(slots=True)
-class Fence:
-    """Where the state of one activation's zones lies: its rows, and from when to when which plans hold."""
-
-    anchor: int
-    slots: range
-    calendars: list[Calendar]
-    known_to_ms: int
-    pieces: list[tuple[int, int, Episodes, int]]
-    """From, to, plans, and how many of them, the first ones, hold; those behind them are over."""
-    last: Episodes
-    """The plan of each slot at the end."""
-    heard: Heard | None
-    """What home units heard, where the order names an address."""
+_WORDINGS = 1024
+"""For so many activations it is kept what alerts are about: most have none to be worded."""
+FENCE = np.dtype(  # what one activation has: its visits, its plans (the first ones hold at the end), and its pieces
+    [(name, np.int64) for name in ("visit", "visits", "plan", "plans", "piece", "pieces", "known_to_ms")]
+)
 
 
 class Geofence:
-    """The rule family of zones."""
+    """The rule family of zones. The handle of an activation is the slot of its anchor."""
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules, self._limits = rules, zone_limits(rules)
@@ -91,91 +78,95 @@ class Geofence:
                 blank[name] = NEVER_MS
         draft = np.zeros(1, EPISODE)
         draft["end_ms"] = OPEN_MS
-        self._anchors, self._visits = Slots(anchor), Slots(visit, draft)
+        self._anchors = Slots(anchor, terms=[np.zeros(1, FENCE)])
+        self._visits = Slots(visit, draft)
+        self._plans, self._pieces = Slots(terms=[np.zeros(1, PLAN)]), Slots(terms=[np.zeros(1, PIECE)])
         self._zones, self._periods = ZonePool(), PeriodPool()
         self._units = HomeUnits(rules, rules.zone_silence_s)
+        self._heard: dict[int, Heard] = {}
+        self._worded: dict[int, list[_Watched]] = {}
 
-    def enrol(self, activation: Activation) -> Fence | None:
+    def enrol(self, activation: Activation) -> int | None:
         """Take on an activation: its zones, with nothing known yet; None if it has none."""
-        found = [watch for kind in _KINDS for watch in watches(activation, kind)]
-        mine = [(watch, False) for watch in found]
-        mine += [(watch, True) for watch in found if any(s.condition.warning_m > 0 for s in watch.stretches)]
+        mine = _watched(activation)
         if not mine:
             return None
-        first = self._visits.take(len(mine))
-        slots = range(first, first + len(mine))
-        calendars = [
-            Calendar(
-                [(s.from_ms, s.to_ms, s.condition.schedule) for s in watch.stretches], self._rules.timezone
-            )
-            for watch, _ in mine
-        ]
-        plans = [self._plans(slot, *one) for slot, one in zip(slots, mine, strict=True)]
-        marks = sorted({mark for some in plans for start, end, _ in some for mark in (start, end)})
+        anchor = self._anchors.take(1, activation)
+        visit = self._visits.take(len(mine), anchor)
+        stretches = [self._plans_of(slot, *one) for slot, one in enumerate(mine, visit)]
+        marks = sorted({mark for some in stretches for start, end, _ in some for mark in (start, end)})
+        last = [some[-1][2] for some in stretches]
+        plans = last.copy()
         pieces = []
         # from the fitting on, because a zone asks where the wearer was last when it comes into force
         for start, end in itertools.pairwise(sorted({activation.fitted_ms, *marks})):
-            here = [plan for some in plans for a, b, plan in some if a <= start and end <= b]
-            over = [some[-1][2] for some in plans if some[-1][1] <= start]
-            pieces.append((start, end, np.concatenate([np.zeros(0, PLAN), *here, *over]), len(here)))
-        last = np.concatenate([some[-1][2] for some in plans])
-        heard = self._units.enrol(activation)
-        fence = Fence(self._anchors.take(), slots, calendars, -ALWAYS_MS, pieces, last, heard)
-        self._visits.owners[first : slots.stop] = [(watch, ring, heard) for watch, ring in mine]
-        self._expand(fence, activation.fitted_ms)
-        self.reset(fence)
-        return fence
+            hold = [plan for some in stretches for a, b, plan in some if a <= start and end <= b]
+            over = [some[-1][2] for some in stretches if some[-1][1] <= start]
+            first = 0 if hold == last else len(plans)
+            if first:
+                plans += hold + over
+            pieces.append((start, end, first, first + len(hold), first + len(hold) + len(over)))
+        plan, piece = self._plans.take(len(plans)), self._pieces.take(len(pieces))
+        self._plans.terms[0][plan : plan + len(plans)] = np.array(plans, PLAN)
+        mine_now = self._pieces.terms[0][piece : piece + len(pieces)]
+        mine_now[:] = np.array(pieces, PIECE)
+        for name in ("first", "last", "over"):
+            mine_now[name] += plan
+        self._anchors.terms[0][anchor] = (visit, len(mine), plan, len(plans), piece, len(pieces), NEVER_MS)
+        self._expand(anchor, activation.fitted_ms)
+        self.reset(anchor)
+        return anchor
 
-    def dismiss(self, fence: Fence) -> None:
+    def dismiss(self, anchor: int) -> None:
         """Let an activation go."""
-        for plan in fence.last:
-            self._periods.drop(int(plan["first"]), int(plan["last"]))
-        self._anchors.give_back(fence.anchor)
-        self._visits.give_back(fence.slots.start, len(fence.slots))
-        self._units.dismiss(fence.heard)
+        visit, visits, plan, plans, piece, pieces, _ = self._anchors.terms[0][anchor].tolist()
+        for at in range(plan, plan + visits):
+            self._periods.drop(*self._plans.terms[0][["first", "last"]][at].tolist())
+        for watch, _ in _watched(self._anchors.owners[anchor]):
+            for stretch in watch.stretches:
+                self._zones.drop(stretch.condition.zone)
+        self._plans.give_back(plan, plans)
+        self._pieces.give_back(piece, pieces)
+        self._visits.give_back(visit, visits)
+        self._anchors.give_back(anchor)
+        self._worded.pop(anchor, None)
+        self._units.dismiss(self._heard.pop(anchor, None))
 
-    def reset(self, fence: Fence) -> None:
+    def reset(self, anchor: int) -> None:
         """Back to nothing known."""
-        self._anchors.clear(fence.anchor)
-        self._visits.clear(fence.slots.start, len(fence.slots))
-        self._visits.rows[1]["watch"][fence.slots.start : fence.slots.stop] = fence.slots
-        self._units.reset(fence.heard)
+        first, count = self._visits_of(anchor)
+        self._anchors.clear(anchor)
+        self._visits.clear(first, count)
+        self._visits.rows[1]["watch"][first : first + count] = np.arange(first, first + count)
+        self._units.reset(self._heard.get(anchor))
 
-    def save(self, fence: Fence) -> Saved:
+    def save(self, anchor: int) -> Saved:
         """What is known now, to come back to."""
-        visits = self._visits.save(fence.slots.start, len(fence.slots))
-        return self._anchors.save(fence.anchor), visits, self._units.save(fence.heard)
+        heard = self._units.save(self._heard.get(anchor))
+        return self._anchors.save(anchor), self._visits.save(*self._visits_of(anchor)), heard
 
-    def restore(self, fence: Fence, saved: Saved) -> None:
+    def restore(self, anchor: int, saved: Saved) -> None:
         """Go back to what `save` gave."""
-        self._anchors.restore(fence.anchor, 1, saved[0])
-        self._visits.restore(fence.slots.start, len(fence.slots), saved[1])
-        self._units.restore(fence.heard, saved[2])
+        self._anchors.restore(anchor, 1, saved[0])
+        self._visits.restore(*self._visits_of(anchor), saved[1])
+        self._units.restore(self._heard.get(anchor), saved[2])
 
     def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
         """Judge the positions of each part; the alerts that they settle."""
         fixes = batch.positions
-        self._units.advance(batch, ((part.handle.heard, part) for part in parts))
-        stints, plans, offset = [], [], 0
-        for fence, (lo, hi), *_ in parts:
-            if lo == hi:
-                continue
-            self._expand(fence, int(fixes["t_ms"][hi - 1]))
-            for start, end, here, hold in fence.pieces:
-                first, last = cut(fixes, lo, hi, start, end)
-                if first < last:
-                    stints.append(
-                        (fence.anchor, start, first, last, offset, offset + hold, offset + len(here))
-                    )
-                    plans.append(here)
-                    offset += len(here)
-        if not stints:
+        self._hear(batch, parts)
+        where = np.array(
+            [(anchor, *positions) for anchor, positions, *_ in parts if positions[0] < positions[1]], np.int64
+        )
+        if not len(where):
             return []
+        last_ms = fixes["t_ms"][where[:, 2] - 1]
+        self._reach(where[:, 0], last_ms)
         (anchors,), (visits, drafts) = self._anchors.rows, self._visits.rows
         settled = watch_zones(
             fixes,
-            np.array(stints, STINT),
-            np.concatenate(plans),
+            stints(fixes["t_ms"], where, self._anchors.terms[0], self._pieces.terms[0]),
+            self._plans.terms[0],
             self._periods.rows,
             self._zones.table(),
             anchors,
@@ -185,18 +176,18 @@ class Geofence:
         )
         return [self._alert(row) for one in settled for row in self._unheard(one, ALWAYS_MS)[0]]
 
-    def tail(self, fences: Iterable[Fence], now_ms: int) -> tuple[list[Alert], list[int]]:
-        """The alerts that go on at ``now_ms``, and for each fence when time alone will change something."""
-        fences = list(fences)
-        if not fences:
+    def tail(self, handles: Iterable[int], now_ms: int) -> tuple[list[Alert], list[int]]:
+        """The alerts that go on at ``now_ms``, and for each handle when time alone will change something."""
+        slots = np.array(list(handles), np.int64)
+        if not len(slots):
             return [], []
-        for fence in fences:
-            self._expand(fence, now_ms)
-        (anchors,), (visits, drafts) = self._anchors.rows, self._visits.rows
-        counts = [len(fence.last) for fence in fences]
+        self._reach(slots, np.full(len(slots), now_ms))
+        (anchors,), (visits, drafts), (fences,) = self._anchors.rows, self._visits.rows, self._anchors.terms
+        counts, first = fences["visits"][slots], fences["plan"][slots]
+        starts = np.cumsum(counts) - counts
         standing, again = silence(
-            np.concatenate([fence.last for fence in fences]),
-            np.repeat([fence.anchor for fence in fences], counts),
+            self._plans.terms[0][np.arange(counts.sum()) + np.repeat(first - starts, counts)],
+            np.repeat(slots, counts),
             now_ms,
             self._periods.rows,
             self._zones.table(),
@@ -205,62 +196,84 @@ class Geofence:
             drafts,
             self._limits,
         )
-        soonest = np.minimum.reduceat(again, np.cumsum([0, *counts[:-1]])).tolist()
-        alerts, later = [], dict.fromkeys((id(fence.heard) for fence in fences), ALWAYS_MS)
+        due = np.minimum.reduceat(again, starts)
+        alerts, later = [], {}
         for one in standing:
             rows, again_ms = self._unheard(one, now_ms)
             alerts += [self._alert(row) for row in rows]
             if again_ms is not None:
-                heard = id(self._visits.owners[int(one["watch"])][2])
-                later[heard] = min(later[heard], again_ms)
-        due = [
-            self._due(fence, min(again_ms, later[id(fence.heard)]), now_ms)
-            for fence, again_ms in zip(fences, soonest, strict=True)
-        ]
-        return alerts, due
+                anchor = self._visits.owners[int(one["watch"])]
+                later[anchor] = min(later.get(anchor, ALWAYS_MS), again_ms)
+        if later:
+            due = np.minimum(due, [later.get(anchor, ALWAYS_MS) for anchor in slots.tolist()])
+        rounded = due // _ASK_MS * _ASK_MS
+        due = np.where((due < ALWAYS_MS) & (rounded > now_ms), rounded, due)
+        # a timetable is asked at least as often as its periods are worked out
+        known_to_ms = fences["known_to_ms"][slots]
+        due = np.where(known_to_ms == ALWAYS_MS, due, np.minimum(due, now_ms + AHEAD_MS))
+        return alerts, due.tolist()
 
-    def _plans(self, slot: int, watch: Watch[ZoneCondition], ring: bool) -> list[tuple[int, int, Episodes]]:
+    def _hear(self, batch: Batch, parts: Sequence[Part]) -> None:
+        """Take in what home units heard."""
+        spoken = []
+        for part in parts:
+            if part.contacts[0] < part.contacts[1] or part.events[0] < part.events[1]:
+                heard = self._heard.get(part.handle) or self._units.enrol(self._anchors.owners[part.handle])
+                if heard is not None:
+                    self._heard[part.handle] = heard
+                    spoken.append((heard, part))
+        if spoken:
+            self._units.advance(batch, spoken)
+
+    def _visits_of(self, anchor: int) -> tuple[int, int]:
+        fence = self._anchors.terms[0][anchor]
+        return int(fence["visit"]), int(fence["visits"])
+
+    def _plans_of(self, slot: int, watch: Watch[ZoneCondition], ring: bool) -> list[tuple[int, int, _Plan]]:
         """From when to when a slot has which plan; its periods are still to come."""
         found = []
         for stretch in watch.stretches:
             condition = stretch.condition
-            plan = np.zeros(1, PLAN)
-            plan["slot"], plan["zone"] = slot, self._zones.add(condition.zone)
-            plan["sense"] = 1.0 if isinstance(condition, ExclusionCondition) else -1.0
-            plan["margin_m"], plan["main"] = condition.warning_m if ring else 0.0, not ring
-            plan["from_ms"], plan["to_ms"] = watch.from_ms, watch.to_ms
+            sense = 1.0 if isinstance(condition, ExclusionCondition) else -1.0
+            margin_m = condition.warning_m if ring else 0.0
+            zone = self._zones.add(condition.zone)
+            plan = (slot, zone, sense, margin_m, int(not ring), watch.from_ms, watch.to_ms, 0, 0)
             found.append((stretch.from_ms, stretch.to_ms, plan))
         return found
 
-    def _expand(self, fence: Fence, to_ms: int) -> None:
+    def _reach(self, anchors: I64, to_ms: I64) -> None:
         """Work periods out as far as ``to_ms`` needs them."""
-        if fence.known_to_ms > to_ms + AHEAD_MS:
-            return
-        for i, (slot, calendar) in enumerate(zip(fence.slots, fence.calendars, strict=True)):
-            if fence.known_to_ms > -ALWAYS_MS and calendar.known_to_ms == ALWAYS_MS:
-                continue
-            calendar.extend(to_ms + AHEAD_MS)
-            self._periods.drop(int(fence.last["first"][i]), int(fence.last["last"][i]))
-            first, last = self._periods.put(calendar.periods())
-            for plans in (fence.last, *(plans for _, _, plans, _ in fence.pieces)):
-                mine = plans["slot"] == slot
-                plans["first"][mine], plans["last"][mine] = first, last
-        fence.known_to_ms = min(calendar.known_to_ms for calendar in fence.calendars)
+        short = self._anchors.terms[0]["known_to_ms"][anchors] <= to_ms + AHEAD_MS
+        for i in np.flatnonzero(short).tolist():
+            self._expand(int(anchors[i]), int(to_ms[i]))
 
-    def _due(self, fence: Fence, again_ms: int, now_ms: int) -> int:
-        """When to ask again; a timetable is asked at least as often as its periods are worked out."""
-        rounded_ms = again_ms // _ASK_MS * _ASK_MS
-        if again_ms < ALWAYS_MS and rounded_ms > now_ms:
-            again_ms = rounded_ms
-        return again_ms if fence.known_to_ms == ALWAYS_MS else min(again_ms, now_ms + AHEAD_MS)
+    def _expand(self, anchor: int, to_ms: int) -> None:
+        fence = self._anchors.terms[0][anchor]
+        known_to_ms = int(fence["known_to_ms"])
+        plans = self._plans.terms[0][int(fence["plan"]) : int(fence["plan"] + fence["plans"])]
+        horizons = []
+        for i, (watch, _) in enumerate(_watched(self._anchors.owners[anchor])):
+            calendar = Calendar(
+                [(s.from_ms, s.to_ms, s.condition.schedule) for s in watch.stretches], self._rules.timezone
+            )
+            if calendar.known_to_ms < known_to_ms < ALWAYS_MS:
+                calendar.known_to_ms = known_to_ms
+            calendar.extend(to_ms + AHEAD_MS)
+            horizons.append(calendar.known_to_ms)
+            self._periods.drop(int(plans["first"][i]), int(plans["last"][i]))
+            first, last = self._periods.put(calendar.periods())
+            mine = plans["slot"] == plans["slot"][i]
+            plans["first"][mine], plans["last"][mine] = first, last
+        fence["known_to_ms"] = min(horizons)
 
     def _unheard(self, row: Episodes, now_ms: int) -> tuple[list[Episodes], int | None]:
         """An episode less the time in which home units told where the wearer was; and when more of it begins."""
-        watch, _, heard = self._visits.owners[int(row["watch"])]
+        slot = int(row["watch"])
+        heard = self._heard.get(self._visits.owners[slot])
         if row["kind"] != LOST or heard is None or not heard.spells:
             return [row], None
-        condition = watch.at(int(row["start_ms"])).condition
-        zone, table = self._zones.add(condition.zone), self._zones.table()
+        condition = self._watch(slot)[0].at(int(row["start_ms"])).condition
+        zone, table = self._zones.number(condition.zone), self._zones.table()
         sense = 1.0 if isinstance(condition, ExclusionCondition) else -1.0
 
         def lost_after(spell: Spell) -> int | None:
@@ -273,6 +286,26 @@ class Geofence:
 
         return without_home(row, heard.spells, lost_after, now_ms)
 
+    def _watch(self, slot: int) -> _Watched:
+        """What a slot watches."""
+        anchor = self._visits.owners[slot]
+        if anchor not in self._worded:
+            if len(self._worded) >= _WORDINGS:
+                self._worded.clear()
+            self._worded[anchor] = _watched(self._anchors.owners[anchor])
+        return self._worded[anchor][slot - self._visits_of(anchor)[0]]
+
     def _alert(self, row: Episodes) -> Alert:
-        watch, ring, _ = self._visits.owners[int(row["watch"])]
+        watch, ring = self._watch(int(row["watch"]))
         return zone_alert(watch, ring, row, self._rules)
+
+
+_Plan = tuple[int, int, float, float, int, int, int, int, int]
+_Watched = tuple[Watch[ZoneCondition], bool]
+
+
+def _watched(activation: Activation) -> list[_Watched]:
+    """What is watched of an activation, in the order of its slots: its zones, then their warning rings."""
+    found = [watch for kind in _KINDS for watch in watches(activation, kind)]
+    rings = [watch for watch in found if any(s.condition.warning_m > 0 for s in watch.stretches)]
+    return [(watch, False) for watch in found] + [(watch, True) for watch in rings]

@@ -8,14 +8,15 @@ distance 0: it is neither deeper inside nor further outside than any precision, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from core.growing import Growing
 from core.readings import F64, I64
+from core.slots import Slots, room_for
 from core.zones import SCALE_TERMS, Zone
 
 FAR_M = 1e9
@@ -25,59 +26,79 @@ FAR_M = 1e9
 class ZoneTable(NamedTuple):
     """Compiled zones, pooled.
 
-    ``first_node`` int64 ``(k + 1,)`` holds the offsets of each zone's nodes, ``grows`` float64 ``(k,)`` by how many
-    metres its edges are widened (`Zone.grow_m`).
+    ``nodes`` int64 ``(k, 2)`` holds the first of each zone's nodes and the one behind its last, ``grows`` float64
+    ``(k,)`` by how many metres its edges are widened (`Zone.grow_m`). Rows that belong to no zone mean nothing.
     """
 
     edges: F64
     boxes: F64
     links: npt.NDArray[np.int32]
     scales: F64
-    first_node: I64
+    nodes: I64
     grows: F64
 
 
+@dataclass(slots=True)
+class _Held:
+    """A zone of the pool: how many use it, and the first of its edges."""
+
+    zone: Zone
+    edge: int
+    users: int = 0
+
+
 class ZonePool:
-    """Zones one after the other, each once however often it is added; adding one costs only that one."""
+    """Zones, each once however often it is added; room is given back with the last user of a zone."""
 
     def __init__(self) -> None:
         self._numbers: dict[Zone, int] = {}
-        self._edges = Growing(np.zeros((0, 4)))
-        self._boxes = Growing(np.zeros((0, 4)))
-        self._links = Growing(np.zeros((0, 3), np.int32))
-        self._scales = Growing(np.zeros((0, 3, SCALE_TERMS)))
-        self._first_node = Growing(np.zeros(0, np.int64))
-        self._first_node.append(np.zeros(1, np.int64))
-        self._grows = Growing(np.zeros(0))
+        self._zones = Slots(terms=[np.zeros((1, 3, SCALE_TERMS)), np.zeros((1, 2), np.int64), np.zeros(1)])
+        self._edges = Slots(terms=[np.zeros((1, 4))])
+        self._nodes = Slots(terms=[np.zeros((1, 4)), np.zeros((1, 3), np.int32)])
+
+    def room(self) -> tuple[int, int, int]:
+        """For how many zones, edges and nodes there is room, used or not."""
+        return len(self._zones), len(self._edges), len(self._nodes)
 
     def add(self, zone: Zone) -> int:
-        """The number of ``zone`` in `table`."""
-        number = self._numbers.setdefault(zone, len(self._numbers))
-        if number == len(self._scales):
+        """The number of ``zone`` in `table`, which has one user more."""
+        number = self._numbers.get(zone)
+        if number is None:
+            edges, nodes = len(zone.edges), len(zone.boxes)
+            edge, node = self._edges.take(room_for(edges)), self._nodes.take(room_for(nodes))
+            self._numbers[zone] = number = self._zones.take(1, _Held(zone, edge))
+            self._edges.terms[0][edge : edge + edges] = zone.edges
+            boxes, links = self._nodes.terms
+            boxes[node : node + nodes] = zone.boxes
             # links point to nodes and edges of the zone alone: move them to where it comes to lie
-            moved = zone.links + np.where(
-                zone.links[:, 2:] > 0,
-                np.array([len(self._boxes), len(self._edges), len(self._edges)]),
-                np.array([len(self._boxes), 0, 0]),
+            links[node : node + nodes] = zone.links + np.where(
+                zone.links[:, 2:] > 0, np.array([node, edge, edge]), np.array([node, 0, 0])
             )
-            self._edges.append(zone.edges)
-            self._boxes.append(zone.boxes)
-            self._links.append(moved)
-            self._scales.append(zone.scale[None])
-            self._first_node.append(np.array([len(self._boxes)]))
-            self._grows.append(np.array([zone.grow_m]))
+            for column, value in zip(
+                self._zones.terms, (zone.scale, (node, node + nodes), zone.grow_m), strict=True
+            ):
+                column[number] = value
+        self._zones.owners[number].users += 1
         return number
+
+    def number(self, zone: Zone) -> int:
+        """The number of ``zone``, which has users."""
+        return self._numbers[zone]
+
+    def drop(self, zone: Zone) -> None:
+        """``zone`` has one user less."""
+        number = self._numbers[zone]
+        held: _Held = self._zones.owners[number]
+        held.users -= 1
+        if not held.users:
+            self._edges.give_back(held.edge, room_for(len(held.zone.edges)))
+            self._nodes.give_back(int(self._zones.terms[1][number, 0]), room_for(len(held.zone.boxes)))
+            self._zones.give_back(number)
+            del self._numbers[zone]
 
     def table(self) -> ZoneTable:
         """The zones for kernels."""
-        return ZoneTable(
-            self._edges.rows,
-            self._boxes.rows,
-            self._links.rows,
-            self._scales.rows,
-            self._first_node.rows,
-            self._grows.rows,
-        )
+        return ZoneTable(*self._edges.terms, *self._nodes.terms, *self._zones.terms)
 
 
 def pool(zones: Sequence[Zone]) -> ZoneTable:
@@ -106,7 +127,7 @@ def box_distance(table: Any, k: int, longitude: float, latitude: float, kx: floa
 
     Never more than the distance to the zone.
     """
-    box = table.boxes[table.first_node[k]]
+    box = table.boxes[table.nodes[k, 0]]
     dx = max(box[0] - longitude, 0.0, longitude - box[2]) * kx
     dy = max(box[1] - latitude, 0.0, latitude - box[3]) * ky
     metres = np.sqrt(dx * dx + dy * dy)
@@ -121,7 +142,7 @@ def _bound(table: Any, k: int, longitude: float, latitude: float, kx: float, ky:
 
     Down the tree by the nearer box: with it the walk that follows passes over nearly all the rest.
     """
-    node = table.first_node[k]
+    node = table.nodes[k, 0]
     while table.links[node, 2] == 0:
         left = node + 1
         right = table.links[left, 0]
@@ -157,7 +178,7 @@ def signed_distance(table: Any, k: int, longitude: float, latitude: float, kx: f
     east_deg, north_deg = 0.0, 0.0
     grow_m = table.grows[k]
     inside = False
-    node, end = table.first_node[k], table.first_node[k + 1]
+    node, end = table.nodes[k, 0], table.nodes[k, 1]
     while node < end:
         west, south = table.boxes[node, 0], table.boxes[node, 1]
         east, north = table.boxes[node, 2], table.boxes[node, 3]

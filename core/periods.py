@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from core.readings import I64
-from core.slots import Slots
+from core.slots import Slots, room_for
 
 
 class PeriodPool:
     """Periods, shape ``(n, 2)``: start and end in ms; each user has a range of them.
 
-    Room is taken in powers of two and given back, so that what many users come and go with is used again.
+    Room is given back, so that what users come and go with is used again.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class PeriodPool:
         """The range at which ``periods`` stand from now on."""
         if not len(periods):
             return 0, 0
-        first = self._slots.take(_room(len(periods)))
+        first = self._slots.take(room_for(len(periods)))
         last = first + len(periods)
         self._slots.rows[0][first:last] = periods
         return first, last
@@ -39,8 +39,4 @@ class PeriodPool:
     def drop(self, first: int, last: int) -> None:
         """A range that `put` gave is no longer used."""
         if first < last:
-            self._slots.give_back(first, _room(last - first))
-
-
-def _room(count: int) -> int:
-    return 1 << (count - 1).bit_length()
+            self._slots.give_back(first, room_for(last - first))

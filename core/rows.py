@@ -192,3 +192,19 @@ def cut(rows: Rows, lo: int, hi: int, from_ms: int, to_ms: int) -> tuple[int, in
     first = lo if t[lo] >= from_ms else lo + int(np.searchsorted(t[lo:hi], from_ms))
     last = hi if t[hi - 1] < to_ms else lo + int(np.searchsorted(t[lo:hi], to_ms))
     return first, last
+
+
+@njit(cache=True)
+def first_at(t_ms: Any, lo: int, hi: int, at_ms: int) -> Any:
+    """The first of ascending ``t_ms[lo:hi]`` at or after ``at_ms``."""
+    if lo == hi or t_ms[lo] >= at_ms:
+        return lo
+    if t_ms[hi - 1] < at_ms:
+        return hi
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if t_ms[middle] < at_ms:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo

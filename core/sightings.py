@@ -18,7 +18,7 @@ from core.family import Batch
 from core.geometry import metres_at
 from core.presence import BY_POSITION, BY_UNIT, HOME, NOT_HOME, SIGHTING, UNKNOWN, Place, Sightings
 from core.readings import I64, EventCode, UnitFlag
-from core.rows import Rows
+from core.rows import Rows, first_at
 from core.zones import SCALE_TERMS
 
 DISAGREE = 2
@@ -268,22 +268,6 @@ def place_rows(places: Sequence[Place]) -> Rows:
 
 
 @njit(cache=True)
-def _from(t_ms: Any, lo: int, hi: int, at_ms: int) -> Any:
-    """The first of ascending ``t_ms[lo:hi]`` at or after ``at_ms``."""
-    if lo == hi or t_ms[lo] >= at_ms:
-        return lo
-    if t_ms[hi - 1] < at_ms:
-        return hi
-    while lo < hi:
-        middle = (lo + hi) // 2
-        if t_ms[middle] < at_ms:
-            lo = middle + 1
-        else:
-            hi = middle
-    return lo
-
-
-@njit(cache=True)
 def _stays(fixes_ms: Any, contacts_ms: Any, events_ms: Any, parts: Any, stays: Any) -> Any:
     """Of each part its stays that any reading falls into: six numbers where its readings lie, and what it is about.
 
@@ -301,9 +285,9 @@ def _stays(fixes_ms: Any, contacts_ms: Any, events_ms: Any, parts: Any, stays: A
             start_ms, end_ms = stay["from_ms"], stay["to_ms"]
             for k in range(2):
                 at_ms = end_ms if k else start_ms
-                ranges[found, k] = _from(fixes_ms, parts[p, 2], parts[p, 3], at_ms)
-                ranges[found, 2 + k] = _from(contacts_ms, parts[p, 4], parts[p, 5], at_ms)
-                ranges[found, 4 + k] = _from(events_ms, parts[p, 6], parts[p, 7], at_ms)
+                ranges[found, k] = first_at(fixes_ms, parts[p, 2], parts[p, 3], at_ms)
+                ranges[found, 2 + k] = first_at(contacts_ms, parts[p, 4], parts[p, 5], at_ms)
+                ranges[found, 4 + k] = first_at(events_ms, parts[p, 6], parts[p, 7], at_ms)
             one = ranges[found]
             if one[0] < one[1] or one[2] < one[3] or one[4] < one[5]:
                 about[found, 0], about[found, 1] = stay["slot"], stay["wording"]

@@ -74,6 +74,12 @@ class Slots:
             offset += count * rows.itemsize
 
 
+def room_for(count: int) -> int:
+    """``count`` or up to a quarter more: one of few lengths, so that runs of about as many serve each other's users."""
+    step = 1 << max(count.bit_length() - 3, 0)
+    return -(-count // step) * step
+
+
 def _grown(rows: Rows, length: int) -> Rows:
     grown = np.zeros((length, *rows.shape[1:]), rows.dtype)
     grown[: len(rows)] = rows

@@ -14,6 +14,7 @@ from numba import njit
 from core.episodes import EPISODE, NEVER_MS, emit
 from core.geometry import ZoneTable, box_distance, metres_at, signed_distance
 from core.passes import passes
+from core.rows import first_at
 from core.visits import IN, OUT, UNCERTAIN, ZoneLimits, first_after, pass_time, step_in, step_out
 from core.zone_silence import known_from, lose, lost_from, see
 
@@ -60,12 +61,48 @@ STINT = (
         [(name, np.int64) for name in ("anchor", "span_ms", "lo", "hi", "first", "last", "over")]
     )
 )
+PIECE = (
+    np.dtype(  # from when to when the plans first to last hold; to over are those of watches that are over
+        [(name, np.int64) for name in ("from_ms", "to_ms", "first", "last", "over")]
+    )
+)
 
 _CLEAR_CAP_M = 50_000.0
 """A clearance is not trusted further: over 50 km metres per degree change by 2 % at 70°, a tenth is allowed for."""
 _CLEAR_LATITUDE = 75.0
 _DEGREE_M = 111_700.0
 """More than a degree of latitude measures anywhere on the ellipsoid."""
+
+
+@njit(cache=True)
+def stints(t_ms: Any, parts: Any, fences: Any, pieces: Any) -> Any:
+    """What each of ``parts`` (anchor, first and last+1 position) is judged by: rows of `STINT`, none without positions.
+
+    ``t_ms`` are those of the positions; the pieces of an anchor, ascending and next to each other, stand in ``fences``.
+    """
+    total = 0
+    for p in range(len(parts)):
+        total += fences[parts[p, 0]]["pieces"]
+    found = np.empty(total, STINT)
+    count = 0
+    for p in range(len(parts)):
+        i, hi = parts[p, 1], parts[p, 2]
+        first = fences[parts[p, 0]]["piece"]
+        for q in range(first, first + fences[parts[p, 0]]["pieces"]):
+            piece = pieces[q]
+            lo = first_at(t_ms, i, hi, piece["from_ms"])
+            i = first_at(t_ms, lo, hi, piece["to_ms"])
+            if lo < i:
+                stint = found[count]
+                stint["anchor"], stint["span_ms"], stint["lo"], stint["hi"] = (
+                    parts[p, 0],
+                    piece["from_ms"],
+                    lo,
+                    i,
+                )
+                stint["first"], stint["last"], stint["over"] = piece["first"], piece["last"], piece["over"]
+                count += 1
+    return found[:count]
 
 
 @njit(cache=True)
