@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pickle
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,19 +24,30 @@ _CHECKPOINTS = 12
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state after all readings dated up to and with ``upto_ms``."""
+    """The state after all readings dated up to and with ``upto_ms``; ``packed`` where ``saved`` is bytes."""
 
     upto_ms: int
     settled: int
-    saved: tuple[Any, ...]
+    saved: Any
+    packed: bool
+
+    def of_families(self) -> tuple[Any, ...]:
+        """What each family saved."""
+        saved: tuple[Any, ...] = pickle.loads(zlib.decompress(self.saved)) if self.packed else self.saved
+        return saved
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Case:
-    """One activation under watch. ``handles`` are what the families gave for it; None: nothing to watch."""
+    """One activation under watch. ``handles`` are what the families gave for it; None: nothing to watch.
+
+    There are many: what most of them have not is None or shared.
+    """
 
     activation: Activation
     handles: tuple[Any, ...]
+    number: int = 0
+    """Of this case among all."""
     timeline: Timeline = field(default_factory=Timeline)
     ends: Ends = _NONE
     """So many readings of each kind, the first ones, have been judged."""
@@ -46,16 +59,19 @@ class Case:
     """Only readings dated after this are kept."""
     unworn: I64 | None = None
     """When the tag proves nothing, as `core.strap.unworn` has it; None: never."""
-    checkpoints: list[Checkpoint] = field(default_factory=list)
-    settled: list[Alert] = field(default_factory=list)
-    """Alerts that only a late reading can change."""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    settled: tuple[Alert, ...] = ()
+    """Alerts that only a late reading can change, without the first ``forgotten`` ones."""
     told: int = 0
-    """So many of ``settled`` have been told."""
-    shown: dict[str, Alert] = field(default_factory=dict)
+    """So many of all settled have been told."""
+    forgotten: int = 0
+    """So many of all settled are no longer kept."""
+    amnesia: bool = False
+    """What was told has to be asked for: it may come out otherwise, and is forgotten."""
+    shown: dict[str, Alert] | None = None
     """What was told last of the alerts that are not settled."""
-    due_ms: int = ALWAYS_MS
-    """When time alone will change something."""
-    contact: Contact = field(default_factory=Contact)
+    contact: Contact | None = None
+    """None: nobody listens for the device."""
 
     @property
     def fed(self) -> int:
@@ -84,6 +100,11 @@ class Case:
         self.floor_ms, self.ends = self.upto_ms, _NONE
         self._see_strap()
 
+    def remember(self, told: Iterable[Alert]) -> None:
+        """Take back what was told of alerts that were forgotten; of those still known, what is known here holds."""
+        self.shown = {alert.id: alert for alert in told} | (self.shown or {})
+        self.amnesia = False
+
     def restart(self, activation: Activation, handles: tuple[Any, ...], families: Sequence[Family]) -> None:
         """Judge everything again from the beginning, as another version of the activation."""
         self.rewind(-ALWAYS_MS, families)
@@ -96,14 +117,31 @@ class Case:
         self.since_checkpoint += sum(ends) - sum(self.ends)
         self.ends, self.upto_ms = ends, self.timeline.last_ms(ends)
 
-    def checkpoint(self, families: Sequence[Family]) -> None:
-        """Remember the state as it is, to come back to."""
+    def settle(self, alerts: Iterable[Alert]) -> None:
+        """Only a late reading can change ``alerts`` from now on."""
+        self.settled = (*self.settled, *alerts)
+
+    def checkpoint(self, families: Sequence[Family], pack: bool) -> None:
+        """Remember the state as it is, to come back to; ``pack`` it where memory counts more than a little time."""
         saved = tuple(
             None if handle is None else family.save(handle)
             for family, handle in zip(families, self.handles, strict=True)
         )
-        self.checkpoints.append(Checkpoint(self.upto_ms, len(self.settled), saved))
+        kept = zlib.compress(pickle.dumps(saved, pickle.HIGHEST_PROTOCOL), 1) if pack else saved
+        settled = self.forgotten + len(self.settled)
+        self.checkpoints = (*self.checkpoints, Checkpoint(self.upto_ms, settled, kept, pack))
         self.since_checkpoint = 0
+
+    def forget(self, horizon_ms: int) -> None:
+        """Let go of what is older than ``horizon_ms`` before the last reading: checkpoints but the last of them, and
+        alerts that had been settled and told by then."""
+        back = self.checkpoints
+        older = sum(1 for one in back if one.upto_ms <= self.upto_ms - horizon_ms)
+        if older > 1:
+            self.checkpoints = back[older - 1 :]
+        if older and (gone := min(self.checkpoints[0].settled, self.told) - self.forgotten) > 0:
+            self.settled = self.settled[gone:]
+            self.forgotten += gone
 
     def trim(self, keep: int) -> None:
         """Let go of readings before a checkpoint, so that at least the ``keep`` judged last are kept; thin the rest."""
@@ -117,7 +155,8 @@ class Case:
                 self.floor_ms = back.upto_ms
                 break
         while len(self.checkpoints) > _CHECKPOINTS:
-            del self.checkpoints[self._dispensable()]
+            at = self._dispensable()
+            self.checkpoints = self.checkpoints[:at] + self.checkpoints[at + 1 :]
 
     def _dispensable(self) -> int:
         """Which checkpoint is missed least: the older they are, the further apart they may be."""
@@ -131,32 +170,44 @@ class Case:
         if before_ms > self.upto_ms:
             return
         while self.checkpoints and self.checkpoints[-1].upto_ms >= before_ms:
-            self.checkpoints.pop()
+            self.checkpoints = self.checkpoints[:-1]
         back = self.checkpoints[-1] if self.checkpoints else None
+        saved = None if back is None else back.of_families()
         for number, (family, handle) in enumerate(zip(families, self.handles, strict=True)):
-            if handle is not None and back is not None:
-                family.restore(handle, back.saved[number])
+            if handle is not None and saved is not None:
+                family.restore(handle, saved[number])
             elif handle is not None:
                 family.reset(handle)
         self.upto_ms, settled = (back.upto_ms, back.settled) if back else (-ALWAYS_MS, 0)
         self.ends, self.since_checkpoint = self.timeline.ends(self.upto_ms), 0
+        if settled < self.forgotten:
+            self.amnesia, settled = True, self.forgotten
         # what was told and is no longer settled may come out otherwise
-        self.shown |= {alert.id: alert for alert in self.settled[settled : self.told]}
+        kept = settled - self.forgotten
+        again = {alert.id: alert for alert in self.settled[kept : self.told - self.forgotten]}
+        if again:
+            self.shown = (self.shown or {}) | again
+        self.settled = self.settled[:kept]
+        if self.amnesia:
+            settled = self.forgotten = 0
         self.told = min(self.told, settled)
-        del self.settled[settled:]
 
     def tell(self, standing: Sequence[Alert]) -> list[Alert]:
         """What changed since it was told last; ``standing`` are the alerts that are not settled."""
-        before, self.shown = self.shown, {alert.id: alert for alert in standing}
-        fresh = (*self.settled[self.told :], *standing)
+        settled = self.forgotten + len(self.settled)
+        if not standing and not self.shown and self.told == settled:
+            return []
+        before = self.shown or {}
+        self.shown = {alert.id: alert for alert in standing} or None
+        fresh = (*self.settled[self.told - self.forgotten :], *standing)
         told = [alert for alert in fresh if before.pop(alert.id, None) != alert]
-        self.told = len(self.settled)
+        self.told = settled
         return told + [replace(alert, state="withdrawn") for alert in before.values()]
 
     def standing(self) -> list[Alert]:
-        """All alerts as last told, without those withdrawn."""
-        silence = [] if self.contact.told is None else [self.contact.told]
-        return [*self.settled[: self.told], *self.shown.values(), *silence]
+        """All alerts as last told, without those withdrawn, and those forgotten."""
+        silence = [] if self.contact is None or self.contact.told is None else [self.contact.told]
+        return [*self.settled[: self.told - self.forgotten], *(self.shown or {}).values(), *silence]
 
     def _see_strap(self) -> None:
         """Work out when the tag proves nothing, from what is known of it before ``floor_ms`` and the events since."""

@@ -13,6 +13,7 @@ from core.history import Ends
 from core.rows import DTYPES, Rows
 from core.strap import mask
 
+_NO_ROWS = tuple(np.zeros(0, dtype) for dtype in DTYPES)
 _BATCH_READINGS = 16_384
 Stride = tuple[Case, Ends]
 """A case, and up to where it is to be judged now: so many readings of each kind."""
@@ -33,19 +34,22 @@ def groups(strides: Iterable[Stride]) -> Iterator[list[Stride]]:
 
 
 def gather(strides: Sequence[Stride]) -> tuple[Batch, list[list[tuple[int, int]]]]:
-    """The readings of every case from where it stands to the given ends, in one batch; and where each lies, by kind."""
+    """The readings of every case from where it stands to the given ends, in one batch; and by kind where each lies."""
     kinds: list[Rows] = []
-    places: list[list[tuple[int, int]]] = [[] for _ in strides]
+    places: list[list[tuple[int, int]]] = []
     for kind, dtype in enumerate(DTYPES):
-        ends = list(itertools.accumulate(upto[kind] - case.ends[kind] for case, upto in strides))
+        ends = list(itertools.accumulate([upto[kind] - case.ends[kind] for case, upto in strides]))
+        if not ends[-1]:
+            kinds.append(_NO_ROWS[kind])
+            places.append([(0, 0)] * len(strides))
+            continue
         rows = np.empty(ends[-1], dtype)
-        lo = 0
-        for (case, upto), hi, place in zip(strides, ends, places, strict=True):
+        begins = [0, *ends[:-1]]
+        for (case, upto), lo, hi in zip(strides, begins, ends, strict=True):
             if lo < hi:
                 rows[lo:hi] = case.timeline.rows(kind)[case.ends[kind] : upto[kind]]
                 if case.unworn is not None:
                     mask(rows[lo:hi], kind, case.unworn)
-            place.append((lo, hi))
-            lo = hi
         kinds.append(rows)
+        places.append(list(zip(begins, ends, strict=True)))
     return Batch(*kinds), places

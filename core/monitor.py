@@ -15,15 +15,17 @@ judged when now gets there (`Monitor.held` tells how many), because either clock
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from core.activation import ALWAYS_MS, LATEST_MS, Activation
 from core.alerts import Alert
 from core.attendance import Attendance
 from core.atv import Absence
 from core.case import Case
+from core.contact import NO_CONTACT, Contact
 from core.curfew import CurfewWatch
 from core.equipment import EquipmentWatch
 from core.family import Family, Part
@@ -33,6 +35,7 @@ from core.geofence import Geofence
 from core.readings import Positions, Readings
 from core.rows import rows_from
 from core.rules import DEFAULT_RULES, RuleSet
+from core.slots import Slots
 from core.sobriety import Sobriety
 from core.trail import TrailWatch
 
@@ -49,9 +52,14 @@ FAMILIES: tuple[type[Family], ...] = (
 )
 
 CHECKPOINT_READINGS = 256
-"""A late reading is judged again with about so many before it; a checkpoint costs some hundred bytes."""
-KEEP_READINGS = 256
+"""A late reading is judged again with about so many before it, where all readings are kept anyhow."""
+RECALLED_CHECKPOINT_READINGS = 64
+"""The same with ``recall``: fewer, because readings since the last checkpoint are kept. A checkpoint costs some hundred
+bytes then."""
+KEEP_READINGS = 16
 """A reading later than so many others is rare: the journal of a tag hands over in order."""
+REMEMBER_S = 30 * 86_400
+"""Readings that come later than this are rare enough to judge everything again for."""
 _STRIDE_CHECKPOINTS = 16
 """Readings that come all at once are judged in strides of so many checkpoints' worth: few calls, bounded replay."""
 
@@ -66,6 +74,8 @@ class NotBoundError(LookupError):
 
 Recall = Callable[[str, int], Readings | Positions]
 """All readings known of an activation that are dated at or after an instant (ms); more does no harm."""
+RecallAlerts = Callable[[str], Iterable[Alert]]
+"""All alerts of an activation as `Monitor.judge` told them last, without those withdrawn."""
 
 
 class Monitor:
@@ -74,34 +84,43 @@ class Monitor:
     A monitor is a cache: built anew from activations and readings it is the same. ``checkpoint_readings`` weighs the
     memory of checkpoints against the work that a late reading makes. With ``recall`` about ``keep_readings`` of an
     activation are kept, and earlier ones asked for when they are needed again: for one that comes later than all that
-    is kept, and when an order changes. Without it all are kept. None of these changes an alert.
+    is kept, and when an order changes. Without it all are kept. With ``recall_alerts`` besides, alerts that were
+    settled more than ``remember_s`` before the last reading are let go of, and asked for when a reading comes that late
+    or an order changes. None of these changes an alert.
     """
 
     def __init__(
         self,
         rules: RuleSet = DEFAULT_RULES,
-        checkpoint_readings: int = CHECKPOINT_READINGS,
+        checkpoint_readings: int | None = None,
         recall: Recall | None = None,
         keep_readings: int = KEEP_READINGS,
         families: Sequence[type[Family]] = FAMILIES,
+        recall_alerts: RecallAlerts | None = None,
+        remember_s: int = REMEMBER_S,
     ) -> None:
         self.rules = rules
+        if checkpoint_readings is None:
+            checkpoint_readings = CHECKPOINT_READINGS if recall is None else RECALLED_CHECKPOINT_READINGS
         self._checkpoint_readings = checkpoint_readings
         self._stride = checkpoint_readings * _STRIDE_CHECKPOINTS
         self._recall, self._rest = recall, 0 if recall is None else keep_readings
+        self._recall_alerts, self._remember_ms = recall_alerts, remember_s * 1000
         self._families: tuple[Family, ...] = tuple(family(rules) for family in families)
         self._cases: dict[str, Case] = {}
-        self._touched: set[str] = set()
-        self._held: set[str] = set()
-        self._deadlines: list[tuple[int, str]] = []
+        # cases have numbers; a row for each says when time alone will change something of it
+        self._numbered = Slots(terms=[np.full(1, ALWAYS_MS)])
+        self._touched: set[int] = set()
+        self._held: set[int] = set()
         self._reach_ms = -ALWAYS_MS
 
     def bind(self, activation: Activation) -> None:
         """Begin to watch an activation. Raises ValueError if it is bound already (`rebind` changes it)."""
         if activation.id in self._cases:
             raise ValueError(f"activation {activation.id!r} is bound already: rebind it to change its order")
-        self._cases[activation.id] = Case(activation, self._enrol(activation))
-        self._touched.add(activation.id)
+        case = self._cases[activation.id] = Case(activation, self._enrol(activation))
+        case.number = self._numbered.take(1, case)
+        self._touched.add(case.number)
 
     def rebind(self, activation: Activation) -> None:
         """Change what is known of an activation: a version of its order, its removal.
@@ -114,20 +133,23 @@ class Monitor:
         handles = self._enrol(activation)
         self._dismiss(case)
         case.restart(activation, handles, self._families)
-        self._touched.add(activation.id)
+        self._touched.add(case.number)
 
     def unbind(self, activation_id: str) -> None:
         """Forget an activation, its readings and its alerts; nothing is told. Raises `NotBoundError`."""
-        self._dismiss(self._case(activation_id))
+        case = self._case(activation_id)
+        self._dismiss(case)
+        self._numbered.terms[0][case.number] = ALWAYS_MS
+        self._numbered.give_back(case.number)
         del self._cases[activation_id]
-        self._touched.discard(activation_id)
-        self._held.discard(activation_id)
+        self._touched.discard(case.number)
+        self._held.discard(case.number)
 
     def add(self, activation_id: str, readings: Readings | Positions) -> None:
         """Take readings in, in any order, repeats included; `judge` judges them. Raises `NotBoundError`."""
         case = self._case(activation_id)
         if case.take(rows_from(_all_kinds(readings), self.rules.precision_floor_m), self._families):
-            self._touched.add(activation_id)
+            self._touched.add(case.number)
 
     def heard(self, activation_id: str, t_ms: int) -> None:
         """Something was received from the device at ``t_ms``, gateway time. Raises `NotBoundError`.
@@ -135,8 +157,10 @@ class Monitor:
         From the first call on the device's silence is watched (`core.contact`): call it when monitoring begins too, or
         a device that is never heard is never missed.
         """
-        if self._case(activation_id).contact.hear(t_ms):
-            self._touched.add(activation_id)
+        case = self._case(activation_id)
+        case.contact = case.contact or Contact()
+        if case.contact.hear(t_ms):
+            self._touched.add(case.number)
 
     def judge(self, now_ms: int) -> list[Alert]:
         """The alerts that are new, changed or withdrawn since the last call, by activation and start.
@@ -147,21 +171,27 @@ class Monitor:
         if not now_ms < LATEST_MS:
             raise ValueError(f"now is {now_ms} ms, after the year 2100: set the gateway's clock")
         self._wake(now_ms)
-        cases = [self._cases[name] for name in sorted(self._touched | self._held)]
+        cases: list[Case] = [self._numbered.owners[number] for number in sorted(self._touched | self._held)]
         self._refill(cases)
         self._touched.clear()
         self._feed(cases)
-        standing, due = self._tails(cases, now_ms)
-        told: list[Alert] = []
-        for case, due_ms in zip(cases, due, strict=True):
-            silence, silent_ms = case.contact.judge(case.activation, now_ms, self.rules)
-            told += [*case.tell(standing[case.activation.id]), *silence]
-            self._expect(case, min(due_ms, silent_ms))
+        told = self._tell(cases, now_ms)
+        if self._recall is not None and self._recall_alerts is not None:
+            for case in cases:
+                case.forget(self._remember_ms)
         return sorted(told, key=lambda alert: (alert.activation, alert.start_ms, alert.id))
 
     def alerts(self) -> list[Alert]:
-        """All alerts as last judged, without those withdrawn, by activation and start."""
-        found = [alert for case in self._cases.values() for alert in case.standing()]
+        """All alerts as last judged, without those withdrawn, by activation and start.
+
+        Where some have been let go of, ``recall_alerts`` is asked for those of that activation.
+        """
+        found: list[Alert] = []
+        for case in self._cases.values():
+            mine = {alert.id: alert for alert in case.standing()}
+            if self._recall_alerts is not None and (case.forgotten or case.amnesia):
+                mine = {alert.id: alert for alert in self._recall_alerts(case.activation.id)} | mine
+            found += mine.values()
         return sorted(found, key=lambda alert: (alert.activation, alert.start_ms, alert.id))
 
     def absences(self, activation_id: str, now_ms: int) -> tuple[Absence, ...]:
@@ -176,7 +206,11 @@ class Monitor:
 
     def held(self) -> dict[str, int]:
         """Readings that wait for the clock, per activation: dated too far after now. Some clock is wrong."""
-        return {name: len(self._cases[name].timeline) - self._cases[name].fed for name in sorted(self._held)}
+        cases: list[Case] = [self._numbered.owners[number] for number in self._held]
+        return {
+            case.activation.id: len(case.timeline) - case.fed
+            for case in sorted(cases, key=lambda case: case.activation.id)
+        }
 
     def _case(self, activation_id: str) -> Case:
         try:
@@ -196,19 +230,22 @@ class Monitor:
         """Touch the cases that a deadline is due for; all of them, where the clock went back."""
         reach_ms = now_ms + self.rules.ahead_s * 1000
         if reach_ms < self._reach_ms:
-            for name, case in self._cases.items():
+            for case in self._cases.values():
                 # judged ahead of a clock that has gone back, or told by a silence that is not yet
                 case.rewind(reach_ms + 1, self._families)
-                self._touched.add(name)
+                self._touched.add(case.number)
         self._reach_ms = reach_ms
-        while self._deadlines and self._deadlines[0][0] <= now_ms:
-            due_ms, name = heapq.heappop(self._deadlines)
-            if name in self._cases and self._cases[name].due_ms == due_ms:
-                self._touched.add(name)
+        # a glance at all of them is a millisecond for a million, and leaves nothing behind as a queue would
+        self._touched.update(
+            np.flatnonzero(self._numbered.terms[0][: len(self._numbered)] <= now_ms).tolist()
+        )
 
     def _refill(self, cases: list[Case]) -> None:
-        """Ask for the readings that are needed again and no longer kept."""
+        """Ask for what is needed again and no longer kept."""
         for case in cases:
+            if case.amnesia and self._recall_alerts is not None:
+                told = self._recall_alerts(case.activation.id)
+                case.remember(alert for alert in told if alert.rule != NO_CONTACT)
             if case.lacking and self._recall is not None:
                 readings = self._recall(case.activation.id, case.upto_ms + 1)
                 case.refill(rows_from(_all_kinds(readings), self.rules.precision_floor_m))
@@ -218,10 +255,10 @@ class Monitor:
         waiting = []
         for case in cases:
             until = case.timeline.ends(self._reach_ms)
-            if sum(until) < len(case.timeline):
-                self._held.add(case.activation.id)
+            if until != case.timeline.counts:
+                self._held.add(case.number)
             else:
-                self._held.discard(case.activation.id)
+                self._held.discard(case.number)
             if until != case.ends:
                 waiting.append((case, until))
         while waiting:
@@ -234,43 +271,51 @@ class Monitor:
             waiting = [(case, until) for case, until in waiting if case.ends != until]
             for case, _ in strides:
                 if case.since_checkpoint >= self._checkpoint_readings:
-                    case.checkpoint(self._families)
+                    case.checkpoint(self._families, self._recall is not None)
         if self._recall is not None:
             for case in cases:
                 case.trim(self._rest)
 
     def _advance(self, strides: Sequence[Stride]) -> None:
         """Take every case on to the given ends."""
-        batch, ranges = gather(strides)
-        for number, family in enumerate(self._families):
+        batch, places = gather(strides)
+        settled: dict[str, list[Alert]] = {}
+        for family, handles in zip(
+            self._families, zip(*(case.handles for case, _ in strides), strict=True), strict=True
+        ):
             parts = [
-                Part(case.handles[number], *places)
-                for (case, _), places in zip(strides, ranges, strict=True)
-                if case.handles[number] is not None
+                part for part in map(Part._make, zip(handles, *places, strict=True)) if part[0] is not None
             ]
             for alert in family.advance(batch, parts) if parts else ():
-                self._cases[alert.activation].settled.append(alert)
+                settled.setdefault(alert.activation, []).append(alert)
+        for name, alerts in settled.items():
+            self._cases[name].settle(alerts)
         for case, ends in strides:
             case.feed(ends)
 
-    def _tails(self, cases: list[Case], now_ms: int) -> tuple[dict[str, list[Alert]], list[int]]:
-        """The alerts that are not settled; and when time alone will change something of each case."""
-        standing: dict[str, list[Alert]] = {case.activation.id: [] for case in cases}
-        due = [ALWAYS_MS] * len(cases)
-        for number, family in enumerate(self._families):
-            watched = [i for i, case in enumerate(cases) if case.handles[number] is not None]
-            alerts, deadlines = family.tail([cases[i].handles[number] for i in watched], now_ms)
+    def _tell(self, cases: list[Case], now_ms: int) -> list[Alert]:
+        """What has changed; and note when time alone will change something of each case."""
+        if not cases:
+            return []
+        standing: dict[str, list[Alert]] = {}
+        due = np.full(len(cases), ALWAYS_MS)
+        for family, handles in zip(
+            self._families, zip(*(case.handles for case in cases), strict=True), strict=True
+        ):
+            watched = [i for i, handle in enumerate(handles) if handle is not None]
+            alerts, deadlines = family.tail([handles[i] for i in watched], now_ms)
             for alert in alerts:
-                standing[alert.activation].append(alert)
-            for i, due_ms in zip(watched, deadlines, strict=True):
-                due[i] = min(due[i], due_ms)
-        return standing, due
-
-    def _expect(self, case: Case, due_ms: int) -> None:
-        """Judge ``case`` again at ``due_ms``, whatever arrives."""
-        if due_ms != case.due_ms and due_ms != ALWAYS_MS:
-            heapq.heappush(self._deadlines, (due_ms, case.activation.id))
-        case.due_ms = due_ms
+                standing.setdefault(alert.activation, []).append(alert)
+            due[watched] = np.minimum(due[watched], np.array(deadlines, np.int64))
+        told: list[Alert] = []
+        for i, case in enumerate(cases):
+            told += case.tell(standing.get(case.activation.id, ()))
+            if case.contact is not None:
+                silence, silent_ms = case.contact.judge(case.activation, now_ms, self.rules)
+                told += silence
+                due[i] = min(due[i], silent_ms)
+        self._numbered.terms[0][[case.number for case in cases]] = due
+        return told
 
 
 def _all_kinds(readings: Readings | Positions) -> Readings:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
-from typing import ClassVar, Self
+from functools import cache
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -266,8 +267,9 @@ class Columns:
 
     @classmethod
     def empty(cls) -> Self:
-        """No readings, with the right dtypes."""
-        return cls(*(np.zeros(0, dtype) for dtype in cls.DTYPES.values()))
+        """No readings, with the right dtypes: always the same ones."""
+        none: Self = _none(cls)  # type: ignore[arg-type]  # a class can be hashed
+        return none
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
@@ -275,6 +277,11 @@ class Columns:
         if not parts:
             return cls.empty()
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.DTYPES))
+
+
+@cache
+def _none(kind: Any) -> Any:
+    return kind(*(np.zeros(0, dtype) for dtype in kind.DTYPES.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,11 +42,15 @@ class Slots:
         else:
             first = self._used
             self._used += count
-            self.owners += [None] * count
             if self._used > len((*self.rows, *self.terms)[0]):
-                self.rows = tuple(_grown(rows, 2 * self._used) for rows in self.rows)
-                self.terms = tuple(_grown(rows, 2 * self._used) for rows in self.terms)
-        self.owners[first : first + count] = [owner] * count
+                # by an eighth, as lists grow: at a million wearers room that is not used is memory all the same
+                length = max(self._used + self._used // 8, 2 * count, 16)
+                self.rows = tuple(_grown(rows, length) for rows in self.rows)
+                self.terms = tuple(_grown(rows, length) for rows in self.terms)
+        if owner is not None:
+            if len(self.owners) < self._used:
+                self.owners += [None] * (self._used - len(self.owners))
+            self.owners[first : first + count] = [owner] * count
         for rows, blank in zip(self.terms, self._free_terms, strict=True):
             rows[first : first + count] = blank
         self.clear(first, count)
@@ -59,7 +63,8 @@ class Slots:
 
     def give_back(self, first: int, count: int = 1) -> None:
         """These slots, taken together, are no longer used."""
-        self.owners[first : first + count] = [None] * count
+        if first < len(self.owners):
+            self.owners[first : first + count] = [None] * count
         self._free.setdefault(count, []).append(first)
 
     def save(self, first: int, count: int = 1) -> bytes:

@@ -52,7 +52,7 @@ class Sobriety:
         mine = tuple(watches(activation, AlcoholCondition))
         if not mine:
             return None
-        sensor = Sensor(self._states.slots.take(len(mine)), mine)
+        sensor = Sensor(self._states.slots.take(len(mine), activation), mine)
         self._states.slots.owners[sensor.first : sensor.first + len(mine)] = mine
         self.reset(sensor)
         return sensor
