@@ -20,34 +20,34 @@ ABSENCE, LOST = 0, 1
 
 WATCHED = np.dtype(
     [
-        ("open", np.int64),  # an absence goes on
-        ("run", np.int64),  # consecutive sightings that agree: HOME or NOT_HOME; UNKNOWN: none yet
+        ("open", np.int8),  # an absence goes on
+        ("run", np.int8),  # consecutive sightings that agree: HOME or NOT_HOME; UNKNOWN: none yet
         ("run_start_ms", np.int64),
         ("run_start_key", np.uint64),
         ("run_last_ms", np.int64),  # the last sighting of all
         ("run_last_key", np.uint64),
-        ("run_sure", np.int64),  # the run is long enough to be believed
+        ("run_sure", np.int8),  # the run is long enough to be believed
         ("run_fix_ms", np.int64),  # its first position; NEVER_MS: none
         ("run_heard_ms", np.int64),  # the first interval in which a home unit heard the tag
         ("run_silent_ms", np.int64),  # for how long a home unit listened in vain
         # of the run's sightings away within the current period
         ("run_in_ms", np.int64),  # the first of them; NEVER_MS: none yet
         ("run_known_ms", np.int64),
-        ("run_fixes", np.int64),
-        ("run_contacts", np.int64),
+        ("run_fixes", np.int32),
+        ("run_contacts", np.int32),
         ("run_far_m", np.float64),
         ("run_far_key", np.uint64),
         # who made those readings, as in `core.episodes`
         ("run_start_by", np.int16),
         ("run_last_by", np.int16),
         ("run_far_by", np.int16),
-        ("vouched", np.int64),  # when the current period began, a position away still vouched
+        ("vouched", np.int8),  # when the current period began, a position away still vouched
         ("home_ms", np.int64),  # the wearer is known to have been at home then, last
     ]
 )
 TERMS = np.dtype(
     [
-        ("calendar", np.int64),  # which one; its periods are cut to from_ms and to_ms
+        ("calendar", np.int32),  # which one; its periods are cut to from_ms and to_ms
         ("from_ms", np.int64),
         ("to_ms", np.int64),
         ("watch_to_ms", np.int64),  # when the curfew is watched no longer

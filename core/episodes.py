@@ -19,8 +19,8 @@ OPEN_MS = ALWAYS_MS
 Episodes = npt.NDArray[np.void]
 EPISODE = np.dtype(
     [
-        ("watch", np.int64),  # which watch of the rule family
-        ("kind", np.int64),  # the family's own
+        ("watch", np.int32),  # which watch of the rule family
+        ("kind", np.int32),  # the family's own
         ("period_ms", np.int64),  # start of the curfew period, where there is one
         ("period_end_ms", np.int64),
         ("start_ms", np.int64),
@@ -30,8 +30,8 @@ EPISODE = np.dtype(
             np.int64,
         ),  # the last instant at which the contrary is known to have held; NEVER_MS if none
         ("known_ms", np.int64),  # how much of it is known for certain
-        ("fixes", np.int64),  # positions that show it
-        ("contacts", np.int64),  # intervals of a home unit that show it
+        ("fixes", np.int32),  # positions that show it
+        ("contacts", np.int32),  # intervals of a home unit that show it
         ("extreme_m", np.float64),  # the most telling distance
         ("line_m", np.float64),  # of a pass inferred: the straight line between its two positions
         ("inside_m", np.float64),  # and how much of it lies inside

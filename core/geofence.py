@@ -58,7 +58,8 @@ Saved = tuple[bytes, bytes, HeardSaved | None]
 _WORDINGS = 1024
 """For so many activations it is kept what alerts are about: most have none to be worded."""
 FENCE = np.dtype(  # what one activation has: its visits, its plans (the first ones hold at the end), and its pieces
-    [(name, np.int64) for name in ("visit", "visits", "plan", "plans", "piece", "pieces", "known_to_ms")]
+    [(name, np.int32) for name in ("visit", "visits", "plan", "plans", "piece", "pieces")]
+    + [("known_to_ms", np.int64)]
 )
 
 

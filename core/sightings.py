@@ -26,15 +26,15 @@ DISAGREE = 2
 
 SENSE = np.dtype(
     [
-        ("shown", np.int64, (2,)),  # by each source, last
+        ("shown", np.int8, (2,)),  # by each source, last
         ("shown_ms", np.int64, (2,)),
         ("shown_key", np.uint64, (2,)),
         ("shown_by", np.int16, (2,)),
         ("heard_ms", np.int64),  # end of the home unit's last interval, whatever it showed
         ("moved", np.int64),  # bit by unit: it was moved, and no officer has seen it since
         ("checked_ms", np.int64),  # when an officer last saw a unit in its place
-        ("at", np.int64),  # which of the wordings of the addresses this is about
-        ("open", np.int64),  # the contradiction has lasted long enough to be told
+        ("at", np.int32),  # which of the wordings of the addresses this is about
+        ("open", np.int8),  # the contradiction has lasted long enough to be told
         ("since_ms", np.int64),  # when it began; NEVER_MS: there is none
         ("last_ms", np.int64),  # the last reading that contradicted
     ]

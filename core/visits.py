@@ -20,20 +20,20 @@ VISITED, LOST, PASSED = 0, 1, 2
 
 VISIT = np.dtype(
     [
-        ("open", np.int64),
-        ("run", np.int64),  # IN or OUT: consecutive certain positions that agree; UNCERTAIN: none
+        ("open", np.int8),
+        ("run", np.int8),  # IN or OUT: consecutive certain positions that agree; UNCERTAIN: none
         ("run_start_ms", np.int64),
         ("run_start_key", np.uint64),
         ("run_last_ms", np.int64),
         ("run_last_key", np.uint64),
         ("run_last_m", np.float64),  # how far IN
-        ("drafted", np.int64),  # the draft is of this run, in the period that goes on
-        ("vouched", np.int64),  # when that period began, a position IN still vouched
+        ("drafted", np.int8),  # the draft is of this run, in the period that goes on
+        ("vouched", np.int8),  # when that period began, a position IN still vouched
         ("touch_ms", np.int64),  # last position judged here in full
         ("out_ms", np.int64),  # last position certainly OUT
-        ("was", np.int64),  # what the last position judged in full showed
+        ("was", np.int8),  # what the last position judged in full showed
         ("calm_ms", np.int64),  # from here on certainly OUT, and no pass
-        ("passing", np.int64),  # a pass waits for its confirmation
+        ("passing", np.int8),  # a pass waits for its confirmation
         ("seen_ms", np.int64),  # the last position that told where the wearer was
         ("seen_lat", np.float64),
         ("seen_lon", np.float64),

@@ -42,8 +42,8 @@ ANCHOR = np.dtype(
 )
 PLAN = np.dtype(  # one zone of one wearer: visit row, zone in the table, and its periods
     [
-        ("slot", np.int64),
-        ("zone", np.int64),
+        ("slot", np.int32),
+        ("zone", np.int32),
         ("sense", np.float64),  # 1: inside is forbidden; -1: outside is
         ("margin_m", np.float64),  # so much further reaches what is forbidden (a warning ring)
         (
@@ -52,8 +52,8 @@ PLAN = np.dtype(  # one zone of one wearer: visit row, zone in the table, and it
         ),  # 1: the zone itself; 0: its warning ring, of which neither passes nor silence are told
         ("from_ms", np.int64),  # since when it has been watched
         ("to_ms", np.int64),  # and until when
-        ("first", np.int64),  # periods of the pool
-        ("last", np.int64),
+        ("first", np.int32),  # periods of the pool
+        ("last", np.int32),
     ]
 )
 STINT = (
