@@ -13,7 +13,9 @@ Times are processor seconds of the one thread, so that a machine shared with oth
 ``monitor_live_per_s``       the same, a position a wearer and call: what a gateway does all day
 ``late_reading_cost_ratio``  a reading that comes a day late, in readings that come in order one by one
 ``growth``                   time a reading at 1 M wearers over that at 10 k, one position a wearer and call;
-                             ``growth_state_bytes_per_wearer`` at each size. Wearers share orders, as bail hostels do
+                             ``growth_state_bytes_per_wearer`` at each size, without the program itself.
+                             Wearers share orders, as bail hostels do
+``monitor_bytes_per_wearer`` the same after most of a day: with checkpoints and the readings that are kept
 ``cold_start_s``             from nothing to five days judged, kernels compiled; ``warm_start_s``: kernels cached;
                              ``_cpu_s``: processor time of the same, which a machine shared with others does not stretch
 ``warm_start_ratio``         warm over cold, by processor time
@@ -252,32 +254,53 @@ def growth(sizes: Iterable[int]) -> Figures:
         figures[f"growth_state_bytes_per_wearer_{size}"] = round(state_bytes)
         figures[f"growth_us_per_reading_{size}"] = round(last, 2)
     figures["growth"] = round(last / first, 2)
+    run = [sys.executable, "-m", "tests.bench.core", "--lived-in", "10000"]
+    lived = subprocess.run(run, check=True, capture_output=True, text=True).stdout
+    figures["monitor_bytes_per_wearer"] = round(float(lived))
     return figures
 
 
+class Gateway:
+    """A monitor as a gateway has it, that can ask for readings and keeps few; wearers walk in step."""
+
+    def __init__(self, bound: list[Activation], walks: list[Positions]) -> None:
+        self.bound, self.walks = bound, walks
+        self.monitor = Monitor(recall=lambda name, from_ms: Positions.empty())
+        for activation in bound:
+            self.monitor.bind(activation)
+
+    def step(self, first: int, count: int = 1) -> None:
+        """So many readings of every wearer, judged."""
+        some = [walk.take(slice(first, first + count)) for walk in self.walks]
+        for number, activation in enumerate(self.bound):
+            self.monitor.add(activation.id, some[number % len(some)])
+        self.monitor.judge(int(self.walks[0].t_ms[first + count - 1]))
+
+
 def grown(wearers: int) -> None:
-    """Print bytes a wearer, and microseconds a reading."""
+    """Print bytes a wearer, and microseconds a reading. What the program itself takes is not counted."""
     bound, walks = population(wearers, 1000)
-    monitor = Monitor(
-        recall=lambda name, from_ms: Positions.empty(), keep_readings=16, checkpoint_readings=64
-    )
+    Gateway(bound[:1], walks).step(0)
     begun = resident()
-    for activation in bound:
-        monitor.bind(activation)
-
-    def step(i: int) -> None:
-        some = [walk.take(slice(i, i + 1)) for walk in walks]
-        for number, activation in enumerate(bound):
-            monitor.add(activation.id, some[number % len(some)])
-        monitor.judge(int(walks[0].t_ms[i]))
-
-    step(0)
+    gateway = Gateway(bound, walks)
+    gateway.step(0)
     taken = []
     for i in range(1, 4):
         began = time.process_time()
-        step(i)
+        gateway.step(i)
         taken.append(time.process_time() - began)
     print((resident() - begun) / wearers, median(taken) / wearers * 1e6)
+
+
+def lived_in(wearers: int) -> None:
+    """Print bytes a wearer after most of a day, with all checkpoints and as many readings as are kept on average."""
+    bound, walks = population(wearers, 1000)
+    Gateway(bound[:1], walks).step(0)
+    begun = resident()
+    gateway = Gateway(bound, walks)
+    for first in range(0, 900, 45):
+        gateway.step(first, 45)
+    print((resident() - begun) / wearers)
 
 
 def resident() -> int:
@@ -319,11 +342,15 @@ def main() -> None:
     """Measure, and write ``bench.json``."""
     arguments = argparse.ArgumentParser(description="Measure the core.")
     arguments.add_argument("--grown", type=int, help=argparse.SUPPRESS)
+    arguments.add_argument("--lived-in", type=int, help=argparse.SUPPRESS)
     arguments.add_argument("--only", choices=["zones", "monitor", "growth", "starts"], nargs="*")
     arguments.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     chosen = arguments.parse_args()
     if chosen.grown:
         grown(chosen.grown)
+        return
+    if chosen.lived_in:
+        lived_in(chosen.lived_in)
         return
     parts: dict[str, Callable[[], Figures]] = {
         "zones": zone_checking,
