@@ -91,7 +91,7 @@ class Following:
         if not mine:
             return None
         removed_ms = ALWAYS_MS if activation.removed_ms is None else activation.removed_ms
-        slot, heard = self._slots.take(), self._units.enrol(activation)
+        slot, heard = self._slots.take(1, activation), self._units.enrol(activation)
         followed = Followed(slot, activation.fitted_ms, removed_ms, mine, heard)
         self._slots.owners[slot] = followed
         return followed

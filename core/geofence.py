@@ -121,8 +121,8 @@ class Geofence:
     def dismiss(self, anchor: int) -> None:
         """Let an activation go."""
         visit, visits, plan, plans, piece, pieces, _ = self._anchors.terms[0][anchor].tolist()
-        for at in range(plan, plan + visits):
-            self._periods.drop(*self._plans.terms[0][["first", "last"]][at].tolist())
+        for held in self._plans.terms[0][plan : plan + visits]:
+            self._periods.drop(int(held["first"]), int(held["last"]))
         for watch, _ in _watched(self._anchors.owners[anchor]):
             for stretch in watch.stretches:
                 self._zones.drop(stretch.condition.zone)
@@ -198,7 +198,8 @@ class Geofence:
             self._limits,
         )
         due = np.minimum.reduceat(again, starts)
-        alerts, later = [], {}
+        alerts: list[Alert] = []
+        later: dict[int, int] = {}
         for one in standing:
             rows, again_ms = self._unheard(one, now_ms)
             alerts += [self._alert(row) for row in rows]
