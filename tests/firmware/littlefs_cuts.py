@@ -179,4 +179,5 @@ def main(image, stride, offset):
     print(lives, operations, free)
 
 
-main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
