@@ -20,6 +20,7 @@ from core.readings import (
     Positions,
     SampleFlag,
     Samples,
+    TagStateFlag,
     TamperCode,
 )
 
@@ -49,7 +50,7 @@ _OF_UNIT = {
     (TamperCode.MAINS, 1): EventCode.MAINS_LOST,
     (TamperCode.MAINS, 0): EventCode.MAINS_BACK,
     (TamperCode.MOVED, 1): EventCode.UNIT_MOVED,
-    (TamperCode.BEACON, 1): EventCode.FORGED_BEACON,
+    # TamperCode.BEACON is news for people only: the contact record beside it says of which tag the beacons were
     (TamperCode.BACKUP_BATTERY_LOW, 1): EventCode.UNIT_BATTERY_LOW,
     (TamperCode.BACKUP_BATTERY_LOW, 0): EventCode.UNIT_BATTERY_WELL,
     (TamperCode.MOTION_FAULT, 1): EventCode.UNIT_MOTION_FAULT,
@@ -62,7 +63,6 @@ _EITHER_WAY = (
     TamperCode.LINK,
     TamperCode.JAMMING,
     TamperCode.SPOOFING,
-    TamperCode.BEACON,
     TamperCode.SAFE_MODE,
     TamperCode.TAG_CHECKED,
     TamperCode.UNIT_CHECKED,
@@ -189,6 +189,57 @@ def events_from_wire(
         seq=np.arange(first, first + n, dtype=np.uint32),
     )
     return events.take(np.flatnonzero(code))
+
+
+_BATTERY_UNIT_MV = 20
+_AGE_UNIT_MS = 10_000
+
+
+def tag_states_from_wire(records: npt.NDArray[np.void], base_time_s: int, epoch: int, first: int) -> Events:
+    """Decode one block of what a home unit says of RF tags (``TAG_STATE_WIRE``): several events for each record.
+
+    They are of the tag (``records["beacon"]``, the event's number says which record), not of the unit. What was opened
+    happened ``age`` before the record's time, or at it where the age is not known; a strap that was opened since the
+    last officer's check and is closed now was opened then at the latest. Events of one record differ by milliseconds:
+    instant and number name a reading.
+    """
+    t_ms = base_time_s * 1000 + records["dt"].astype(np.int64) * 100
+    age_ms = np.where(records["age"] == _UNKNOWN_U16, 0, records["age"].astype(np.int64) * _AGE_UNIT_MS)
+    state = records["state"]
+    opened = state & (TagStateFlag.STRAP_OPEN | TagStateFlag.STRAP_WAS_OPENED) != 0
+    open_now = state & TagStateFlag.STRAP_OPEN != 0
+    nothing = np.full(len(records), np.nan)
+    known = records["battery"] != _UNKNOWN_U8
+    rows = (
+        (opened, t_ms - age_ms, EventCode.STRAP_OPEN, nothing),
+        (opened & ~open_now, t_ms - age_ms + 1, EventCode.STRAP_CLOSED, nothing),
+        (state & TagStateFlag.CASE_OPEN != 0, t_ms - age_ms + 2, EventCode.CASE_OPEN, nothing),
+        (state & TagStateFlag.STARTED != 0, t_ms + 3, EventCode.BOOT, nothing),
+        (known, t_ms + 4, EventCode.BATTERY, records["battery"].astype(np.float64) * _BATTERY_UNIT_MV),
+    )
+    parts = [
+        Events(
+            t_ms=at[mine],
+            code=np.full(int(mine.sum()), code, np.int64),
+            value=value[mine],
+            epoch=np.full(int(mine.sum()), epoch, np.uint32),
+            seq=(first + np.flatnonzero(mine)).astype(np.uint32),
+        )
+        for mine, at, code, value in rows
+    ]
+    return Events.concatenate(parts)
+
+
+def forged_from_wire(records: npt.NDArray[np.void], base_time_s: int, epoch: int, first: int) -> Events:
+    """Of a block of contact records: where the unit refused beacons in the tag's name (``value`` is to be set)."""
+    refused = np.flatnonzero(records["refused"])
+    return Events(
+        t_ms=base_time_s * 1000 + records["dt"][refused].astype(np.int64) * 100,
+        code=np.full(len(refused), EventCode.FORGED_BEACON, np.int64),
+        value=np.full(len(refused), np.nan),
+        epoch=np.full(len(refused), epoch, np.uint32),
+        seq=(first + refused).astype(np.uint32),
+    )
 
 
 def _tampered(records: Any, meanings: dict[tuple[TamperCode, int], EventCode], code: Any, value: Any) -> None:

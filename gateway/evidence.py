@@ -15,8 +15,10 @@ from core.decoding import (
     EVENT_KINDS,
     contacts_from_wire,
     events_from_wire,
+    forged_from_wire,
     positions_from_wire,
     samples_from_wire,
+    tag_states_from_wire,
 )
 from core.readings import U32, WIRE, Contacts, Events, Kind, Positions, Samples
 from gateway import verify
@@ -55,7 +57,9 @@ class Said:
 
     ``events`` is what it said of itself as a tag; ``unit_events`` the same records as of a home unit, their ``value``
     still to be set to the unit's index. ``contacts`` are of no unit yet; ``beacons``, shape ``(n,)``, name the tag that
-    each is about.
+    each is about, and ``counters`` are the highest heard of it (0: none). ``tag_events`` are what else a home unit said
+    of tags, with ``tag_beacons``, shape ``(n,)``; where ``tag_units`` is True their ``value`` is to be set to the unit's
+    index.
     """
 
     positions: Positions
@@ -63,10 +67,20 @@ class Said:
     events: Events
     contacts: Contacts
     beacons: U32
+    counters: U32
     unit_events: Events
+    tag_events: Events
+    tag_beacons: U32
+    tag_units: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
-        return len(self.positions) + len(self.samples) + len(self.events) + len(self.contacts)
+        return (
+            len(self.positions)
+            + len(self.samples)
+            + len(self.events)
+            + len(self.contacts)
+            + len(self.tag_events)
+        )
 
 
 Messages = Iterable[tuple[wire.Up, Sequence[Span]]]
@@ -80,6 +94,7 @@ def said(messages: Messages) -> Said:
     """
     piles = _piles(messages, tuple(WIRE))
     contacts = piles.get(Kind.RF_CONTACT)
+    heard = [_about(contacts, forged_from_wire), _about(piles.get(Kind.TAG_STATE), tag_states_from_wire)]
     told = [(kind, piles[kind]) for kind in EVENT_KINDS if kind in piles]
     return Said(
         positions=_positions(piles),
@@ -87,9 +102,13 @@ def said(messages: Messages) -> Said:
         events=Events.concatenate([pile.decoded(partial(events_from_wire, kind)) for kind, pile in told]),
         contacts=Contacts.empty() if contacts is None else contacts.decoded(contacts_from_wire),
         beacons=np.zeros(0, np.uint32) if contacts is None else contacts.records()["beacon"].copy(),
+        counters=np.zeros(0, np.uint32) if contacts is None else contacts.records()["counter"].copy(),
         unit_events=Events.concatenate(
             [pile.decoded(partial(events_from_wire, kind, unit=0)) for kind, pile in told]
         ),
+        tag_events=Events.concatenate([events for events, _ in heard]),
+        tag_beacons=np.concatenate([beacons for _, beacons in heard]),
+        tag_units=np.arange(sum(len(events) for events, _ in heard)) < len(heard[0][0]),
     )
 
 
@@ -125,6 +144,16 @@ class _Pile:
             epoch=np.array(self.epochs, np.uint32)[run],
             seq=(np.array(self.firsts, np.int64)[run] + within).astype(np.uint32),
         )
+
+
+def _about(
+    pile: _Pile | None, decode: Callable[[npt.NDArray[np.void], int, int, int], Events]
+) -> tuple[Events, U32]:
+    """Events that a home unit tells of tags, and of which tag each is."""
+    if pile is None:
+        return Events.empty(), np.zeros(0, np.uint32)
+    records = pile.records()
+    return pile.decoded(decode), records["beacon"][decode(records, 0, 0, 0).seq].astype(np.uint32)
 
 
 def _piles(messages: Messages, kinds: Container[int]) -> dict[int, _Pile]:

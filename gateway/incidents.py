@@ -1,4 +1,4 @@
-"""What the gateway itself has to tell people about a device: conflicts, forgotten readings, forged commits.
+"""What the gateway itself has to tell people about a device: conflicts, forgotten readings, forged commits, copies.
 
 They are alerts like all others, in the same tables, with an identity of their own (device, journal epoch, numbers), so
 hearing of one again changes nothing. They are written in the transaction of the messages that show them.
@@ -19,7 +19,7 @@ from gateway.store import alerts, orders
 
 CONDITION = "equipment"
 RULE_SET = "gateway-1"
-RULES = ("sequence_conflict", "forgotten_readings", "link_tamper")
+RULES = ("sequence_conflict", "forgotten_readings", "link_tamper", "beacon_goes_back")
 LISTED = 100
 """Readings that one alert lists at most, the lowest numbers first."""
 
@@ -33,7 +33,7 @@ class Incident:
     """
 
     device: str
-    rule: Literal["sequence_conflict", "forgotten_readings", "link_tamper"]
+    rule: Literal["sequence_conflict", "forgotten_readings", "link_tamper", "beacon_goes_back"]
     epoch: int
     occurrence: tuple[int, ...]
     severity: Severity
@@ -89,6 +89,23 @@ def link_tamper(device: str, epoch: int, number: int, forged: int, t_ms: int, *,
         tag_time,
         (number,),
         (("forged_messages", forged),),
+    )
+
+
+def beacon_goes_back(device: str, unit: str, epoch: int, number: int, t_ms: int) -> Incident:
+    """A home unit heard a tag with a lower counter than had been heard before: a recording, or a copy of the tag."""
+    day = t_ms // 86_400_000
+    return Incident(
+        device,
+        "beacon_goes_back",
+        epoch,
+        (day,),
+        "high",
+        f"Home unit {unit} heard beacons of tag {device} that count from before others that were heard earlier. "
+        "They were recorded and played again, or there is a copy of the tag: look at both.",
+        t_ms,
+        True,
+        (number,),
     )
 
 

@@ -17,6 +17,7 @@ from core.monitor import Monitor
 from core.readings import Readings
 from core.rules import DEFAULT_RULES, RuleSet
 from gateway import clock_alarm, evidence, incidents
+from gateway.beacons import Beacons
 from gateway.group import Committed
 from gateway.orders import Orders
 from gateway.register import Register, joined
@@ -52,6 +53,8 @@ class Judge:
         self._monitor = Monitor(rules, checkpoint_readings, self._recall, keep_readings)
         self._orders = Orders()
         self._register = Register()
+        self._beacons = Beacons()
+        self._incidents: list[incidents.Incident] = []
         self._unread: list[str] = []
         """Activations whose stored readings the monitor has not been given."""
         self._changes = -1
@@ -100,6 +103,7 @@ class Judge:
     def add(self, committed: Committed) -> None:
         """What was committed just now."""
         for device, said in committed.said.items():
+            self._compare(device, said)
             for activation_id in self._register.owners(device):
                 mine = self._register.readings(activation_id, device, said)
                 if len(mine):
@@ -122,11 +126,13 @@ class Judge:
             self._reconcile(now_ms)
         if present and self._alarmed != self.held.keys():
             self._alarm(now_ms)
-        if not self._unwritten:
+        if not self._unwritten and not self._incidents:
             return 0
         with self._store.write() as connection:
             written = alerts.put(connection, list(self._unwritten.values()), now_ms)
+            written += incidents.record(connection, self._incidents, now_ms)
         self._unwritten.clear()
+        self._incidents.clear()
         return len(written)
 
     def _ask(self, now_ms: int) -> None:
@@ -161,8 +167,14 @@ class Judge:
                 activation.removed_ms,
                 unreadable=partial(self._tell_unreadable, device),
             )
-            parts.append(self._register.readings(activation_id, device, evidence.said(messages)))
+            said = evidence.said(messages)
+            self._compare(device, said)
+            parts.append(self._register.readings(activation_id, device, said))
         return joined(parts)
+
+    def _compare(self, device: str, said: evidence.Said) -> None:
+        if len(said.contacts):
+            self._incidents += self._beacons.see(device, said, self._register.beacons)
 
     def _tell_unreadable(self, device: str, stored: Stored, error: ValueError) -> None:
         # one changed row must not keep everybody else from being judged

@@ -47,6 +47,9 @@ class Register:
                 self._listening.setdefault(one.unit, []).append(one)
                 self._units.setdefault(one.activation, []).append(one)
 
+        self.beacons = {beacon_number(activation.device): activation.device for activation in activations}
+        """The device of each beacon number that may be heard."""
+
     def units(self, activation_id: str) -> tuple[Installation, ...]:
         """The home units that are, or were, installed for an activation."""
         return tuple(self._units.get(activation_id, ()))
@@ -74,7 +77,7 @@ class Register:
                     events=_within(said.events, activation),
                 )
             )
-        if len(said.contacts) or len(said.unit_events):
+        if len(said.contacts) or len(said.unit_events) or len(said.tag_events):
             number = beacon_number(activation.device)
             mine = [one for one in self.units(activation_id) if one.unit == device]
             parts += [_by_unit(said, one, number, activation) for one in mine]
@@ -125,9 +128,13 @@ def joined(parts: Sequence[Readings]) -> Readings:
 def _by_unit(said: Said, one: Installation, number: int, activation: Activation) -> Readings:
     contacts = said.contacts.take(np.flatnonzero((said.beacons == number) & _held(said.contacts, one)))
     events = said.unit_events.take(np.flatnonzero(_held(said.unit_events, one)))
+    about = np.flatnonzero((said.tag_beacons == number) & _held(said.tag_events, one))
+    tag = said.tag_events.take(about)
+    tag = replace(tag, value=np.where(said.tag_units[about], float(one.place), tag.value))
+    unit = replace(events, value=np.full(len(events), float(one.place)))
     return Readings(
         contacts=_within(replace(contacts, unit=np.full(len(contacts), one.place, np.int64)), activation),
-        events=_within(replace(events, value=np.full(len(events), float(one.place))), activation),
+        events=_within(Events.concatenate([unit, tag]), activation),
     )
 
 

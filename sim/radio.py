@@ -4,12 +4,12 @@ A beacon sent at distance ``d`` through ``walls`` arrives with
 
     P = P₁ − 10 n log₁₀(max(d, 0.5 m)) − L · walls + S + F        (dBm)
 
-- ``P₁`` −65 dBm at 1 m: 0 dBm sent, 41 dB of free space at 2.4 GHz and 1 m, and 24 dB for a tag behind an ankle in a case;
+- ``P₁`` −65 dBm at 1 m: 0 dBm sent, 41 dB of free space at 2.4 GHz and 1 m, 24 dB for a tag in a case on an ankle;
 - ``n`` 2.2, between free space (2) and a furnished flat (3, where the walls are not counted apart, as here they are);
 - ``L`` 6 dB a wall, brick and plasterboard together;
 - ``S`` shadowing, normal with 4 dB: one draw for each place the tag rests at, and a new one after ``SHADOW_MS``;
 - ``F`` fading of a single beacon (a body turns, three channels): Rayleigh power, which is now and then 20 dB down;
-- heard where it is above ``SENSITIVITY_DBM``, and with the chance that no other tag spoke at that moment (1 in 200 lost).
+- heard where it is above ``SENSITIVITY_DBM``, unless another tag speaks at that moment (1 in 200 is lost).
 
 All figures are of ours, from textbooks' ranges; they are still to be compared with data. Everything follows from the
 seed, the link's name and the instant of the beacon: the same world gives the same air, in whatever order it is asked.

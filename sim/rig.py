@@ -6,21 +6,26 @@ instant, then the gateway judges at that instant, and so on. Nothing is waited f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+import hmac
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from core.readings import Positions
+from core.wire import beacon_number
 from gateway.authority import Authority
 from gateway.devices import add_device
+from gateway.installations import install
 from gateway.orders import activate, add_order, deactivate
 from gateway.service import GatewayProcess
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.store import alerts as alert_book
 from gateway.trail import positions_of
-from sim.bench.tag import VirtualTag
+from sim.bench.tag import Beacon, VirtualTag
+from sim.radio import AWAY, NEAR, Channel, Place
 
 _ALL = 2**31
 _LAST_UPLOAD_MS = 150_000
@@ -64,6 +69,11 @@ class Rig:
         self.tags: dict[str, VirtualTag] = {}
         self._lines: dict[str, SerialLine] = {}
         self._worn: dict[str, str] = {}
+        self.channel = Channel(seed)
+        self.aired: dict[str, list[Beacon]] = {}
+        """What each RF tag has sent up to now."""
+        self._keys: dict[str, bytes] = {}
+        self._units: dict[str, dict[str, Place]] = {}
         self.now_ms = 0
 
     def __enter__(self) -> Self:
@@ -88,13 +98,15 @@ class Rig:
         line: Iterable[tuple[int, bytes]],
         *,
         order: Mapping[str, Any] | None = None,
+        kind: str = "gps_tag",
         **config: object,
     ) -> VirtualTag:
         """Add a device with its keys, fit it under ``order`` at ``start_ms``, and switch it on.
 
         ``line`` is what its receiver will say; ``config`` overrides the tag's settings (``sample_s``, ``every_fix`` …).
         """
-        credentials = add_device(self.store, self.authority, device, settings=self.settings)
+        credentials = add_device(self.store, self.authority, device, settings=self.settings, kind=kind)
+        self._keys[device] = credentials.key
         if order is not None:
             added = add_order(self.store, order)
             self._worn[device] = activate(self.store, device, added.order_id, start_ms)
@@ -106,14 +118,53 @@ class Rig:
             config=config,
             patience_s=self._patience_s,
             clock_set=True,  # as whoever provisions a tag does
+            kind=kind,
         )
         tag.start()
         self.tags[device] = tag
         self._lines[device] = SerialLine(line)
         return tag
 
+    def enrol_unit(self, device: str, start_ms: int, tags: Sequence[str], **config: object) -> VirtualTag:
+        """Add a home unit that listens for ``tags``, which were enrolled before, and install it for their wearers.
+
+        Each tag is in the next room, until `place` says otherwise.
+        """
+        heard = [[beacon_number(tag), self.beacon_key(tag).hex()] for tag in tags]
+        unit = self.enrol(device, start_ms, (), kind="home_unit", order=None, tags=heard, **config)
+        self._units[device] = dict.fromkeys(tags, NEAR)
+        for tag in tags:
+            if tag in self._worn:
+                install(self.store, device, self._worn[tag], installed=start_ms)
+        return unit
+
+    def beacon_key(self, tag: str) -> bytes:
+        """What a home unit is given to know a tag's beacons by."""
+        return hmac.digest(self._keys[tag], b"beacon", hashlib.sha256)
+
+    def place(self, tag: str, place: Place = AWAY, *units: str) -> None:
+        """From now on an RF tag is there, as home units (all that listen for it, or those named) see it."""
+        for unit in units or self._units:
+            if tag in self._units[unit]:
+                self._units[unit][tag] = place
+
+    def _air(self, tag: VirtualTag) -> None:
+        """Carry what an RF tag has sent to the home units that hear it."""
+        sent = tag.beacons()
+        self.aired.setdefault(tag.device, []).extend(sent)
+        for unit, places in self._units.items():
+            place = places.get(tag.device)
+            if place is None:
+                continue
+            for beacon in sent:
+                dbm = self.channel.heard_dbm(f"{tag.device}/{unit}", beacon.at_ms, place)
+                if dbm is not None:
+                    self.tags[unit].hear(beacon.at_ms, dbm, beacon.data)
+
     def advance(self, t_ms: int, *devices: str, fed: bool = True) -> None:
         """Let the tags (all, or those named) live until ``t_ms``, then the gateway judge at that instant.
+
+        Home units come after the tags, and hear what those have sent.
 
         ``fed=False`` unplugs their receivers meanwhile.
         """
@@ -121,10 +172,14 @@ class Rig:
         for tag in moving if fed else ():
             for at_ms, data in self._lines[tag.device].until(t_ms):
                 tag.feed(at_ms, data)
-        for tag in moving:
-            tag.begin_run(t_ms)
-        for tag in moving:
-            tag.finish_run()
+        units = [tag for tag in moving if tag.device in self._units]
+        for group in ([tag for tag in moving if tag not in units], units):
+            for tag in group:
+                tag.begin_run(t_ms)
+            for tag in group:
+                tag.finish_run()
+                if tag.kind == "rf_tag":
+                    self._air(tag)
         self.now_ms = max(self.now_ms, t_ms)
         self.gateway.advance(self.now_ms)
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.decoding import EVENT_KINDS, UNIT_UNKNOWN, events_from_wire
+from core.decoding import (
+    EVENT_KINDS,
+    UNIT_UNKNOWN,
+    events_from_wire,
+    forged_from_wire,
+    tag_states_from_wire,
+)
 from core.readings import WIRE, EventCode, Kind, TamperCode
 
 E, T = EventCode, TamperCode
@@ -48,7 +54,6 @@ def test_a_tag_tells_of_itself(code: int, detail: int, meaning: EventCode) -> No
         (T.MAINS, 1, E.MAINS_LOST),
         (T.MAINS, 0, E.MAINS_BACK),
         (T.MOVED, 1, E.UNIT_MOVED),
-        (T.BEACON, 0, E.FORGED_BEACON),
         (T.BACKUP_BATTERY_LOW, 1, E.UNIT_BATTERY_LOW),
         (T.BACKUP_BATTERY_LOW, 0, E.UNIT_BATTERY_WELL),
         (T.MOTION_FAULT, 1, E.UNIT_MOTION_FAULT),
@@ -65,6 +70,7 @@ def test_a_home_unit_is_no_tag_and_a_tag_no_home_unit() -> None:
     assert tampered(T.STRAP, 1, unit=0) == tampered(T.TAG_CHECKED, 0, unit=0) == []
     assert tampered(T.MAINS, 1) == tampered(T.UNIT_CHECKED, 0) == []
     assert tampered(T.MOVED, 0, unit=0) == [], "nothing moves back"
+    assert tampered(T.BEACON, 3, unit=0) == [], "the contact record beside it says of which tag"
     assert tampered(250, 1) == tampered(250, 1, unit=0) == [], "a code of the future means nothing yet"
 
 
@@ -102,3 +108,30 @@ def test_what_else_happened_to_a_tag_is_an_event(
     assert len(events_from_wire(kind, records, 1000, 5, 9, unit=0)) == 0, (
         "a unit's own boots concern no wearer"
     )
+
+
+def stated(state: int, age: int = 65535, battery: int = 255) -> list[tuple[int, int, float]]:
+    """(ms before the record's time, code, value) of what one tag state tells; events of strap and case first."""
+    records = np.array([(5, 7, 99, battery, state, age, 1)], WIRE[Kind.TAG_STATE])
+    made = tag_states_from_wire(records, 1000, 5, 9)
+    assert made.seq.tolist() == [9] * len(made)
+    assert len(set(made.t_ms.tolist())) == len(made), "instant and number name an event"
+    before = (1_000_500 - made.t_ms) // 100 * 100 + 100 * ((1_000_500 - made.t_ms) % 100 > 0)
+    return list(zip(before.tolist(), made.code.tolist(), made.value.tolist(), strict=True))
+
+
+def test_a_tag_state_tells_what_was_opened_and_when() -> None:
+    assert [row[:2] for row in stated(0b0001, 3)] == [(30_000, E.STRAP_OPEN)]
+    assert [row[:2] for row in stated(0b0011)] == [(0, E.STRAP_OPEN)], "an unknown age is at the latest now"
+    assert [row[:2] for row in stated(0b0010, 6)] == [(60_000, E.STRAP_OPEN), (60_000, E.STRAP_CLOSED)]
+    assert [row[:2] for row in stated(0b0100, 1)] == [(10_000, E.CASE_OPEN)]
+    assert stated(0) == stated(0b1000) == [], "that a battery is low is told by its voltage"
+    assert stated(0, battery=190) == [(0, E.BATTERY, 3800.0)]
+    assert [code for _, code, _ in stated(0b10000)] == [E.BOOT]
+
+
+def test_refused_beacons_are_forged_ones_of_the_tag_in_the_contact() -> None:
+    records = np.zeros(3, WIRE[Kind.RF_CONTACT])
+    records["refused"] = (0, 4, 0)
+    made = forged_from_wire(records, 1000, 5, 9)
+    assert (made.seq.tolist(), made.code.tolist()) == ([10], [E.FORGED_BEACON])

@@ -12,6 +12,7 @@ import pytest
 from core import envelope, wire
 from core.readings import Kind, TamperCode, UnitFlag
 from gateway import topics
+from gateway.clock import utc_text
 from gateway.commit import Committer
 from gateway.group import Committed, Received
 from gateway.installations import install, uninstall
@@ -149,7 +150,7 @@ def test_a_units_own_troubles_concern_everybody_it_listens_for(street: Street) -
     for worn in (one, two):
         install(street.store, "home0001", worn, None, MONDAY_MS)
     at = MONDAY_MS + HOUR_MS
-    codes = (TamperCode.MOVED, TamperCode.CASE, TamperCode.BACKUP_BATTERY_LOW, TamperCode.BEACON)
+    codes = (TamperCode.MOVED, TamperCode.CASE, TamperCode.BACKUP_BATTERY_LOW)
     blocks = [tamper(at, code) for code in codes]
     judged(street, at + MINUTE_MS, street.says("home0001", *blocks, at_ms=at))
     for worn in (one, two):
@@ -157,7 +158,6 @@ def test_a_units_own_troubles_concern_everybody_it_listens_for(street: Street) -
             "home_unit_moved": 0,
             "home_unit_case_open": 0,
             "home_unit_battery_low": 0,
-            "forged_beacons": 0,
         }
     checked = tamper(at + HOUR_MS, TamperCode.UNIT_CHECKED)
     judged(street, at + 2 * HOUR_MS, street.says("home0001", checked, at_ms=at + HOUR_MS))
@@ -376,3 +376,78 @@ def test_an_installation_is_refused_with_what_to_do(street: Street) -> None:
             (0, MONDAY_MS + 1),
             (1, None),
         ]
+
+
+def counted(tag: str, end_ms: int, counter: int, refused: int = 0, number: int = 1) -> wire.Block:
+    """One minute's contact that ends at ``end_ms``, with the highest counter heard."""
+    return block(
+        Kind.RF_CONTACT,
+        number,
+        [end_ms],
+        beacon=wire.beacon_number(tag),
+        span=60,
+        count=4,
+        strongest=-60,
+        median=-70,
+        counter=counter,
+        refused=refused,
+        unit=MAINS,
+    )
+
+
+def test_forged_beacons_are_told_of_the_tag_in_whose_name_they_were(street: Street) -> None:
+    one, two = street.wear("rf0001"), street.wear("rf0002")
+    for worn in (one, two):
+        install(street.store, "home0001", worn, None, MONDAY_MS)
+    at = MONDAY_MS + HOUR_MS
+    judged(street, at, street.says("home0001", counted("rf0002", at, 9, refused=3), at_ms=at))
+    assert street.told(one) == []
+    (alert,) = street.told(two)
+    assert (alert["rule"], alert["figures"]["unit"]) == ("forged_beacons", 0)
+
+
+def test_a_strap_that_a_home_unit_heard_of_is_the_tags(street: Street) -> None:
+    one, two = street.wear("rf0001"), street.wear("rf0002")
+    for worn in (one, two):
+        install(street.store, "home0001", worn, None, MONDAY_MS)
+    at = MONDAY_MS + HOUR_MS
+    state = block(Kind.TAG_STATE, 1, [at], beacon=wire.beacon_number("rf0001"), battery=190, state=3, age=6)
+    judged(street, at, street.says("home0001", state, at_ms=at))
+    (alert,) = street.told(one)
+    assert alert["rule"] == "strap_tamper"
+    assert alert["start"] == utc_text(at - 60_000)
+    assert street.told(two) == []
+
+
+@pytest.mark.parametrize("late_first", [False, True])
+def test_a_counter_that_goes_back_from_one_home_unit_to_another_is_told_in_any_order(
+    street: Street, late_first: bool
+) -> None:
+    worn = street.wear("rf0001", FLAT, MOTHERS)
+    install(street.store, "home0001", worn, "flat", MONDAY_MS)
+    install(street.store, "home0002", worn, "mother's", MONDAY_MS)
+    at = MONDAY_MS + HOUR_MS
+    true = street.says("home0001", counted("rf0001", at, 1000), at_ms=at)
+    played = street.says("home0002", counted("rf0001", at + HOUR_MS, 900), at_ms=at + HOUR_MS)
+    messages = [played, true] if late_first else [true, played]
+    judge = judged(street, at + HOUR_MS, messages[0])
+    judged(street, at + HOUR_MS, messages[1], judge=judge)
+    (alert,) = [alert for alert in street.told(worn) if alert["rule"] == "beacon_goes_back"]
+    assert alert["severity"] == "high"
+    assert "home0002" in alert["sentence"]
+    # a new judge finds the same in the store, and says it once
+    judged(street, at + HOUR_MS)
+    assert len([alert for alert in street.told(worn) if alert["rule"] == "beacon_goes_back"]) == 1
+
+
+def test_counters_that_go_on_are_nobodys_concern(street: Street) -> None:
+    worn = street.wear("rf0001", FLAT, MOTHERS)
+    install(street.store, "home0001", worn, "flat", MONDAY_MS)
+    install(street.store, "home0002", worn, "mother's", MONDAY_MS)
+    at = MONDAY_MS + HOUR_MS
+    judge = judged(street, at, street.says("home0001", counted("rf0001", at, 1000), at_ms=at))
+    # the clock of the other is two minutes behind
+    judged(street, at, street.says("home0002", counted("rf0001", at + 120_000, 998), at_ms=at), judge=judge)
+    after = counted("rf0001", at + HOUR_MS, 1240, number=2)
+    judged(street, at + HOUR_MS, street.says("home0001", after, at_ms=at + HOUR_MS), judge=judge)
+    assert [alert for alert in street.told(worn) if alert["rule"] == "beacon_goes_back"] == []
