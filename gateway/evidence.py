@@ -58,8 +58,8 @@ class Said:
     ``events`` is what it said of itself as a tag; ``unit_events`` the same records as of a home unit, their ``value``
     still to be set to the unit's index. ``contacts`` are of no unit yet; ``beacons``, shape ``(n,)``, name the tag that
     each is about, and ``counters`` are the highest heard of it (0: none). ``tag_events`` are what else a home unit said
-    of tags, with ``tag_beacons``, shape ``(n,)``; where ``tag_units`` is True their ``value`` is to be set to the unit's
-    index.
+    of tags, with ``tag_beacons``, shape ``(n,)``; where ``tag_units`` is True the ``value`` is still to be set to the
+    unit's index.
     """
 
     positions: Positions

@@ -8,7 +8,7 @@ A beacon sent at distance ``d`` through ``walls`` arrives with
 - ``n`` 2.2, between free space (2) and a furnished flat (3, where the walls are not counted apart, as here they are);
 - ``L`` 6 dB a wall, brick and plasterboard together;
 - ``S`` shadowing, normal with 4 dB: one draw for each place the tag rests at, and a new one after ``SHADOW_MS``;
-- ``F`` fading of a single beacon (a body turns, three channels): Rayleigh power, which is now and then 20 dB down;
+- ``F`` fading: Rayleigh power, now and then 20 dB down; of the three channels on which a beacon is said the strongest;
 - heard where it is above ``SENSITIVITY_DBM``, unless another tag speaks at that moment (1 in 200 is lost).
 
 All figures are of ours, from textbooks' ranges; they are still to be compared with data. Everything follows from the
@@ -54,27 +54,27 @@ class Channel:
 
     def heard_dbm(self, link: str, at_ms: int, place: Place) -> int | None:
         """How strongly the beacon sent at ``at_ms`` is heard over ``link`` (any name), whole dBm; None: not at all."""
-        lost, fading = self._draw(f"{link}/beacon", at_ms)
+        lost, *fades = self._draw(f"{link}/beacon", at_ms)
         if lost * self.lost_one_in < 1.0:
             return None
         spot = f"{link}/{place.distance_m}/{place.walls}"
-        shadow_db = self.shadow_db * _normal(*self._draw(spot, at_ms // SHADOW_MS))
+        shadow_db = self.shadow_db * _normal(*self._draw(spot, at_ms // SHADOW_MS)[:2])
         power_dbm = (
             self.at_1m_dbm
             - 10.0 * self.exponent * math.log10(max(place.distance_m, 0.5))
             - self.wall_db * place.walls
             + shadow_db
-            + 10.0 * math.log10(-math.log(fading))
+            + 10.0 * math.log10(-math.log(min(fades)))
         )
         if power_dbm < SENSITIVITY_DBM:
             return None
         return max(_WEAKEST_DBM, min(_STRONGEST_DBM, round(power_dbm)))
 
-    def _draw(self, name: str, number: int) -> tuple[float, float]:
-        """Two numbers in (0, 1), evenly spread."""
+    def _draw(self, name: str, number: int) -> tuple[float, float, float, float]:
+        """Four numbers in (0, 1), evenly spread."""
         digest = hashlib.sha256(f"{self.seed}/{name}/{number}".encode()).digest()
-        first, second = struct.unpack_from("<QQ", digest)
-        return (first + 1) / (2**64 + 2), (second + 1) / (2**64 + 2)
+        a, b, c, d = ((drawn + 1) / (2**64 + 2) for drawn in struct.unpack("<QQQQ", digest))
+        return a, b, c, d
 
 
 def _normal(first: float, second: float) -> float:

@@ -26,6 +26,7 @@ RULES = {
     "sources_disagree": ("Home unit and positions disagree", EQUIPMENT),
     "sequence_conflict": ("Readings contradict the evidence", EQUIPMENT),
     "forgotten_readings": ("Readings missing", EQUIPMENT),
+    "beacon_goes_back": ("Tamper: beacons counted back", EQUIPMENT),
     "link_tamper": ("Tamper: false messages to the device", EQUIPMENT),
 }
 
