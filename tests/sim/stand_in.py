@@ -21,6 +21,8 @@ from gateway.devices import Credentials
 from gateway.settings import Settings
 
 CONNECT_S = 20.0
+COMMAND = 10
+"""The kind of a record that acknowledges a command."""
 
 
 class StandIn:
@@ -37,6 +39,7 @@ class StandIn:
         self.keys: dict[str, bytes] = {}
         self.readings: dict[str, dict[tuple[int, int], tuple[int, int | None, bytes]]] = {}
         self.envelopes: dict[str, list[bytes]] = {}
+        self.commands: dict[str, wire.Command] = {}  # what a device is told until it has acknowledged it
         self.silent = False
         self._heard = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -122,10 +125,13 @@ class StandIn:
                 record = block.raw[index * width + 2 : (index + 1) * width]
                 when = times[index]
                 reading = block.kind, None if when is None else int(when), record
+                told = self.commands.get(device)
+                if block.kind == COMMAND and told and int.from_bytes(record[4:8], "little") == told.n:
+                    del self.commands[device]
                 assert known.setdefault(number, reading) == reading, f"{device} {number} changed"
         upto = 0
         while (up.epoch, upto + 1) in known:
             upto += 1
-        payload = wire.encode_down(wire.Down(0, (up.epoch, upto)))
+        payload = wire.encode_down(wire.Down(0, (up.epoch, upto), self.commands.get(device)))
         down = topics.down(device)
         client.publish(down, envelope.seal(self.keys[device], device, down, payload), 0)
