@@ -208,6 +208,22 @@ def test_a_tag_that_loses_power_goes_on_with_counters_never_used(flat: Flat) -> 
     assert "beacons_refused" not in flat.unit.counters()
 
 
+def test_with_the_same_seed_a_tag_sends_the_same_beacons_at_the_same_instants(tmp_path: Path) -> None:
+    credentials = StandIn(tmp_path / "gateway").credentials(TAG)
+    sent: list[list[Beacon]] = []
+    for name in ("one", "other"):
+        with VirtualTag(tmp_path / name, credentials, start_ms=START_MS, seed=4, kind="rf_tag") as tag:
+            tag.start()
+            tag.set_pin(START_MS + 50_000, PINS["strap"], 1)
+            tag.run_until(START_MS + 10 * MINUTE_MS)
+            tag.kill()
+            tag.start()
+            tag.run_until(START_MS + 20 * MINUTE_MS)
+            sent.append(tag.beacons())
+    assert len(sent[0]) >= 85
+    assert sent[0] == sent[1]
+
+
 # thirty tags
 
 
