@@ -11,7 +11,7 @@ QUIET := $(shell test -t 2 || echo --quiet)
 PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check
 export TAGWATCH_DATA ?= $(abspath ../shared/data)
 
-.PHONY: demo test test-long test-nojit check bench setup system format clean help
+.PHONY: demo test test-long test-nojit check bench firmware setup system format clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test       the whole suite          make test-long   the long fault and soak forms"
 	@echo "make test-nojit the whole suite with the core's kernels as plain Python (about twice as long)"
 	@echo "make check      format, lint, types      make bench       measure; writes bench.json"
+	@echo "make firmware   compiles what boards run, into build/firmware"
 
 setup: $(VENV)/.installed typings/esp32/.installed gateway/web/static/vendor/.installed
 
@@ -74,6 +75,9 @@ format: setup
 
 bench: setup
 	@$(BIN)/python -m tests.bench.$(BENCH)
+
+firmware: setup
+	@$(BIN)/python -m sim.bench.bundle build/firmware
 
 clean:
 	rm -rf $(VENV) typings build dist .mypy_cache .pytest_cache .ruff_cache gateway/web/node_modules gateway/web/static/vendor

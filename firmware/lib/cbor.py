@@ -9,9 +9,9 @@ have only single precision.
 import struct
 
 MAX_DEPTH = 8  # of nested lists, maps and tags; the protocol needs 4, the board's stack gives about 40
-_MAC0_TAG = 17
+MAC0_TAG = 17
 
-_UINT, _NEGATIVE, _BYTES, _TEXT, _LIST, _MAP, _TAG, _SIMPLE = range(8)
+_UINT, _NEGATIVE, BYTES, TEXT, LIST, MAP, TAG, _SIMPLE = range(8)
 _SIMPLES = {20: False, 21: True, 22: None}
 
 
@@ -22,7 +22,8 @@ class Mac0:
         self.value = value
 
 
-def _head(major: int, argument: int) -> bytes:
+def head(major: int, argument: int) -> bytes:
+    """How an item begins: its major type (:data:`BYTES` …) and its length, its number of items or its value."""
     major <<= 5
     if argument < 24:
         return bytes((major | argument,))
@@ -47,14 +48,14 @@ def encode(value: object) -> bytes:
     if value is True:
         return b"\xf5"
     if isinstance(value, int):
-        return _head(_UINT, value) if value >= 0 else _head(_NEGATIVE, -1 - value)
+        return head(_UINT, value) if value >= 0 else head(_NEGATIVE, -1 - value)
     if isinstance(value, (bytes, bytearray)):
-        return _head(_BYTES, len(value)) + value
+        return head(BYTES, len(value)) + value
     if isinstance(value, str):
         text = value.encode()
-        return _head(_TEXT, len(text)) + text
+        return head(TEXT, len(text)) + text
     if isinstance(value, (list, tuple)):
-        return _head(_LIST, len(value)) + b"".join([encode(item) for item in value])
+        return head(LIST, len(value)) + b"".join([encode(item) for item in value])
     if isinstance(value, dict):
         items = []
         for key, item in value.items():
@@ -62,9 +63,9 @@ def encode(value: object) -> bytes:
                 raise ValueError("CBOR map keys are integers here, not %r" % (key,))
             items.append((encode(key), encode(item)))
         items.sort()
-        return _head(_MAP, len(items)) + b"".join([key + item for key, item in items])
+        return head(MAP, len(items)) + b"".join([key + item for key, item in items])
     if isinstance(value, Mac0):
-        return _head(_TAG, _MAC0_TAG) + encode(value.value)
+        return head(TAG, MAC0_TAG) + encode(value.value)
     raise ValueError("no CBOR for %r" % (value,))
 
 
@@ -104,20 +105,20 @@ class _Decoder:
             return argument
         if major == _NEGATIVE:
             return -1 - argument
-        if major == _BYTES:
+        if major == BYTES:
             return self.take(argument)
-        if major == _TEXT:
+        if major == TEXT:
             try:
                 return self.take(argument).decode()
             except UnicodeError:
                 raise ValueError("CBOR text is not UTF-8") from None
-        if major == _LIST:
+        if major == LIST:
             if argument > len(self.data) - self.at:  # an item takes a byte at least
                 raise ValueError("CBOR list longer than its data")
             return [self.item(depth + 1) for _ in range(argument)]
-        if major == _MAP:
+        if major == MAP:
             return self.map(argument, depth)
-        if major == _TAG and argument == _MAC0_TAG:
+        if major == TAG and argument == MAC0_TAG:
             return Mac0(self.item(depth + 1))
         if major == _SIMPLE and argument in _SIMPLES:
             return _SIMPLES[argument]

@@ -43,6 +43,12 @@ class Folder:
             data: bytes = file.read(n)
             return data
 
+    def read_into(self, name: str, offset: int, buffer: bytearray) -> int:
+        """Fill a buffer with a file from ``offset`` on, as far as both go; how far. OSError when it is not there."""
+        with open(self._root + name, "rb") as file:
+            file.seek(offset)
+            return file.readinto(buffer) or 0
+
     def append(self, name: str, data: bytes) -> None:
         """Add ``data`` to the end of a file."""
         _write(self._root + name, "ab", data)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         async def read(self, n: int) -> bytes:
             """Exactly n bytes; EOFError when the peer ends before, OSError when the link fails."""
 
-        async def write(self, data: bytes) -> None:
+        async def write(self, data: "bytes | bytearray") -> None:
             """All of ``data``."""
 
         def close(self) -> None:
@@ -55,22 +55,30 @@ def _text(text: str) -> bytes:
     return struct.pack(">H", len(data)) + data
 
 
-def _packet(head: int, body: bytes) -> bytes:
-    length = len(body)
-    packet = bytearray((head,))
+def _packet(head: int, *pieces: "bytes | memoryview") -> bytearray:
+    length = sum([len(piece) for piece in pieces])
+    start = bytearray((head,))
+    left = length
     while True:
-        digit, length = length & 127, length >> 7
-        packet.append(digit | 128 if length else digit)
-        if not length:
+        digit, left = left & 127, left >> 7
+        start.append(digit | 128 if left else digit)
+        if not left:
             break
-    packet += body
-    return bytes(packet)
+    # one piece of memory for all of it, however large
+    packet = bytearray(len(start) + length)
+    at = 0
+    for piece in (start,) + pieces:  # noqa: RUF005 - MicroPython unpacks no tuple there
+        packet[at : at + len(piece)] = piece
+        at += len(piece)
+    return packet
 
 
-def publish_packet(topic: str, payload: bytes, packet_id: int, retain: bool = False) -> bytes:
+def publish_packet(
+    topic: str, payload: "bytes | memoryview", packet_id: int, retain: bool = False
+) -> bytearray:
     """A PUBLISH; QoS 1 with a packet id, QoS 0 where that is 0."""
     head = _PUBLISH | (2 if packet_id else 0) | (1 if retain else 0)
-    return _packet(head, _text(topic) + (struct.pack(">H", packet_id) if packet_id else b"") + payload)
+    return _packet(head, _text(topic), struct.pack(">H", packet_id) if packet_id else b"", payload)
 
 
 class Client:
@@ -130,7 +138,9 @@ class Client:
         if self._granted.pop(packet_id) & 0x80:
             raise Refused("the broker refused the subscription to %s" % topic)
 
-    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool = False) -> None:
+    async def publish(
+        self, topic: str, payload: "bytes | memoryview", qos: int, retain: bool = False
+    ) -> None:
         """Publish; does not wait for the PUBACK, which :meth:`waiting` tells. Raises OSError."""
         packet_id = self._expect() if qos else 0
         await self._write(publish_packet(topic, payload, packet_id, retain))
@@ -181,13 +191,13 @@ class Client:
                 self._due[self._last_id] = self._uptime_ms()
                 return self._last_id
 
-    async def _write(self, packet: bytes) -> None:
+    async def _write(self, packet: bytearray) -> None:
         self.check()
         self._written_ms = self._uptime_ms()
         # a peer that stops reading must not hold the tag for ever
         await asyncio.wait_for(self._write_in_turn(packet), ANSWER_MS // 1000)
 
-    async def _write_in_turn(self, packet: bytes) -> None:
+    async def _write_in_turn(self, packet: bytearray) -> None:
         async with self._writing:
             if self._stream is None:
                 raise OSError("closed")

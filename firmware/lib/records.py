@@ -231,22 +231,33 @@ class _Block:
         self.readings.append(reading)
         return True
 
-    def packed(self) -> list[object]:
+    def put(self, buffer: bytearray, at: int) -> int:
+        """Write the block into a buffer from ``at`` on; where it ends."""
         base_s = self.low // 10
-        packed = bytearray()
+        known = self.kind in _WIDTHS
+        at = _put(buffer, at, cbor.head(cbor.LIST, 4 if known else 5))
+        for number in (self.kind, self.first, base_s):
+            at = _put(buffer, at, cbor.encode(number))
+        at = _put(buffer, at, cbor.head(cbor.BYTES, self.width * len(self.readings)))
         for _number, _kind, t_ds, body in self.readings:
-            packed += struct.pack("<H", t_ds - base_s * 10)
-            packed += body
-        block: list[object] = [self.kind, self.first, base_s, bytes(packed)]
-        if self.kind not in _WIDTHS:
-            block.append(self.width)
-        return block
+            struct.pack_into("<H", buffer, at, t_ds - base_s * 10)
+            at = _put(buffer, at + 2, body)
+        return at if known else _put(buffer, at, cbor.encode(self.width))
 
 
-def up(epoch: int, base: int, readings: list["Reading"], limit: int) -> tuple[bytes, int]:
-    """The ``up`` payload of as many leading ``readings`` as fit into ``limit`` bytes, and how many those are.
+def _put(buffer: bytearray, at: int, data: bytes) -> int:
+    end = at + len(data)
+    buffer[at:end] = data
+    return end
 
-    ``readings`` are in ascending order of their numbers; at least one must fit.
+
+def put_up(
+    buffer: bytearray, at: int, epoch: int, base: int, readings: list["Reading"], limit: int
+) -> tuple[int, int]:
+    """Write the ``up`` payload of as many leading ``readings`` as fit into ``limit`` bytes; its end, and how many.
+
+    ``readings`` are in ascending order of their numbers; at least one must fit. Into a buffer, because a payload joined
+    of pieces takes several pieces of memory of its size, and a heap that holds a backlog has hardly one.
     """
     blocks: list[_Block] = []
     room = limit - MAP_OVERHEAD
@@ -265,7 +276,11 @@ def up(epoch: int, base: int, readings: list["Reading"], limit: int) -> tuple[by
         taken += 1
     if not taken:
         raise ValueError("no reading fits into %d bytes" % limit)
-    message: dict[int, object] = {1: VERSION, 2: epoch, 4: [block.packed() for block in blocks]}
-    if base != blocks[0].first:
-        message[3] = base
-    return cbor.encode(message), taken
+    told = base != blocks[0].first
+    at = _put(buffer, at, cbor.head(cbor.MAP, 4 if told else 3))
+    for number in (1, VERSION, 2, epoch) + ((3, base) if told else ()) + (4,):
+        at = _put(buffer, at, cbor.encode(number))
+    at = _put(buffer, at, cbor.head(cbor.LIST, len(blocks)))
+    for block in blocks:
+        at = block.put(buffer, at)
+    return at, taken

@@ -38,48 +38,87 @@ def pack_record(epoch: int, reading: "Reading") -> bytes:
     return head + body + struct.pack("<I", binascii.crc32(head + body, epoch))
 
 
-def _chunk(folder: "Folder", name: str, offset: int) -> bytes:
-    try:
-        return folder.read(name, offset, _CHUNK)
-    except OSError:
-        return b""  # it is there and can not be read: as if it ended here
+class _Window:
+    """A piece of one segment, in memory that is there from the start.
+
+    In small pieces: after days of work a heap of 64 KiB has no 4 KB in one, nor always 512 bytes. Two readers in turn
+    only make it load more often.
+    """
+
+    def __init__(self, folder: "Folder") -> None:
+        self.buffer = bytearray(_CHUNK)
+        self.start = self.length = 0
+        self._view = memoryview(self.buffer)
+        self._folder = folder
+        self._name = ""
+
+    def forget(self) -> None:
+        """A segment has changed."""
+        self._name = ""
+
+    def holds(self, name: str, offset: int, n: int) -> bool:
+        """Whether ``n`` bytes of a segment from ``offset`` on are here, or can be had."""
+        return self._holds(name, offset, n) or (self._load(name, offset) and self._holds(name, offset, n))
+
+    def record(self, name: str, offset: int, epoch: int) -> int:
+        """The size of the whole record's body at ``offset``; 0 where none is."""
+        if not self.holds(name, offset, _HEAD_BYTES):
+            return 0
+        size = self.buffer[offset - self.start]
+        if not size or not self.holds(name, offset, _HEAD_BYTES + size + 4):
+            return 0
+        at = offset - self.start
+        end = at + _HEAD_BYTES + size
+        found: int = struct.unpack_from("<I", self.buffer, end)[0]
+        return size if binascii.crc32(self._view[at:end], epoch) == found else 0
+
+    def _holds(self, name: str, offset: int, n: int) -> bool:
+        return name == self._name and self.start <= offset and offset + n <= self.start + self.length
+
+    def _load(self, name: str, offset: int) -> bool:
+        self._name, self.start = name, offset
+        try:
+            self.length = self._folder.read_into(name, offset, self.buffer)
+        except OSError:
+            self.length = 0  # it is there and can not be read: as if it ended here
+        return self.length > 0
 
 
 def _whole_records(
-    folder: "Folder", name: str, epoch: int, from_number: int = 0, offset: int = 0
+    window: _Window, name: str, epoch: int, from_number: int = 0, offset: int = 0
 ) -> "Iterator[tuple[int, Reading]]":
-    """(end offset, reading) of each whole record after ``offset``; those below ``from_number`` are skipped unread.
-
-    Read in small pieces: after days of work a heap of 64 KiB has no 4 KB in one piece.
-    """
-    data, start = _chunk(folder, name, offset), offset
+    """(end offset, reading) of each whole record after ``offset``; those below ``from_number`` are skipped unread."""
     if not offset:
+        if _epoch(window, name) != epoch:
+            return
         offset = _HEADER
-        if data[:4] != _MAGIC or len(data) < _HEADER or struct.unpack("<I", data[4:_HEADER])[0] != epoch:
-            return
     while True:
-        at = offset - start
-        if at >= len(data) or at + _HEAD_BYTES + data[at] + 4 > len(data):
-            data, start, at = _chunk(folder, name, offset), offset, 0
-            if not data or _HEAD_BYTES + data[0] + 4 > len(data):
-                return
-        size, kind, number, high, low = struct.unpack(_HEAD, data[at : at + _HEAD_BYTES])
-        end = at + _HEAD_BYTES + size
-        if not size or binascii.crc32(data[at:end], epoch) != struct.unpack("<I", data[end : end + 4])[0]:
+        size = window.record(name, offset, epoch)
+        if not size:
             return
-        offset = start + end + 4
+        at = offset - window.start
+        _size, kind, number, high, low = struct.unpack_from(_HEAD, window.buffer, at)
+        body = at + _HEAD_BYTES
+        offset += _HEAD_BYTES + size + 4
         if number >= from_number:
-            yield offset, (number, kind, high << 32 | low, data[at + _HEAD_BYTES : end])
+            yield offset, (number, kind, high << 32 | low, bytes(window.buffer[body : body + size]))
+
+
+def _epoch(window: _Window, name: str) -> int:
+    """The journal epoch of a segment; 0 where it does not begin as one."""
+    if not window.holds(name, 0, _HEADER) or window.buffer[: len(_MAGIC)] != _MAGIC:
+        return 0
+    epoch: int = struct.unpack_from("<I", window.buffer, len(_MAGIC))[0]
+    return epoch
 
 
 def epoch_of(folder: "Folder", names: list[str]) -> int:
     """The journal epoch that the newest readable segment of ``names`` tells; 0 if none does."""
+    window = _Window(folder)
     for name in sorted(names, key=lambda name: name[1:], reverse=True):
-        data = _chunk(folder, name, 0)
-        if len(data) >= _HEADER and data[:4] == _MAGIC:
-            epoch: int = struct.unpack("<I", data[4:_HEADER])[0]
-            if epoch:
-                return epoch
+        epoch = _epoch(window, name)
+        if epoch:
+            return epoch
     return 0
 
 
@@ -102,6 +141,7 @@ class Lane:
         self.damaged = False  # a segment was found to end before what was written to it
         self._letter = letter
         self._folder = folder
+        self._window = _Window(folder)
         self._epoch = 0
         self._firsts = array("I")
         self._lasts = array("I")  # the last readable number; first - 1 in a segment where none is
@@ -119,7 +159,7 @@ class Lane:
                 continue
             first = int(name[1:], 16)
             end, last = _HEADER, first - 1
-            for end, reading in _whole_records(self._folder, name, epoch):  # noqa: B007 - used after the loop
+            for end, reading in _whole_records(self._window, name, epoch):  # noqa: B007 - used after the loop
                 last = reading[0]
             try:
                 size = self._folder.size(name)
@@ -149,6 +189,7 @@ class Lane:
 
     def write(self, first: int, last: int, data: bytes) -> None:
         """Put the packed records ``first`` … ``last`` on flash; after an OSError it may be tried again."""
+        self._window.forget()
         if self.has_room(len(data)):
             size, self._size = (
                 self._size,
@@ -173,7 +214,7 @@ class Lane:
             if self._mark[0] == self._firsts[i] and self._mark[1] < from_number:
                 # where the last reading stopped; the link mostly asks for what comes next
                 _first, last, offset = self._mark
-            for end, reading in _whole_records(self._folder, self._name(i), self._epoch, from_number, offset):
+            for end, reading in _whole_records(self._window, self._name(i), self._epoch, from_number, offset):
                 last = reading[0]
                 if last >= from_number:
                     from_number = last + 1
@@ -184,7 +225,7 @@ class Lane:
 
     def oldest(self) -> "Iterator[Reading]":
         """The readings of the oldest segment."""
-        for _end, reading in _whole_records(self._folder, self._name(0), self._epoch):
+        for _end, reading in _whole_records(self._window, self._name(0), self._epoch):
             yield reading
 
     def forget_oldest(self) -> None:

@@ -53,7 +53,7 @@ class TlsStream:
                 at += got
         return bytes(data)
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: "bytes | bytearray") -> None:
         """All of ``data``; the first write does the handshake too."""
         view = memoryview(data)
         while len(view):

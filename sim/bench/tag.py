@@ -16,21 +16,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from sim.bench import rom
 from sim.bench.flash import make_image
 
 if TYPE_CHECKING:
     from gateway.devices import Credentials
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SHADOW = Path(__file__).resolve().parent / "shadow"
 FIRMWARE = ROOT / "firmware"
 KINDS = {"gps_tag": "tag", "rf_tag": "beacon_tag", "home_unit": "unit", "alcohol_tag": "alcohol"}
 """Kinds of device, by their folder in the firmware, and the module in it that is the device put together."""
-HEAP_BYTES = 129_536
-"""What ``-X heapsize=64wk`` gives this port, whose words have 64 bits: the stand-in for 64 KiB on a 32-bit board."""
-PROCESS_HEAP = "heapsize=192wk"
-"""Of the whole process. A board has its code in flash; here it lies in the heap, as does the virtual board. What is too
-much of it once the code is loaded is taken up, so that the firmware has `HEAP_BYTES` and no more."""
+HEAP = "64wk"
+"""64 Ki words: of 64 bits here, so the stand-in for 64 KiB on a 32-bit board. Code is not in it (`sim.bench.rom`)."""
 POWER_ON, WATCHDOG, RESET_EXIT = 1, 3, 77
 PROGRESS_MS = 60_000
 """How often, in virtual time, a tag tells where it is; see shadow/world.py."""
@@ -64,7 +61,7 @@ class VirtualTag:
 
     ``config`` adds settings to ``/config.json``; it counts only when the image is made, at the first use of
     ``folder``. ``patience_s`` is how long, in real seconds, time stays frozen for an answer that does not come.
-    ``heap_bytes`` is what the firmware has for everything but its code.
+    ``heap`` is what the port's ``-X heapsize`` takes.
     ``clock_set`` starts it with the RTC set, as whoever provisions a tag leaves it. ``kind`` is one of `KINDS`.
     With the same ``seed``, ``folder`` content and feed a tag makes the same bytes.
     """
@@ -78,7 +75,7 @@ class VirtualTag:
         seed: int = 0,
         config: Mapping[str, object] | None = None,
         patience_s: float = 3.0,
-        heap_bytes: int = HEAP_BYTES,
+        heap: str = HEAP,
         clock_set: bool = False,
         kind: str = "gps_tag",
     ) -> None:
@@ -90,7 +87,7 @@ class VirtualTag:
         """Each instant at which the vibration motor was switched, and to which level."""
         self.kind = kind
         self._seed = seed
-        self._heap_bytes = heap_bytes
+        self._heap = heap
         self._patience_ms = int(patience_s * 1000)
         self._image = self.folder / "flash.img"
         self._rtc = self.folder / "rtc"
@@ -151,11 +148,14 @@ class VirtualTag:
         commands_out, commands_in = os.pipe()
         reports_out, reports_in = os.pipe()
         micropython = _micropython()
+        board, firmware = rom.images(self.kind)
+        code = self.folder / "code.rom"
+        code.write_bytes(board + firmware)
         try:
             with (self.folder / "tag.log").open("ab") as log:
                 self._process = subprocess.Popen(
                     [
-                        *(str(micropython), "-X", PROCESS_HEAP, str(SHADOW / "power_on.py")),
+                        *(str(micropython), "-X", f"heapsize={self._heap}", str(rom.SHADOW / "power_on.py")),
                         *(
                             str(commands_out),
                             str(reports_in),
@@ -166,12 +166,11 @@ class VirtualTag:
                             life,
                             str(self.now_ms),
                             str(cause),
-                            str(self._heap_bytes),
                             KINDS[self.kind],
-                            *(str(folder) for folder in (FIRMWARE / self.kind, FIRMWARE / "lib", FIRMWARE)),
+                            *(str(code), str(len(board)), str(len(firmware))),
                         ),
                     ],
-                    env={"MICROPYPATH": str(SHADOW), "PATH": os.environ.get("PATH", "")},
+                    env={"PATH": os.environ.get("PATH", ""), **rom.room_for(len(board) + len(firmware))},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -50,6 +50,11 @@ class Flash:
             raise OSError(errno.ENOENT, name)
         return self.files[name][offset : offset + n]
 
+    def read_into(self, name: str, offset: int, buffer: bytearray) -> int:
+        data = self.read(name, offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def append(self, name: str, data: bytes) -> None:
         self._put(name, self.files.get(name, b""), data)
 

@@ -21,12 +21,12 @@ def unpacked(up: wire.Up) -> list[Reading]:
     return found
 
 
-def authentic(data: bytes, key: bytes, topic: str) -> Message:
+def authentic(data: bytes | memoryview, key: bytes, topic: str) -> Message:
     """The message in an envelope; AssertionError where it is not sealed under ``key`` for ``topic``.
 
     The content of a reading is (kind, tenths of a second, body).
     """
-    opened = envelope.parse(data)
+    opened = envelope.parse(bytes(data))
     assert envelope.authentic(opened, key, topic)
     up = wire.decode_up(opened.payload)
     gaps = []

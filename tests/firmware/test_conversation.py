@@ -287,7 +287,9 @@ def test_what_was_sent_before_an_answered_message_and_not_answered_is_sent_again
     talk = Talk()
     talk.make(200)
     talk.hello()
-    lost = [talk.talk.message(now_ms) for now_ms in (0, 1000, 2000, 3000)]  # into a broker that forgets them
+    lost = [
+        bytes(talk.talk.message(now_ms)) for now_ms in (0, 1000, 2000, 3000)
+    ]  # into a broker that forgets them
     firsts = [min(authentic(data, KEY, talk.talk.up).readings) for data in lost]
     again = authentic(talk.talk.message(30_000), KEY, talk.talk.up)
     assert min(again.readings) == firsts[0]

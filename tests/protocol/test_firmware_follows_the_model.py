@@ -158,7 +158,7 @@ class Firmware(RuleBasedStateMachine):
 
     @rule()
     def connect(self) -> None:
-        self.say(self.talk.hello(self.now_ms))
+        self.say(bytes(self.talk.hello(self.now_ms)))
 
     @rule(most=st.integers(1, 6))
     def send(self, most: int) -> None:
@@ -167,7 +167,7 @@ class Firmware(RuleBasedStateMachine):
             data = self.talk.message(self.now_ms)
             if data is None:
                 break
-            self.say(data)
+            self.say(bytes(data))
 
     @rule()
     def lose_the_connection(self) -> None:
@@ -348,7 +348,7 @@ class Firmware(RuleBasedStateMachine):
         self.journal.flush()
         self.look()
         self.up, self.down = [], []
-        self.say(self.talk.hello(self.now_ms))
+        self.say(bytes(self.talk.hello(self.now_ms)))
         self.talk.release()
         for _ in range(200):
             data = self.talk.message(self.now_ms)
@@ -357,7 +357,7 @@ class Firmware(RuleBasedStateMachine):
                     break
                 self.now_ms += 300_000
             elif data is not None:
-                self.say(data)
+                self.say(bytes(data))
             for sent in self.up:
                 self.deliver(sent)
             self.up = []

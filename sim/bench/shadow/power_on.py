@@ -1,14 +1,15 @@
 """Power on: lay the virtual board around the firmware and run its main.py, as the port's start does on a board.
 
-    power_on.py COMMANDS_FD REPORTS_FD IMAGE RTC SEED NOW_MS RESET_CAUSE HEAP_BYTES MODULE FOLDER...
+    power_on.py COMMANDS_FD REPORTS_FD IMAGE RTC SEED NOW_MS RESET_CAUSE MODULE CODE BOARD_BYTES FIRMWARE_BYTES
 
-SEED is hexadecimal and differs at each boot. MODULE is the one that main.py runs, FOLDERs hold the firmware.
-`MICROPYPATH` leads to this folder, so that machine, time, network, esp32 and os are the ones here.
+SEED is hexadecimal and differs at each boot. MODULE is the one that main.py runs. CODE is a file of two ROMFS images:
+first the virtual board, whose machine, time, network, esp32 and os are found before the port's own, then the firmware.
 """
 
 import gc
 import sys
 
+import uctypes
 import uos
 import vfs
 
@@ -21,8 +22,8 @@ def lay_out(arguments):
     commands_fd, reports_fd, image, rtc, seed, now_ms, cause = arguments[:7]
     vfs.umount("/")
     vfs.mount(vfs.VfsPosix("/"), HOST)
-    sys.path[:] = [HOST + folder for folder in sys.path if folder.startswith("/")] + [".frozen"]
-    sys.path += [HOST + folder for folder in arguments[9:]]
+    burn(*arguments[8:11])
+    sys.path[:] = ["/board", ".frozen", "/rom"]
     import esp32
     import world
 
@@ -38,6 +39,21 @@ def lay_out(arguments):
     size = uos.stat(HOST + image)[6]
     the_world.flash = esp32.Partition(open(HOST + image, "r+b"), size)  # noqa: SIM115
     return the_world
+
+
+def burn(code: str, board_bytes: str, firmware_bytes: str) -> None:
+    """Put the compiled code where a board has it: in memory that is not of the heap, to be run in place."""
+    with open("/host/proc/self/stat") as file:
+        start, end = [int(field) for field in file.read().rsplit(")", 1)[1].split()[47:49]]
+    start = (start + 4095) & -4096
+    at = start
+    with open(HOST + code, "rb") as file:
+        for folder, size in (("/board", int(board_bytes)), ("/rom", int(firmware_bytes))):
+            room = uctypes.bytearray_at(at, size)
+            if at + size > end or file.readinto(room) != size:
+                raise RuntimeError("the code has no room beside the stack")
+            vfs.mount(vfs.VfsRom(room), folder)
+            at += (size + 7) & -8
 
 
 def lend_time(the_world) -> None:
@@ -70,24 +86,10 @@ def wire(the_world) -> None:
     the_world.on_pin[PINS["gnss_enable"]] = the_world.power_receiver
 
 
-def take_up_heap(heap_bytes: int, module: str):
-    """Leave the firmware as much heap as a board has.
-
-    On a board the code is frozen into flash; here it lies in the heap, as does the virtual board. So the heap is
-    larger, and what is too much of it once the code is loaded is taken up by this.
-    """
-    __import__(module)  # loads every module of the firmware
-
-    gc.collect()
-    pieces = []  # small ones, which fill the holes that loading has left
-    while gc.mem_free() > heap_bytes:
-        pieces.append(bytearray(256))
-    return pieces
-
-
 the_world = lay_out(sys.argv[1:])
 lend_time(the_world)
 wire(the_world)
-ballast = take_up_heap(int(sys.argv[8]), sys.argv[9])
+__import__(sys.argv[8])  # loads every module of the firmware, before time begins
+gc.collect()
 the_world.await_grant()
 import main  # noqa: F401
