@@ -26,8 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FIRMWARE = ROOT / "firmware"
 KINDS = {"gps_tag": "tag", "rf_tag": "beacon_tag", "home_unit": "unit", "alcohol_tag": "alcohol"}
 """Kinds of device, by their folder in the firmware, and the module in it that is the device put together."""
-HEAP = "64wk"
-"""64 Ki words: of 64 bits here, so the stand-in for 64 KiB on a 32-bit board. Code is not in it (`sim.bench.rom`)."""
+HEAP_BYTES = 65_536
+"""What the firmware has to work in. Words have 64 bits here: on a 32-bit board the same takes little more than half."""
+PROCESS_HEAP = "heapsize=192wk"
+"""Of the whole process. Here the code's own structures lie in the heap, and the virtual board: they come on top. So much
+is taken up once all is loaded that the firmware has `HEAP_BYTES` and no more."""
 POWER_ON, WATCHDOG, RESET_EXIT = 1, 3, 77
 PROGRESS_MS = 60_000
 """How often, in virtual time, a tag tells where it is; see shadow/world.py."""
@@ -61,7 +64,7 @@ class VirtualTag:
 
     ``config`` adds settings to ``/config.json``; it counts only when the image is made, at the first use of
     ``folder``. ``patience_s`` is how long, in real seconds, time stays frozen for an answer that does not come.
-    ``heap`` is what the port's ``-X heapsize`` takes.
+    ``heap_bytes`` is what the firmware has to work in.
     ``clock_set`` starts it with the RTC set, as whoever provisions a tag leaves it. ``kind`` is one of `KINDS`.
     With the same ``seed``, ``folder`` content and feed a tag makes the same bytes.
     """
@@ -75,7 +78,7 @@ class VirtualTag:
         seed: int = 0,
         config: Mapping[str, object] | None = None,
         patience_s: float = 3.0,
-        heap: str = HEAP,
+        heap_bytes: int = HEAP_BYTES,
         clock_set: bool = False,
         kind: str = "gps_tag",
     ) -> None:
@@ -87,7 +90,7 @@ class VirtualTag:
         """Each instant at which the vibration motor was switched, and to which level."""
         self.kind = kind
         self._seed = seed
-        self._heap = heap
+        self._heap_bytes = heap_bytes
         self._patience_ms = int(patience_s * 1000)
         self._image = self.folder / "flash.img"
         self._rtc = self.folder / "rtc"
@@ -155,7 +158,7 @@ class VirtualTag:
             with (self.folder / "tag.log").open("ab") as log:
                 self._process = subprocess.Popen(
                     [
-                        *(str(micropython), "-X", f"heapsize={self._heap}", str(rom.SHADOW / "power_on.py")),
+                        *(str(micropython), "-X", PROCESS_HEAP, str(rom.SHADOW / "power_on.py")),
                         *(
                             str(commands_out),
                             str(reports_in),
@@ -166,6 +169,7 @@ class VirtualTag:
                             life,
                             str(self.now_ms),
                             str(cause),
+                            str(self._heap_bytes),
                             KINDS[self.kind],
                             *(str(code), str(len(board)), str(len(firmware))),
                         ),

@@ -1,6 +1,7 @@
 """Power on: lay the virtual board around the firmware and run its main.py, as the port's start does on a board.
 
-    power_on.py COMMANDS_FD REPORTS_FD IMAGE RTC SEED NOW_MS RESET_CAUSE MODULE CODE BOARD_BYTES FIRMWARE_BYTES
+    power_on.py COMMANDS_FD REPORTS_FD IMAGE RTC SEED NOW_MS RESET_CAUSE HEAP_BYTES MODULE CODE \\
+        BOARD_BYTES FIRMWARE_BYTES
 
 SEED is hexadecimal and differs at each boot. MODULE is the one that main.py runs. CODE is a file of two ROMFS images:
 first the virtual board, whose machine, time, network, esp32 and os are found before the port's own, then the firmware.
@@ -22,7 +23,7 @@ def lay_out(arguments):
     commands_fd, reports_fd, image, rtc, seed, now_ms, cause = arguments[:7]
     vfs.umount("/")
     vfs.mount(vfs.VfsPosix("/"), HOST)
-    burn(*arguments[8:11])
+    burn(*arguments[9:12])
     sys.path[:] = ["/board", ".frozen", "/rom"]
     import esp32
     import world
@@ -86,10 +87,19 @@ def wire(the_world) -> None:
     the_world.on_pin[PINS["gnss_enable"]] = the_world.power_receiver
 
 
+def take_up_heap(heap_bytes: int):
+    """Leave the firmware as much heap as a board has whose code is frozen into flash."""
+    gc.collect()
+    pieces = []  # small ones, which fill the holes that loading has left
+    while gc.mem_free() > heap_bytes:
+        pieces.append(bytearray(256))
+    return pieces
+
+
 the_world = lay_out(sys.argv[1:])
 lend_time(the_world)
 wire(the_world)
-__import__(sys.argv[8])  # loads every module of the firmware, before time begins
-gc.collect()
+__import__(sys.argv[9])  # loads every module of the firmware, before time begins
+ballast = take_up_heap(int(sys.argv[8]))
 the_world.await_grant()
 import main  # noqa: F401
