@@ -26,11 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FIRMWARE = ROOT / "firmware"
 KINDS = {"gps_tag": "tag", "rf_tag": "beacon_tag", "home_unit": "unit", "alcohol_tag": "alcohol"}
 """Kinds of device, by their folder in the firmware, and the module in it that is the device put together."""
-HEAP_BYTES = 65_536
-"""What the firmware has to work in. Words have 64 bits here: on a 32-bit board the same takes little more than half."""
+HEAP_BYTES = 129_536
+"""What the firmware has to work in: what ``-X heapsize=64wk`` gives this port, whose words have 64 bits."""
 PROCESS_HEAP = "heapsize=192wk"
-"""Of the whole process. Here the code's own structures lie in the heap, and the virtual board: they come on top. So much
-is taken up once all is loaded that the firmware has `HEAP_BYTES` and no more."""
+"""Of the whole process. Here the code's own structures lie in the heap, and the virtual board: they come on top. So
+much is taken up once all is loaded that the firmware has `HEAP_BYTES` and no more."""
 POWER_ON, WATCHDOG, RESET_EXIT = 1, 3, 77
 PROGRESS_MS = 60_000
 """How often, in virtual time, a tag tells where it is; see shadow/world.py."""

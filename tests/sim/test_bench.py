@@ -87,7 +87,9 @@ def test_a_backlog_in_the_largest_messages_fits_into_the_heap_of_a_board(
 ) -> None:
     credentials = gateway.credentials("tag00001")
     config = {"every_fix": True}
-    with VirtualTag(tmp_path / "tag", credentials, start_ms=START_MS, config=config, patience_s=0.2) as tag:
+    with VirtualTag(
+        tmp_path / "tag", credentials, start_ms=START_MS, config=config, patience_s=0.2, heap_bytes=65_536
+    ) as tag:  # half of what it has: words have 64 bits here
         tag.start()
         walk(tag, START_MS, START_MS + HOUR_MS, 2000)
         gateway.silent = True
