@@ -88,3 +88,13 @@ def emit(out: Any, count: int, episode: Any) -> Any:
         out = grown
     out[count] = episode
     return out
+
+
+@njit(cache=True)
+def room(out: Any, count: int, more: int) -> Any:
+    """``out`` with room for ``more`` episodes after the first ``count``."""
+    if count + more <= len(out):
+        return out
+    grown = np.empty(2 * len(out) + more, EPISODE)
+    grown[:count] = out[:count]
+    return grown

@@ -47,8 +47,9 @@ from core.slots import Slots
 from core.visits import LOST, VISIT, zone_limits
 from core.zone_alerts import WORDINGS, zone_alert
 from core.zone_calendar import AHEAD_MS, Calendar
+from core.zone_reach import REACH, reach_of
 from core.zone_silence import silence
-from core.zone_watch import ANCHOR, PIECE, PLAN, stints, watch_zones
+from core.zone_watch import ANCHOR, FENCE, PIECE, PLAN, watch_zones
 
 RULE = WORDINGS[ExclusionCondition].rule
 _KINDS: tuple[type[ZoneCondition], ...] = (ExclusionCondition, InclusionCondition, RestrictionCondition)
@@ -57,10 +58,6 @@ _ASK_MS = 600_000
 Saved = tuple[bytes, bytes, HeardSaved | None]
 _WORDINGS = 1024
 """For so many activations it is kept what alerts are about: most have none to be worded."""
-FENCE = np.dtype(  # what one activation has: its visits, its plans (the first ones hold at the end), and its pieces
-    [(name, np.int32) for name in ("visit", "visits", "plan", "plans", "piece", "pieces")]
-    + [("known_to_ms", np.int64)]
-)
 
 
 class Geofence:
@@ -72,7 +69,7 @@ class Geofence:
         anchor["clear_m"] = -1.0
         visit = np.zeros(1, VISIT)
         for blank, names in (
-            (anchor, ("span_ms", "out_ms", "calm_ms", "at_ms", "seen_ms")),
+            (anchor, ("span_ms", "calm_ms", "at_ms", "seen_ms")),
             (visit, ("run_last_ms", "touch_ms", "out_ms", "calm_ms", "seen_ms")),
         ):
             for name in names:
@@ -81,7 +78,8 @@ class Geofence:
         draft["end_ms"] = OPEN_MS
         self._anchors = Slots(anchor, terms=[np.zeros(1, FENCE)])
         self._visits = Slots(visit, draft)
-        self._plans, self._pieces = Slots(terms=[np.zeros(1, PLAN)]), Slots(terms=[np.zeros(1, PIECE)])
+        self._plans = Slots(terms=[np.zeros(1, PLAN), np.zeros(1, REACH)])
+        self._pieces = Slots(terms=[np.zeros(1, PIECE)])
         self._zones, self._periods = ZonePool(), PeriodPool()
         self._units = HomeUnits(rules, rules.zone_silence_s)
         self._heard: dict[int, Heard] = {}
@@ -108,7 +106,8 @@ class Geofence:
                 plans += hold + over
             pieces.append((start, end, first, first + len(hold), first + len(hold) + len(over)))
         plan, piece = self._plans.take(len(plans)), self._pieces.take(len(pieces))
-        self._plans.terms[0][plan : plan + len(plans)] = np.array(plans, PLAN)
+        for terms, rows in zip(self._plans.terms, zip(*plans, strict=True), strict=True):
+            terms[plan : plan + len(plans)] = np.array(list(rows), terms.dtype)
         mine_now = self._pieces.terms[0][piece : piece + len(pieces)]
         mine_now[:] = np.array(pieces, PIECE)
         for name in ("first", "last", "over"):
@@ -151,6 +150,10 @@ class Geofence:
         self._anchors.restore(anchor, 1, saved[0])
         self._visits.restore(*self._visits_of(anchor), saved[1])
         self._units.restore(self._heard.get(anchor), saved[2])
+        # which zones are quiet was measured since
+        fence = self._anchors.terms[0][anchor]
+        self._anchors.rows[0]["clear_m"][anchor] = -1.0
+        self._plans.terms[1]["clear_m"][int(fence["plan"]) : int(fence["plan"] + fence["plans"])] = -1.0
 
     def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
         """Judge the positions of each part; the alerts that they settle."""
@@ -164,10 +167,14 @@ class Geofence:
         last_ms = fixes["t_ms"][where[:, 2] - 1]
         self._reach(where[:, 0], last_ms)
         (anchors,), (visits, drafts) = self._anchors.rows, self._visits.rows
+        plans, reaches = self._plans.terms
         settled = watch_zones(
             fixes,
-            stints(fixes["t_ms"], where, self._anchors.terms[0], self._pieces.terms[0]),
-            self._plans.terms[0],
+            where,
+            self._anchors.terms[0],
+            self._pieces.terms[0],
+            plans,
+            reaches,
             self._periods.rows,
             self._zones.table(),
             anchors,
@@ -184,12 +191,12 @@ class Geofence:
             return [], []
         self._reach(slots, np.full(len(slots), now_ms))
         (anchors,), (visits, drafts), (fences,) = self._anchors.rows, self._visits.rows, self._anchors.terms
-        counts, first = fences["visits"][slots], fences["plan"][slots]
-        starts = np.cumsum(counts) - counts
-        standing, again = silence(
-            self._plans.terms[0][np.arange(counts.sum()) + np.repeat(first - starts, counts)],
-            np.repeat(slots, counts),
+        standing, due = silence(
+            slots,
             now_ms,
+            fences,
+            self._pieces.terms[0],
+            self._plans.terms[0],
             self._periods.rows,
             self._zones.table(),
             anchors,
@@ -197,7 +204,6 @@ class Geofence:
             drafts,
             self._limits,
         )
-        due = np.minimum.reduceat(again, starts)
         alerts: list[Alert] = []
         later: dict[int, int] = {}
         for one in standing:
@@ -240,7 +246,8 @@ class Geofence:
             margin_m = condition.warning_m if ring else 0.0
             zone = self._zones.add(condition.zone)
             plan = (slot, zone, sense, margin_m, int(not ring), watch.from_ms, watch.to_ms, 0, 0)
-            found.append((stretch.from_ms, stretch.to_ms, plan))
+            reach = reach_of(condition.zone, sense, margin_m)
+            found.append((stretch.from_ms, stretch.to_ms, (plan, reach)))
         return found
 
     def _reach(self, anchors: I64, to_ms: I64) -> None:
@@ -302,7 +309,8 @@ class Geofence:
         return zone_alert(watch, ring, row, self._rules)
 
 
-_Plan = tuple[int, int, float, float, int, int, int, int, int]
+_Plan = tuple[tuple[int, int, float, float, int, int, int, int, int], tuple[float, ...]]
+"""Rows of `PLAN` and `REACH`."""
 _Watched = tuple[Watch[ZoneCondition], bool]
 
 

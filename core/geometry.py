@@ -122,21 +122,6 @@ def metres_at(scale: Any, latitude: float) -> Any:
 
 
 @njit(cache=True)
-def box_distance(table: Any, k: int, longitude: float, latitude: float, kx: float, ky: float) -> Any:
-    """Metres from a position to the bounding box of zone k; 0 within.
-
-    Never more than the distance to the zone.
-    """
-    box = table.boxes[table.nodes[k, 0]]
-    dx = max(box[0] - longitude, 0.0, longitude - box[2]) * kx
-    dy = max(box[1] - latitude, 0.0, latitude - box[3]) * ky
-    metres = np.sqrt(dx * dx + dy * dy)
-    grow_m = table.grows[k]
-    # a twentieth off: the width is measured by the scale half-way, which a box knows nothing of
-    return metres if grow_m == 0.0 else max(0.95 * metres - grow_m, 0.0)
-
-
-@njit(cache=True)
 def _bound(table: Any, k: int, longitude: float, latitude: float, kx: float, ky: float) -> Any:
     """A little more than the squared distance to a vertex that is likely to be among the nearest of zone k.
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from core.episodes import emit
 from core.geometry import ZoneTable, metres_at, signed_distance
 from core.visits import OUT, PASSED, ZoneLimits
 
@@ -104,7 +103,7 @@ def passes(
     visit: Any, draft: Any, plan: Any, was: Any, linked: bool, fix: Any, gap_m: float, calm_ms: int, begun_ms: int,
     table: ZoneTable, limits: ZoneLimits, out: Any, count: int,
 ) -> Any:  # fmt: skip
-    """A position certainly OUT, no visit going on: begin, confirm or drop a pass."""
+    """A position certainly OUT, no visit going on: begin, confirm or drop a pass. Returns how many ``out`` has now."""
     t_ms, step_ms = fix["t_ms"], fix["t_ms"] - was["at_ms"]
     before_out = linked and (visit["touch_ms"] < was["at_ms"] or visit["was"] == OUT)
     if not before_out:
@@ -122,6 +121,6 @@ def passes(
     elif waits and visit["passing"] == 1 and before_out and t_ms - draft["end_ms"] >= limits.apart_ms:
         visit["passing"] = 0
         draft["confirm_key"] = fix["key"]
-        out = emit(out, count, draft)
+        out[count] = draft
         count += 1
-    return out, count
+    return count

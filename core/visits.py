@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from core.episodes import NEVER_MS, OPEN_MS, emit
+from core.episodes import NEVER_MS, OPEN_MS
 from core.rules import RuleSet
 
 IN, OUT, UNCERTAIN = 1, 2, 0
@@ -29,9 +29,9 @@ VISIT = np.dtype(
         ("run_last_m", np.float64),  # how far IN
         ("drafted", np.int8),  # the draft is of this run, in the period that goes on
         ("vouched", np.int8),  # when that period began, a position IN still vouched
-        ("touch_ms", np.int64),  # last position judged here in full
+        ("touch_ms", np.int64),  # last position at which the zone was looked at; OUT at all since then
         ("out_ms", np.int64),  # last position certainly OUT
-        ("was", np.int8),  # what the last position judged in full showed
+        ("was", np.int8),  # what the last position at which it was looked at showed
         ("calm_ms", np.int64),  # from here on certainly OUT, and no pass
         ("passing", np.int8),  # a pass waits for its confirmation
         ("seen_ms", np.int64),  # the last position that told where the wearer was
@@ -83,14 +83,14 @@ def first_after(periods: Any, first: int, last: int, t_ms: int) -> Any:
 
 
 @njit(cache=True)
-def _begin(visit: Any, draft: Any, start_ms: int, period_ms: int, out_ms: int) -> None:
+def _begin(visit: Any, draft: Any, start_ms: int, period_ms: int) -> None:
     """A new draft: the run IN goes on, or begins, at ``start_ms`` within a period."""
     visit["drafted"] = 1
     draft["kind"] = VISITED
     draft["period_ms"] = period_ms
     draft["start_ms"] = start_ms
     draft["end_ms"] = OPEN_MS
-    draft["since_ms"] = max(period_ms, out_ms, visit["out_ms"])
+    draft["since_ms"] = max(period_ms, visit["out_ms"])
     draft["known_ms"] = 0
     draft["fixes"] = 0
     draft["extreme_m"] = 0.0
@@ -118,8 +118,8 @@ def pass_time(
 ) -> Any:
     """From the last position judged here to ``t_ms``: periods begin and end.
 
-    ``p`` is the first period that ends after that position. Returns the first that ends after ``t_ms``, and the
-    episodes with their count.
+    ``p`` is the first period that ends after that position. Returns the first that ends after ``t_ms``, and how many
+    episodes there are in ``out`` now.
     """
     while p < last and periods[p, 0] <= t_ms:
         if periods[p, 0] > visit["touch_ms"]:
@@ -128,7 +128,7 @@ def pass_time(
             if visit["run"] == IN and periods[p, 0] < visit["run_last_ms"] + limits.vouch_ms:
                 visit["vouched"] = 1
                 if visit["run_last_ms"] - visit["run_start_ms"] >= limits.apart_ms:
-                    _begin(visit, draft, periods[p, 0], periods[p, 0], NEVER_MS)
+                    _begin(visit, draft, periods[p, 0], periods[p, 0])
                     visit["open"] = 1
                     draft["confirm_key"] = visit["run_last_key"]
         if periods[p, 1] > t_ms:
@@ -136,13 +136,13 @@ def pass_time(
         if visit["open"] == 1:
             draft["end_ms"] = periods[p, 1]
             draft["end_key"] = 0
-            out = emit(out, count, draft)
+            out[count] = draft
             count += 1
             visit["open"] = 0
             if visit["run"] == OUT:
                 visit["run"] = UNCERTAIN
         p += 1
-    return p, out, count
+    return p, count
 
 
 @njit(cache=True)
@@ -153,7 +153,6 @@ def step_in(
     key: int,
     depth_m: float,
     period_ms: int,
-    out_ms: int,
     limits: ZoneLimits,
 ) -> None:
     """A position certainly IN; ``period_ms`` is when the period that goes on began, NEVER_MS if none goes on."""
@@ -167,7 +166,7 @@ def step_in(
         if visit["open"] == 0 and (not goes_on or visit["drafted"] == 0):
             if not goes_on:
                 visit["vouched"] = 0
-            _begin(visit, draft, period_ms if visit["vouched"] == 1 else t_ms, period_ms, out_ms)
+            _begin(visit, draft, period_ms if visit["vouched"] == 1 else t_ms, period_ms)
         if goes_on and step_ms <= limits.vouch_ms and draft["start_ms"] < t_ms:
             draft["known_ms"] += t_ms - max(visit["run_last_ms"], draft["start_ms"])
         draft["fixes"] += 1
