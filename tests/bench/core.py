@@ -5,7 +5,12 @@ Times are processor seconds of the one thread, so that a machine shared with oth
 ``geofence_vs_shapely``      zone checking, three-valued, with every visit's state: 1,000 wearers × 10 zones × 50
                              vertices, 1,000 fixes each; times as fast as prepared ``shapely.contains_xy`` (two-valued),
                              preparation not counted. ``_500``, ``_5000``: 100 wearers, one zone of so many vertices.
-                             ``_boundary``: 100 wearers who live on the boundary of their zone of 500 vertices
+                             ``_boundary``: 100 wearers who live on the boundary of their zone of 500 vertices;
+                             ``_boundary_5000`` of 5,000
+``geofence_boundary_vs_shapely_distance``
+                             the same wearers, as shapely would have to be asked for three values: prepared
+                             ``contains_xy``, and the distance of every position to the prepared boundary (in degrees,
+                             so still without a scale; points made beforehand, not counted). ``_5000``
 ``geofence_vs_strtree``      the same wearers, an STRtree of each wearer's zones
 ``geofence_vs_matplotlib``   the same for ``matplotlib.path``, where it is installed (a tenth of the wearers)
 ``geofence_fixes_per_s``     the first one as fixes a second
@@ -125,6 +130,23 @@ class Zones:
         ]
         return seconds(lambda: [shapely.contains_xy(zones, lon, lat) for zones, lon, lat in pairs], 3)
 
+    def distances(self) -> float:
+        """What three values take: prepared ``contains_xy``, and the distance to the prepared boundary."""
+        some = []
+        for rings, walk in zip(self.rings, self.walks, strict=True):
+            points = shapely.points(walk.lon, walk.lat)
+            for ring in rings:
+                zone = shapely.Polygon(ring)
+                some.append((zone, zone.boundary, walk, points))
+                shapely.prepare(some[-1][:2])
+        return seconds(
+            lambda: [
+                (shapely.contains_xy(zone, walk.lon, walk.lat), shapely.distance(boundary, points))
+                for zone, boundary, walk, points in some
+            ],
+            3,
+        )
+
     def strtree(self) -> float:
         trees = [shapely.STRtree([shapely.Polygon(ring) for ring in rings]) for rings in self.rings]
         points = [shapely.points(walk.lon, walk.lat) for walk in self.walks]
@@ -135,7 +157,7 @@ class Zones:
 
     def matplotlib(self, share: int = 10) -> float | None:
         try:
-            from matplotlib.path import Path  # type: ignore[import-not-found,unused-ignore]
+            from matplotlib.path import Path
         except ImportError:
             return None
         some = len(self.rings) // share
@@ -168,6 +190,9 @@ def zone_checking() -> Figures:
         ours, theirs = zones.ours(), zones.prepared()
         figures[f"geofence_vs_shapely_{name}"] = round(theirs / ours, 1)
         figures[f"geofence_fixes_per_s_{name}"] = round(zones.fixes / ours)
+        if name.startswith("boundary"):
+            kind = name.removeprefix("boundary")
+            figures[f"geofence_boundary_vs_shapely_distance{kind}"] = round(zones.distances() / ours, 1)
     return figures
 
 
