@@ -168,6 +168,96 @@ def device_uninstall(
         typer.echo(f"{unit} listens for {one.activation} no longer")
 
 
+@device_app.command("command")
+def device_command(
+    device: Annotated[str, typer.Argument(help="The device.")],
+    name: Annotated[str, typer.Argument(help="settings, pursuit, locate or vibrate.")],
+    minutes: Annotated[
+        int | None, typer.Option(help="pursuit: sample and upload fast for so long; 0 ends it.")
+    ] = None,
+    pattern: Annotated[int | None, typer.Option(help="vibrate: which pattern.")] = None,
+    times: Annotated[int | None, typer.Option(help="vibrate: how often.")] = None,
+    sample_s: Annotated[int | None, typer.Option(help="settings: sampling interval.")] = None,
+    upload_s: Annotated[int | None, typer.Option(help="settings: how long a reading waits.")] = None,
+    pursuit_s: Annotated[int | None, typer.Option(help="settings: sampling interval in pursuit.")] = None,
+    at_once: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="settings: upload at once then, FROM/UNTIL, e.g. 2026-12-01T19:00:00Z/2026-12-02T07:00:00Z."
+        ),
+    ] = None,
+    near: Annotated[
+        list[str] | None, typer.Option(help="settings: upload at once there, LATITUDE,LONGITUDE,RADIUS_M.")
+    ] = None,
+    provisioned: Annotated[
+        list[str] | None, typer.Option(help="settings: back to what it was provisioned with, e.g. sample_s.")
+    ] = None,
+    expires_minutes: Annotated[int | None, typer.Option(help="How long it is said.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Command something of a device. It is said until the device acknowledges it, or it has expired."""
+    from gateway import commands
+    from gateway.store import Store
+
+    given = {
+        "minutes": minutes,
+        "pattern": pattern,
+        "times": times,
+        "sample_s": sample_s,
+        "upload_s": upload_s,
+        "pursuit_s": pursuit_s,
+    }
+    arguments: dict[str, object] = {key: value for key, value in given.items() if value is not None}
+    settings = _settings(data_dir)
+    store = Store.open(settings.store_path)
+    try:
+        if at_once:
+            arguments["at_once_times"] = commands.intervals(at_once)
+        if near:
+            arguments["at_once_places"] = commands.circles(near)
+        arguments |= dict.fromkeys(provisioned or ())
+        n = commands.queue(
+            store,
+            device,
+            name,
+            arguments,
+            now_ms=commands.present_ms(store, settings.clock),
+            expires_ms=None if expires_minutes is None else expires_minutes * 60_000,
+        )
+    except commands.CommandError as error:
+        raise Refused(error) from None
+    finally:
+        store.close()
+    if as_json:
+        typer.echo(json.dumps({"device": device, "n": n, "name": name}))
+    else:
+        typer.echo(
+            f"command {n} to {device}: {name}; `tagwatch device commands {device}` tells what came of it"
+        )
+
+
+@device_app.command("commands")
+def device_commands(
+    device: Annotated[str, typer.Argument(help="The device.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what was commanded of a device, newest first, and what came of it."""
+    from gateway import commands
+    from gateway.store import Store
+
+    settings = _settings(data_dir)
+    store = Store.open(settings.store_path)
+    try:
+        rows = commands.listing(store, device, commands.present_ms(store, settings.clock))
+    except commands.CommandError as error:
+        raise Refused(error) from None
+    finally:
+        store.close()
+    _print(rows, as_json)
+
+
 @order_app.command("add")
 def order_add(
     file: Annotated[Path, typer.Argument(help="The typed order, JSON.")],

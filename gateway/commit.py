@@ -8,9 +8,10 @@ from itertools import chain
 from sqlalchemy import Connection
 
 from gateway import evidence, incidents, verify
+from gateway.commands import TIME, TIME_MS
 from gateway.group import Committed, Group, Received
 from gateway.sequences import Known, Range, hear
-from gateway.store import Store, devices, envelopes, quarantine, state
+from gateway.store import Store, commands, devices, envelopes, quarantine, state
 
 
 class Committer:
@@ -32,6 +33,11 @@ class Committer:
     def key(self, device: str) -> bytes | None:
         """The MAC key of a device that is believed."""
         return self._keys.get(device)
+
+    def refresh(self) -> None:
+        """Take note of devices that were added or revoked, and of the generation. Raises DBAPIError."""
+        with self._store.read() as connection:
+            self._refresh(connection)
 
     def commit(self, messages: Sequence[Received]) -> Committed:
         """Decide upon ``messages`` in their order and write all of it in one transaction.
@@ -116,6 +122,11 @@ class Committer:
             quarantine.add(connection, group.quarantine, self._quarantine_rows)
         group.committed.alerts = len(incidents.record(connection, group.incidents, group.at_ms))
         devices.hear(connection, group.committed.heard)
+        commands.acknowledge(connection, group.committed.answers)
+        for device, (nonce, at_ms) in group.committed.nonces.items():
+            # an older nonce is not believed any more
+            commands.expire(connection, device, TIME, at_ms)
+            commands.add(connection, device, TIME, {"nonce": nonce}, at_ms, at_ms + TIME_MS)
         state.count(connection, group.committed.counts)
 
     def _write_ranges(self, connection: Connection, group: Group) -> None:

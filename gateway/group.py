@@ -13,6 +13,7 @@ from core.readings import Kind, TamperCode
 from gateway import incidents, verify
 from gateway.evidence import Said
 from gateway.sequences import Decision, Range, Span
+from gateway.store.commands import Answer
 from gateway.store.envelopes import EnvelopeRow, Stored
 from gateway.store.quarantine import QuarantineRow
 
@@ -35,7 +36,9 @@ class Committed:
 
     ``commits`` maps (device, epoch) to the commit that is to be sent; ``said`` are the fresh dated readings of each
     device, in the order of their hearing; ``heard`` when each device was heard (gateway time), also where it had
-    nothing fresh to say; ``counts`` what is added to the counters; ``alerts`` how many alerts were written with it.
+    nothing fresh to say; ``counts`` what is added to the counters; ``alerts`` how many alerts were written with it
+    ``hellos`` are the devices that said hello, ``nonces`` those that asked for the time (the nonce, and when it was
+    heard); ``answers`` the fresh command records.
     """
 
     commits: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -43,6 +46,9 @@ class Committed:
     heard: dict[str, int] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     alerts: int = 0
+    hellos: set[str] = field(default_factory=set)
+    nonces: dict[str, tuple[int, int]] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
 
 
 class _Since(NamedTuple):
@@ -116,6 +122,10 @@ class Group:
         counts["conflicts"] += len(decision.conflicts)
         counts["forgotten"] += _numbers(decision.forgotten)
         counts["hellos"] += not up.blocks
+        if not up.blocks:
+            self.committed.hellos.add(device)
+        if up.nonce is not None and message.received_ms > 0:
+            self.committed.nonces[device] = (up.nonce, message.received_ms)
         span = _tag_times(up)
         since = _Since(message.received_ms, False) if span is None else _Since(span[0], True)
         if decision.fresh:
@@ -132,6 +142,8 @@ class Group:
                 self._note_gaps(device, up.epoch, block)
             elif block.kind == Kind.TAMPER:
                 self._note_tamper(message, device, up.epoch, block, decision.fresh)
+            elif block.kind == Kind.COMMAND:
+                self._note_answers(device, up.epoch, block, decision.fresh)
 
     def _keep(
         self,
@@ -203,6 +215,13 @@ class Group:
             self.incidents.append(
                 incidents.link_tamper(device, epoch, number, forged, since.ms, tag_time=since.tag_time)
             )
+
+    def _note_answers(self, device: str, epoch: int, block: wire.Block, fresh: Sequence[Span]) -> None:
+        assert block.records is not None
+        for number, record in enumerate(block.records, block.first):
+            if any(span.first <= number <= span.last for span in fresh):
+                generation, n, outcome = (int(record[name]) for name in ("generation", "n", "outcome"))
+                self.committed.answers.append(Answer(device, generation, n, epoch, number, outcome))
 
 
 def _numbers(spans: Sequence[Span]) -> int:

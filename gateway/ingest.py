@@ -29,6 +29,7 @@ from core import envelope, wire
 from gateway import broker, logs, topics
 from gateway.authority import Authority
 from gateway.clock import Clock, ClockError, SteppedClock, SystemClock
+from gateway.commands import Outbox
 from gateway.commit import Committer
 from gateway.control import ControlError, ControlServer
 from gateway.group import Committed, Received
@@ -70,6 +71,7 @@ class Ingest:
             quarantine_rows=settings.quarantine_rows,
             quarantine_bytes=settings.quarantine_bytes,
         )
+        self._outbox = Outbox(store)
         self._judge: Judge | None = None
         self._judge_again_s = 0.0
         self._steps: dict[str, _Step] = {}
@@ -90,6 +92,7 @@ class Ingest:
                 next_tick = time.monotonic() + TICK_S
                 self._link.check()
                 if self._settings.clock == "system":
+                    self._say_commands()
                     self._judge_now()
 
     def stop(self) -> None:
@@ -158,7 +161,7 @@ class Ingest:
         for group, committed in self._committed(messages):
             # only now, with everything on disk, may anyone be told
             self._link.acknowledge([message.ticket for message in group])
-            self._send_commits(committed)
+            self._answer(committed)
             self._counts["groups"] += 1
             self._with_judge(partial(Judge.add, committed=committed))
         self._judge_now()
@@ -196,14 +199,44 @@ class Ingest:
             log.error("the store can not be written; nothing is acknowledged until it can", problem=text)
             self._trouble = text
 
-    def _send_commits(self, committed: Committed) -> None:
+    def _answer(self, committed: Committed) -> None:
+        """Tell each device that was heard its commit, and with it a command that it is time to say."""
+        now_ms = self._clock.now_ms()
+        changed = {answer.device for answer in committed.answers} | set(committed.nonces)
+        if changed and now_ms is not None:
+            self._look(lambda: self._outbox.refresh(now_ms, changed))
         for (device, epoch), upto in committed.commits.items():
-            key = self._committer.key(device)
-            if key is None:
-                continue
-            topic = topics.down(device)
-            payload = wire.encode_down(wire.Down(self._committer.generation, (epoch, upto)))
-            self._link.send(topic, envelope.seal(key, device, topic, payload))
+            command = None
+            if now_ms is not None:
+                command = self._outbox.next_for(device, now_ms, hello=device in committed.hellos)
+            self._say(device, wire.Down(self._committer.generation, (epoch, upto), command))
+
+    def _say_commands(self) -> None:
+        """Say the commands that it is time to say to devices that do not speak by themselves."""
+        now_ms = self._clock.now_ms()
+        if now_ms is None or not self._look(lambda: self._outbox.refresh(now_ms)):
+            return
+        if not self._look(self._committer.refresh):  # a device may have been added, and never heard
+            return
+        for device, command in self._outbox.due(now_ms):
+            self._say(device, wire.Down(self._committer.generation, None, command))
+
+    def _say(self, device: str, down: wire.Down) -> None:
+        key = self._committer.key(device)
+        if key is None:
+            return
+        topic = topics.down(device)
+        self._link.send(topic, envelope.seal(key, device, topic, wire.encode_down(down)))
+        self._counts["commands_said"] += down.command is not None
+
+    def _look(self, work: Callable[[], None]) -> bool:
+        """Look into the store; False where that can not be done now: what was known before goes on."""
+        try:
+            work()
+        except DBAPIError as error:
+            self._say_trouble(error)
+            return False
+        return True
 
     def _judge_now(self, *, stepped: bool = False) -> int | None:
         """Judge at the present instant; returns how many alerts were written, None where it could not be done.
@@ -273,6 +306,7 @@ class Ingest:
             self._say_trouble(error)
             step.done.set_exception(ControlError(f"the store can not be written: {error.orig}"))
             return
+        self._say_commands()
         judged = self._judge_now(stepped=True)
         if judged is None:
             step.done.set_exception(ControlError("judging failed; the log of the ingest says why"))

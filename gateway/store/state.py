@@ -11,6 +11,7 @@ from gateway.store.tables import counter, meta
 
 GENERATION = "generation"
 CHANGES = "changes"
+COMMANDS = "commands"
 JUDGED_MS = "judged_ms"
 
 
@@ -38,6 +39,11 @@ def note_change(connection: Connection) -> None:
 def changes(connection: Connection) -> int:
     """Rises with every change of a device, an order or an activation."""
     return number(connection, CHANGES)
+
+
+def note_command(connection: Connection) -> None:
+    """Say to the other processes that there is a new command."""
+    upsert(connection, meta, [{"name": COMMANDS, "value": 1}], ["name"], add=["value"])
 
 
 def count(connection: Connection, additions: Mapping[str, int]) -> None:

@@ -28,7 +28,7 @@ _SERIAL = BigInteger().with_variant(Integer, "sqlite")
 meta = Table(
     "meta",
     metadata,
-    Column("name", Text, primary_key=True, doc="generation, changes, judged_ms"),
+    Column("name", Text, primary_key=True, doc="generation, changes, commands, judged_ms"),
     Column("value", BigInteger, nullable=False),
 )
 
@@ -206,4 +206,22 @@ look = Table(
     Column("view", Text, nullable=False, doc="the page or call"),
     Column("about", Text, nullable=False, doc="JSON: the alerts and activations that were shown"),
     sqlite_autoincrement=True,
+)
+
+command = Table(
+    "command",
+    metadata,
+    Column("device", Text, ForeignKey("device.id"), primary_key=True),
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column(
+        "n", BigInteger, primary_key=True, autoincrement=False, doc="1, 2, 3 … within device and generation"
+    ),
+    Column("name", Text, nullable=False),
+    Column("arguments", Text, nullable=False, doc="JSON, by name; see gateway/commands.py"),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False, doc="from then on it is not said any more"),
+    Column("epoch", BigInteger, doc="of the reading that acknowledged it"),
+    Column("seq", BigInteger),
+    Column("outcome", Integer, doc="0 done, 1 not understood, 2 failed, 3 refused; none: not acknowledged"),
+    Index("command_by_outcome", "outcome", "expires_at_ms"),
 )

@@ -22,7 +22,16 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from core import envelope, wire
-from core.readings import BOOT_WIRE, GAP_WIRE, POSITION_WIRE, TAMPER_WIRE, WIRE, Kind, TimeQuality
+from core.readings import (
+    BOOT_WIRE,
+    COMMAND_WIRE,
+    GAP_WIRE,
+    POSITION_WIRE,
+    TAMPER_WIRE,
+    WIRE,
+    Kind,
+    TimeQuality,
+)
 from gateway import topics
 from gateway.devices import Credentials
 
@@ -84,6 +93,14 @@ def link_tamper(number: int, forged: int) -> wire.Block:
     return wire.make_block(Kind.TAMPER, number, START_S + 60 * (number - 1), records)
 
 
+def answered(number: int, generation: int, n: int, outcome: int = 0) -> wire.Block:
+    """The command record ``number``: the command ``n`` of a generation came to ``outcome``."""
+    records = np.zeros(1, COMMAND_WIRE)
+    records["generation"], records["n"], records["outcome"] = generation, n, outcome
+    records["flags"] = TimeQuality.GNSS
+    return wire.make_block(Kind.COMMAND, number, START_S + 60 * (number - 1), records)
+
+
 def boot(number: int) -> wire.Block:
     """The boot record ``number`` of a tag that does not know the time."""
     records = np.zeros(1, BOOT_WIRE)
@@ -132,6 +149,12 @@ class StandIn:
         """The envelope of any payload."""
         topic = topics.up(self.device) if topic is None else topic
         return envelope.seal(key or self.credentials.key, self.device, topic, payload)
+
+    def hello(self, nonce: int | None = None, base: int = 1) -> wire.Down:
+        """Say hello and return the gateway's answer."""
+        self.forget_answers()
+        self.publish(self.seal_payload(wire.encode_up(wire.Up(self.epoch, base, (), nonce))))
+        return self.answer()
 
     def say(self, *blocks: wire.Block, base: int | None = None) -> wire.Down:
         """Send a message and return the gateway's answer to it."""
