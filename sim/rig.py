@@ -99,11 +99,13 @@ class Rig:
         *,
         order: Mapping[str, Any] | None = None,
         kind: str = "gps_tag",
+        clock_set: bool = True,
         **config: object,
     ) -> VirtualTag:
         """Add a device with its keys, fit it under ``order`` at ``start_ms``, and switch it on.
 
         ``line`` is what its receiver will say; ``config`` overrides the tag's settings (``sample_s``, ``every_fix`` …).
+        Its clock is set, as whoever provisions a tag does, unless ``clock_set`` is False.
         """
         credentials = add_device(self.store, self.authority, device, settings=self.settings, kind=kind)
         self._keys[device] = credentials.key
@@ -117,7 +119,7 @@ class Rig:
             seed=self.seed,
             config=config,
             patience_s=self._patience_s,
-            clock_set=True,  # as whoever provisions a tag does
+            clock_set=clock_set,
             kind=kind,
         )
         tag.start()

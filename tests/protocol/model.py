@@ -148,3 +148,66 @@ class TagModel:
     def reboot(self) -> None:
         """Power lost: what was sent is no longer known; what was flushed is."""
         self.highest_sent = 0
+
+
+Pair = tuple[int, int]
+"""(generation, n): what names a command."""
+
+EXECUTED, ANSWERED, REPEATED, REPLAYED = "executed", "answered", "repeated", "replayed"
+
+
+class TagCommands:
+    """What a tag does with commands (section "Commands")."""
+
+    def __init__(self) -> None:
+        self.last: Pair = (0, 0)
+        self.executed: list[Pair] = []
+
+    def hear(self, pair: Pair, *, answer_held: bool) -> str:
+        """What comes of an authentic command; ``answer_held``: a record of it made since boot is not yet committed."""
+        if pair < self.last:
+            return REPLAYED
+        if pair == self.last:
+            return REPEATED if answer_held else ANSWERED
+        self.last = pair
+        return EXECUTED
+
+
+class GatewayCommands:
+    """The commands to one device, as the gateway knows them."""
+
+    def __init__(self) -> None:
+        self.generation = 1
+        self.given: list[Pair] = []
+        self.expired: set[Pair] = set()
+        self.outcomes: dict[Pair, int] = {}
+
+    def give(self) -> Pair:
+        """Somebody commands something."""
+        n = 1 + max((n for generation, n in self.given if generation == self.generation), default=0)
+        self.given.append((self.generation, n))
+        return self.given[-1]
+
+    def next(self) -> Pair | None:
+        """The one that is said now: the lowest open one of this generation."""
+        open_now = [
+            pair
+            for pair in self.given
+            if pair[0] == self.generation and pair not in self.outcomes and pair not in self.expired
+        ]
+        return min(open_now, default=None)
+
+    def expire(self) -> None:
+        """The one that is said has been said for long enough."""
+        pair = self.next()
+        if pair is not None:
+            self.expired.add(pair)
+
+    def acknowledged(self, pair: Pair, outcome: int) -> None:
+        """A command record that was not known before; the first counts."""
+        if pair in self.given:
+            self.outcomes.setdefault(pair, outcome)
+
+    def restore(self) -> None:
+        """A backup is restored: nothing of before is said again."""
+        self.generation += 1

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import copy
 import random
+import struct
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import commands
 import conversation
 import envelope as tag_envelope
 import journal
+import kept
 import pytest
 import records
+from commands import Commands
 from conversation import Conversation
 from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
@@ -30,13 +35,29 @@ from hypothesis.stateful import (
 from core import envelope, wire
 from tests.firmware.flash import Flash, PowerCut
 from tests.firmware.gateway_side import authentic
-from tests.protocol.model import GatewayModel, TagModel
+from tests.protocol.model import (
+    ANSWERED,
+    EXECUTED,
+    REPEATED,
+    REPLAYED,
+    GatewayCommands,
+    GatewayModel,
+    Pair,
+    TagCommands,
+    TagModel,
+)
 
 DEVICE, KEY = "gps00001", bytes(range(32))
 LIMIT = 16384  # the least that a journal takes: it runs full after about 70 of the larger readings
 CUTS = st.none() | st.integers(1, 12)  # flash steps until power goes, if it goes
 KINDS = st.sampled_from([records.POSITION, records.POSITION, records.STATUS, records.TAMPER, records.BOOT])
 PICK = st.integers(0, 10**6)
+COUNTERS = {
+    EXECUTED: Commands.EXECUTED,
+    ANSWERED: Commands.ANSWERED,
+    REPEATED: Commands.REPEATED,
+    REPLAYED: Commands.REPLAYED,
+}
 LARGE, LARGE_RESERVED = 200, 201  # kinds that have no layout yet
 
 
@@ -46,6 +67,18 @@ def a_large_kind_may_be_dropped() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal, "_BULK", (*journal._BULK, LARGE))
         yield
+
+
+class Hands:
+    """The tag's clock, as far as commands ask it; what was executed is noted by the machine."""
+
+    wanted_ms = 1 << 60
+
+    def now(self) -> tuple[int, int]:
+        return 17_000_000_000, records.KEPT
+
+    def uptime_ms(self) -> int:
+        return 0
 
 
 class Firmware(RuleBasedStateMachine):
@@ -61,6 +94,13 @@ class Firmware(RuleBasedStateMachine):
         self.taken: dict[int, object] = {}  # what the journal was given in this life, flushed or not
         self.seen: dict[int, object] = {}  # what was seen of each number outside the tag, in any life
         self.ever_known: set[int] = set()
+        self.orders = TagCommands()
+        self.desk = GatewayCommands()
+        self.executed: list[Pair] = []  # in any life
+        self.cut_at: set[Pair] = set()  # power went while it was heard
+        self.under_way: Pair = (0, 0)
+        self.said: list[bytes] = []  # commands on their way
+        self.overheard: list[bytes] = []  # every command that ever was
         self.up: list[bytes] = []
         self.down: list[bytes] = []
         self.now_ms = 0
@@ -77,6 +117,10 @@ class Firmware(RuleBasedStateMachine):
         self.flash.cut_at = None
         self.journal = journal.Journal("", LIMIT, random.Random(7).randbytes, folder=self.flash)
         self.talk = Conversation(self.journal, DEVICE, KEY)
+        handlers = {"locate": self.execute}
+        self.executor = Commands(self.journal, Hands(), random.Random(8).randbytes, self.flash, handlers)
+        assert not self.executor.lost
+        self.answer = 0  # the number of the last command record since boot
         self.tag.reboot()
         self.look()
         self.taken = {}
@@ -173,7 +217,7 @@ class Firmware(RuleBasedStateMachine):
     def lose_the_connection(self) -> None:
         self.talk.lost()
         assert not self.talk.waiting()
-        self.up, self.down = [], []
+        self.up, self.down, self.said = [], [], []
 
     def say(self, data: bytes) -> None:
         """A message leaves the tag: is it one that the model allows?"""
@@ -213,14 +257,20 @@ class Firmware(RuleBasedStateMachine):
         wire_.pop(pick % len(wire_))
 
     def deliver(self, data: bytes) -> None:
-        outcome = self.gateway.hear(authentic(data, KEY, self.talk.up))
+        message = authentic(data, KEY, self.talk.up)
+        outcome = self.gateway.hear(message)
+        for number in outcome.fresh:
+            reading: Any = message.readings[number]
+            if reading[0] == records.COMMAND:
+                generation, n, came, _ = struct.unpack("<IIBB", reading[2])
+                self.desk.acknowledged((generation, n), came)
         assert not outcome.conflicts
         assert self.restored or not outcome.forgotten, "only a restored gateway finds something forgotten"
         self.ever_known |= self.gateway.known(self.epoch)
         self.down.append(self.commit(self.epoch, outcome.commit))
 
     def commit(self, epoch: int, upto: int) -> bytes:
-        payload = wire.encode_down(wire.Down(int(self.restored), (epoch, upto)))
+        payload = wire.encode_down(wire.Down(self.desk.generation, (epoch, upto)))
         return envelope.seal(KEY, DEVICE, self.talk.down, payload)
 
     @precondition(lambda self: self.down)
@@ -298,7 +348,7 @@ class Firmware(RuleBasedStateMachine):
 
     @rule()
     def the_gateway_restarts(self) -> None:
-        self.up, self.down = self.up[1:], []
+        self.up, self.down, self.said = self.up[1:], [], []
 
     @rule()
     def a_backup_is_taken(self) -> None:
@@ -308,6 +358,89 @@ class Firmware(RuleBasedStateMachine):
     def the_backup_is_restored(self) -> None:
         self.restored = True
         self.gateway = copy.deepcopy(self.backup)
+        self.desk.restore()
+
+    # commands
+
+    @rule(more=st.integers(0, 2), cut=CUTS, on_the_way=st.booleans())
+    def the_gateway_commands(self, more: int, cut: int | None, on_the_way: bool) -> None:
+        for _ in range(more if self.desk.next() else 1):
+            self.desk.give()
+        data = self.sealed_command()
+        self.overheard.append(data)
+        if on_the_way:
+            self.said.append(data)
+        else:
+            self.hear_command(data, cut)
+
+    @rule()
+    def a_command_expires(self) -> None:
+        self.desk.expire()
+        self.said = []  # a clean session keeps nothing for later: what is said next is heard next
+
+    def sealed_command(self, key: bytes = KEY) -> bytes:
+        pair = self.desk.next()
+        assert pair is not None
+        payload = wire.encode_down(wire.Down(pair[0], None, wire.Command(pair[1], "locate", [])))
+        return envelope.seal(key, DEVICE, self.talk.down, payload)
+
+    @precondition(lambda self: self.said)
+    @rule(cut=CUTS, lost=st.booleans())
+    def a_command_arrives_or_is_lost(self, cut: int | None, lost: bool) -> None:
+        data = self.said.pop(0)
+        if not lost:
+            self.hear_command(data, cut)
+
+    @precondition(lambda self: self.overheard)
+    @rule(pick=PICK, cut=CUTS)
+    def a_command_is_replayed(self, pick: int, cut: int | None) -> None:
+        data = self.overheard[pick % len(self.overheard)]
+        pair = self.pair_of(data)
+        if pair <= self.orders.last:  # a newer one would only be the gateway's word, brought by another
+            self.hear_command(data, cut)
+
+    @precondition(lambda self: self.desk.next())
+    @rule()
+    def a_forged_command_is_refused(self) -> None:
+        assert self.talk.hear(self.sealed_command(bytes(32))) == conversation.FORGED
+        assert self.talk.command is None
+
+    def pair_of(self, data: bytes) -> Pair:
+        down = wire.decode_down(envelope.parse(data).payload)
+        assert down.command is not None
+        return down.generation, down.command.n
+
+    def execute(self, arguments: list[object]) -> int:
+        assert not arguments
+        assert self.under_way not in self.executed, "executed twice"
+        self.executed.append(self.under_way)
+        return self.means(self.under_way)
+
+    def means(self, pair: Pair) -> int:
+        return int(commands.REFUSED if pair[1] % 2 else commands.DONE)
+
+    def hear_command(self, data: bytes, cut: int | None = None) -> None:
+        self.under_way = self.pair_of(data)
+        before = self.orders.last
+        held = self.answer >= self.journal.base
+        expected = self.orders.hear(self.under_way, answer_held=held)
+
+        def act() -> object:
+            assert self.talk.hear(data) == conversation.NO_COMMIT
+            assert self.talk.command is not None
+            return self.executor.take(*self.talk.command)
+
+        outcome = self.powered(cut, act)
+        if outcome is None:  # power went: what stands on flash counts
+            self.cut_at.add(self.under_way)
+            last = kept.read(self.flash, "command")
+            self.orders.last = struct.unpack("<II", last[:8]) if last else (0, 0)
+            assert self.orders.last in (before, self.under_way)
+            assert self.under_way not in self.executed or self.orders.last >= self.under_way
+            return
+        assert outcome == COUNTERS[expected]
+        if expected in (EXECUTED, ANSWERED):
+            self.answer = self.journal.next - 1
 
     # what must hold
 
@@ -337,6 +470,19 @@ class Firmware(RuleBasedStateMachine):
             assert self.tag.made[number] == content
 
     @invariant()
+    def what_came_of_a_command_is_told_as_it_was(self) -> None:
+        for pair, outcome in self.desk.outcomes.items():
+            if outcome == commands.FAILED:
+                assert pair in self.cut_at
+            else:
+                assert outcome == self.means(pair)
+                assert pair in self.executed
+
+    @invariant()
+    def commands_are_executed_in_their_order(self) -> None:
+        assert self.executed == sorted(set(self.executed))
+
+    @invariant()
     def nobody_is_waited_for_without_end(self) -> None:
         due = self.talk.due_ms(self.now_ms)
         assert not self.talk.waiting() or due is not None
@@ -347,12 +493,14 @@ class Firmware(RuleBasedStateMachine):
             return
         self.journal.flush()
         self.look()
-        self.up, self.down = [], []
+        self.up, self.down, self.said = [], [], []
         self.say(bytes(self.talk.hello(self.now_ms)))
-        self.talk.release()
         for _ in range(200):
+            if self.desk.next():
+                self.hear_command(self.sealed_command())
+            self.talk.release()
             data = self.talk.message(self.now_ms)
-            if data is None and not self.up and not self.down:
+            if data is None and not self.up and not self.down and not self.desk.next():
                 if self.journal.base > self.journal.flushed:
                     break
                 self.now_ms += 300_000
@@ -367,6 +515,8 @@ class Firmware(RuleBasedStateMachine):
         assert self.journal.base == self.journal.flushed + 1 == self.tag.next
         assert self.gateway.contiguous(self.epoch) == self.journal.flushed
         assert not self.talk.waiting()
+        of_now = {pair for pair in self.desk.given if pair[0] == self.desk.generation}
+        assert of_now <= self.desk.expired | set(self.desk.outcomes), "every command is answered, or expired"
         super().teardown()
 
 
