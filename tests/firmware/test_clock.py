@@ -123,3 +123,98 @@ def test_the_rtc_is_set_once_an_hour_and_at_steps() -> None:
         board.ms = second * 1000
         clock.gnss(17_000_000_000 + second * 10)
     assert board.settings == 3
+
+
+# dates in doubt
+
+NOW = 17_936_000_000  # 2026-11-02
+ROUND = 1024 * 7 * 864_000
+
+
+def test_a_first_date_that_can_not_be_true_is_put_into_the_first_round_in_which_it_can_and_is_in_doubt() -> (
+    None
+):
+    for rounds in (1, 2):
+        board = Board()
+        clock = Clock(board)
+        assert clock.receiver(NOW - rounds * ROUND) == (NOW, records.TIME_OF_DAY | records.DATE_SUSPECT)
+        assert clock.doubt
+        assert clock.now() == (NOW, records.KEPT | records.DATE_SUSPECT)
+        assert board.kept is None, "no date in doubt outlives a boot"
+        board.ms += 1000
+        assert clock.receiver(NOW - rounds * ROUND + 10) == (
+            NOW + 10,
+            records.TIME_OF_DAY | records.DATE_SUSPECT,
+        )
+        assert clock.time_of_day((NOW + 10) % 864_000) == (
+            NOW + 10,
+            records.TIME_OF_DAY | records.DATE_SUSPECT,
+        )
+
+
+def test_the_gateways_time_ends_the_doubt_and_the_receiver_is_then_known_to_be_a_round_behind() -> None:
+    board = Board()
+    clock = Clock(board)
+    clock.receiver(NOW - ROUND)
+    clock.gateway(NOW + 3)
+    assert clock.now() == (NOW + 3, records.KEPT)
+    assert board.kept is not None
+    assert clock.receiver(NOW - ROUND + 3) == (NOW + 3, records.TIME_OF_DAY)
+    assert clock.receiver(NOW - 3 * 864_000) == (NOW, records.TIME_OF_DAY | records.DATE_SUSPECT)
+    assert not clock.doubt
+
+
+def test_a_plausible_first_date_that_is_wrong_is_corrected_by_the_gateway() -> None:
+    board = Board()
+    clock = Clock(board)
+    assert clock.receiver(NOW + ROUND) == (NOW + ROUND, records.GNSS)
+    assert clock.wanted_ms <= clock.uptime_ms(), "nobody else has said so yet: the gateway is asked"
+    assert clock.gateway(NOW) == -ROUND
+    assert clock.take_step() == (0, -ROUND // 10, records.SOURCE_GATEWAY)
+    assert clock.receiver(NOW + ROUND) == (NOW, records.TIME_OF_DAY)
+    assert clock.now() == (NOW, records.KEPT)
+
+
+def test_a_date_in_doubt_gives_way_to_one_that_can_be_true() -> None:
+    clock = Clock(Board())
+    clock.receiver(NOW - 2 * ROUND - 30 * 864_000)
+    assert clock.receiver(NOW) == (NOW, records.GNSS)
+    assert clock.now() == (NOW, records.KEPT)
+
+
+def test_a_contradiction_is_asked_about_at_once_unless_the_gateway_has_spoken() -> None:
+    board = Board()
+    Clock(board).gnss(NOW)
+    clock = Clock(board)  # kept over a boot
+    assert clock.wanted_ms == 3_600_000
+    clock.receiver(NOW)
+    assert clock.wanted_ms == 86_400_000, "two that agree"
+    clock.receiver(NOW + 9 * 864_000)
+    assert clock.doubt
+    assert clock.wanted_ms == 0
+    clock.gateway(NOW)
+    clock.receiver(NOW + 9 * 864_000)
+    assert not clock.doubt
+    assert clock.wanted_ms == 86_400_000
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["receiver", "gateway", "time_of_day", "boot"]), INSTANTS), max_size=20
+    )
+)
+def test_whatever_a_clock_is_told_the_rtc_never_holds_a_date_in_doubt(
+    story: list[tuple[str, dt.datetime]],
+) -> None:
+    board = Board()
+    clock = Clock(board)
+    for what, when in story:
+        before = board.kept
+        if what == "boot":
+            clock = Clock(board)
+            assert not clock.doubt
+        elif what == "time_of_day":
+            clock.time_of_day(tenths(when) % 864_000)
+        else:
+            getattr(clock, what)(tenths(when))
+        assert not clock.doubt or board.kept == before
