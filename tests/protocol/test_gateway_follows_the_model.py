@@ -23,13 +23,23 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy.exc import DBAPIError
 
 from core import envelope, wire
-from core.readings import GAP_WIRE, POSITION_WIRE, Kind, TimeQuality
+from core.readings import COMMAND_WIRE, GAP_WIRE, POSITION_WIRE, Kind, TimeQuality
 from gateway import evidence, topics, verify
+from gateway.commands import AGAIN_MS, Outbox, queue
 from gateway.commit import Committer
 from gateway.group import Received
 from gateway.sequences import How
-from gateway.store import Store, devices, envelopes
-from tests.protocol.model import FORGOTTEN, GAP, STORED, UNREAD, GatewayModel, Message, Outcome
+from gateway.store import Store, commands, devices, envelopes, state
+from tests.protocol.model import (
+    FORGOTTEN,
+    GAP,
+    STORED,
+    UNREAD,
+    GatewayCommands,
+    GatewayModel,
+    Message,
+    Outcome,
+)
 
 DEVICE = "tag0001"
 KEY = bytes(range(32))
@@ -38,6 +48,8 @@ STRANGE_WIDTH = 5
 HOW = {How.STORED: STORED, How.GAP: GAP, How.UNREAD: UNREAD, How.FORGOTTEN: FORGOTTEN}
 NUMBERS = st.integers(1, 30)
 EPOCHS = st.sampled_from([7, 2**32 - 1])
+ANSWERS = 9
+"""The epoch of command records, so that their numbers are theirs alone."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,9 @@ class Gateway(RuleBasedStateMachine):
         self.committer = Committer(self.store, quarantine_rows=5, quarantine_bytes=64)
         self.model = GatewayModel()
         self.received_ms = 0
+        self.outbox = Outbox(self.store)
+        self.desk = GatewayCommands()
+        self.answers = 0
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
@@ -155,6 +170,63 @@ class Gateway(RuleBasedStateMachine):
         self.store.close()
         self.store = Store.open(self.path, busy_timeout_ms=0)
         self.committer = Committer(self.store, quarantine_rows=5, quarantine_bytes=64)
+        self.outbox = Outbox(self.store)
+
+    @rule(more=st.integers(1, 3))
+    def something_is_commanded(self, more: int) -> None:
+        for _ in range(more):
+            n = queue(self.store, DEVICE, "locate", {}, now_ms=self.received_ms)
+            assert (self.desk.generation, n) == self.desk.give()
+
+    @rule(back=st.integers(0, 3), ahead=st.integers(0, 2), outcome=st.integers(0, 3), other=st.booleans())
+    def a_command_is_acknowledged(self, back: int, ahead: int, outcome: int, other: bool) -> None:
+        """The one that was said, or an earlier one again, or one that never was."""
+        said = self.desk.next() or (self.desk.generation, 1)
+        pair = (said[0] + other, max(1, said[1] - back + ahead))
+        self.answers += 1
+        records = np.zeros(1, COMMAND_WIRE)
+        records["generation"], records["n"], records["outcome"] = *pair, outcome
+        records["flags"] = TimeQuality.GNSS
+        block = wire.make_block(Kind.COMMAND, self.answers, 1_700_000_000, records)
+        up = wire.Up(ANSWERS, 1, (block,))
+        message = Message(ANSWERS, 1, {self.answers: verify.content(block, self.answers)})
+        outcomes = [(ANSWERS, self.model.hear(message))]
+        self._compare([self._received(wire.encode_up(up))], outcomes)
+        self.desk.acknowledged(pair, outcome)
+
+    @rule()
+    def commands_expire(self) -> None:
+        with self.store.write() as connection:
+            commands.expire(connection, DEVICE, "locate", self.received_ms)
+        while self.desk.next():
+            self.desk.expire()
+
+    @rule()
+    def a_backup_is_restored(self) -> None:
+        """As far as commands see it: the generation rises."""
+        self.desk.restore()
+        with self.store.write() as connection:
+            state.set_number(connection, state.GENERATION, self.desk.generation)
+            state.note_command(connection)
+
+    @rule(alone=st.booleans())
+    def the_command_that_is_said_is_the_lowest_open_one(self, alone: bool) -> None:
+        self.received_ms += AGAIN_MS
+        self.outbox.refresh(self.received_ms, None if alone else [DEVICE])
+        command = self.outbox.next_for(DEVICE, self.received_ms, hello=not alone)
+        expected = self.desk.next()
+        assert (command and command.n) == (expected and expected[1])
+        assert self.outbox.due(self.received_ms + AGAIN_MS - 1) == [], "it was said just now"
+
+    @invariant()
+    def the_store_knows_what_came_of_every_command(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        with self.store.read() as connection:
+            rows = commands.of_device(connection, DEVICE)
+        assert {(row.generation, row.n) for row in rows} == set(self.desk.given)
+        told = {(row.generation, row.n): row.outcome for row in rows if row.outcome is not None}
+        assert told == self.desk.outcomes
 
     @invariant()
     def the_store_knows_what_the_model_knows(self) -> None:
