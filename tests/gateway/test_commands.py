@@ -84,6 +84,7 @@ def test_a_command_travels_with_the_commit_at_every_hello(desk: Desk) -> None:
     tag = desk.house.new_tag()
     desk.command(tag, "locate")
     desk.pass_ms(0)
+    desk.said(tag)  # by itself
     tag.say(positions(1, 2))
     for _ in range(3):
         assert tag.hello() == wire.Down(1, (EPOCH, 2), wire.Command(1, "locate", []))
@@ -95,6 +96,7 @@ def test_one_command_at_a_time_in_the_order_in_which_they_were_given(desk: Desk)
     for times in (1, 2, 3):
         desk.command(tag, "vibrate", pattern=0, times=times)
     desk.pass_ms(0)
+    desk.said(tag)  # by itself
     for number, times in enumerate((1, 2, 3), 1):
         assert tag.hello().command == wire.Command(times, "vibrate", [0, times])
         tag.say(answered(number, 1, times))
@@ -157,6 +159,7 @@ def test_the_time_waits_for_the_command_before_it(desk: Desk) -> None:
     tag = desk.house.new_tag()
     n = desk.command(tag, "locate")
     desk.pass_ms(0)
+    desk.said(tag)  # by itself
     assert tag.hello(nonce=9).command == wire.Command(n, "locate", [])
     answer = tag.say(answered(1, 1, n)).command
     assert answer == wire.Command(n + 1, "time", [desk.now_ms // 100, 9])
@@ -173,6 +176,7 @@ def test_settings_are_told_by_key_and_lists_flat(desk: Desk) -> None:
         at_once_places=[[515_000_000, -1_200_000, 800]],
     )
     desk.pass_ms(0)
+    desk.said(tag)  # by itself
     expected = {1: 15, 2: None, 4: [1, 2, 5, 9], 5: [515_000_000, -1_200_000, 800]}
     assert tag.hello().command == wire.Command(1, "settings", [expected])
 
