@@ -175,7 +175,7 @@ def device_command(
     minutes: Annotated[
         int | None, typer.Option(help="pursuit: sample and upload fast for so long; 0 ends it.")
     ] = None,
-    pattern: Annotated[int | None, typer.Option(help="vibrate: which pattern.")] = None,
+    pattern: Annotated[int | None, typer.Option(help="vibrate: 1 long, 2 two short, 3 both.")] = None,
     times: Annotated[int | None, typer.Option(help="vibrate: how often.")] = None,
     sample_s: Annotated[int | None, typer.Option(help="settings: sampling interval.")] = None,
     upload_s: Annotated[int | None, typer.Option(help="settings: how long a reading waits.")] = None,

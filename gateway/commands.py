@@ -27,7 +27,7 @@ AGAIN_MS = 30_000
 
 BOUNDS: Mapping[str, tuple[int, int, str]] = {
     "minutes": (0, 1440, "minutes of pursuit, 0 to end it"),
-    "pattern": (0, 2, "a pattern of the vibration motor"),
+    "pattern": (1, 3, "1 long, 2 two short, 3 two short and a long"),
     "times": (1, 30, "how often"),
     "sample_s": (1, 3600, "sampling interval, seconds"),
     "upload_s": (1, 3600, "how long a reading waits before upload, seconds"),

@@ -94,11 +94,11 @@ def test_a_command_travels_with_the_commit_at_every_hello(desk: Desk) -> None:
 def test_one_command_at_a_time_in_the_order_in_which_they_were_given(desk: Desk) -> None:
     tag = desk.house.new_tag()
     for times in (1, 2, 3):
-        desk.command(tag, "vibrate", pattern=0, times=times)
+        desk.command(tag, "vibrate", pattern=1, times=times)
     desk.pass_ms(0)
     desk.said(tag)  # by itself
     for number, times in enumerate((1, 2, 3), 1):
-        assert tag.hello().command == wire.Command(times, "vibrate", [0, times])
+        assert tag.hello().command == wire.Command(times, "vibrate", [1, times])
         tag.say(answered(number, 1, times))
     assert tag.hello().command is None
 
@@ -134,7 +134,7 @@ def test_an_answer_of_another_device_acknowledges_nothing(desk: Desk) -> None:
 
 def test_an_expired_command_is_not_said_any_more_and_makes_room_for_the_next(desk: Desk) -> None:
     tag = desk.house.new_tag()
-    desk.command(tag, "vibrate", 10 * MINUTE_MS, pattern=0, times=1)
+    desk.command(tag, "vibrate", 10 * MINUTE_MS, pattern=1, times=1)
     desk.command(tag, "locate")
     desk.pass_ms(10 * MINUTE_MS - 1)
     assert [command.name for command in desk.said(tag) if command] == ["vibrate"]
@@ -226,7 +226,7 @@ def test_after_a_restored_backup_no_older_command_is_said(desk: Desk) -> None:
         ("pursuit", {"minutes": 1441}, "minutes is 1441: give 0 to 1440"),
         ("pursuit", {"minutes": True}, "minutes is True: give"),
         ("locate", {"minutes": 5}, "locate takes no minutes: it takes nothing"),
-        ("vibrate", {"pattern": 3, "times": 1}, "pattern is 3: give 0 to 2"),
+        ("vibrate", {"pattern": 0, "times": 1}, "pattern is 0: give 1 to 3"),
         ("vibrate", {"pattern": 1, "times": 0}, "times is 0: give 1 to 30"),
         ("settings", {}, "settings changes nothing"),
         ("settings", {"sample_s": 0}, "sample_s is 0: give 1 to 3600"),

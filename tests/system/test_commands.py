@@ -97,7 +97,7 @@ def test_every_command_is_executed_once_and_acknowledged(post: Post) -> None:
         post.command("settings", sample_s=15),
         post.command("pursuit", minutes=1),
         post.command("locate"),
-        post.command("vibrate", pattern=0, times=1),
+        post.command("vibrate", pattern=1, times=1),
     ]
     post.until(lambda: all(post.states()[n] != "open" for n in given))
     assert [post.states()[n] for n in given] == [DONE] * 4
