@@ -20,8 +20,8 @@ from gateway.store import Store, commands, devices, state
 from gateway.store.commands import CommandRow
 
 TIME = "time"
-TIME_MS = 60_000
-"""How long the answer to a nonce is said: a tag believes it no longer."""
+TIME_MS = 120_000
+"""How long the answer to a nonce is said; a tag believes it for 60 s of its own time."""
 AGAIN_MS = 30_000
 """How often a command is said again to a device that does not speak."""
 
@@ -247,10 +247,15 @@ class Outbox:
                 named = list(devices)
                 self._take(commands.first_open(connection, now_ms, named), named)
 
-    def next_for(self, device: str, now_ms: int, *, hello: bool) -> wire.Command | None:
-        """The command to go with what is said to ``device`` now, if it is time to say one."""
+    def next_for(self, device: str, now_ms: int, *, hello: bool, present: bool = True) -> wire.Command | None:
+        """The command to go with what is said to ``device`` now, if it is time to say one.
+
+        ``present`` is False between the steps of a stepped clock, which then stands behind the tags': no time is told.
+        """
         entry = self._open.get(device)
         if entry is None or entry.row.expires_at_ms <= now_ms:
+            return None
+        if entry.row.name == TIME and not present:
             return None
         # the clock may have been set back meanwhile
         if not hello and entry.said_ms is not None and abs(now_ms - entry.said_ms) < AGAIN_MS:

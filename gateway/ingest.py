@@ -208,7 +208,12 @@ class Ingest:
         for (device, epoch), upto in committed.commits.items():
             command = None
             if now_ms is not None:
-                command = self._outbox.next_for(device, now_ms, hello=device in committed.hellos)
+                command = self._outbox.next_for(
+                    device,
+                    now_ms,
+                    hello=device in committed.hellos,
+                    present=self._settings.clock == "system",
+                )
             self._say(device, wire.Down(self._committer.generation, (epoch, upto), command))
 
     def _say_commands(self) -> None:

@@ -133,7 +133,9 @@ class Rig:
         Each tag is in the next room, until `place` says otherwise.
         """
         heard = [[beacon_number(tag), self.beacon_key(tag).hex()] for tag in tags]
-        unit = self.enrol(device, start_ms, (), kind="home_unit", order=None, tags=heard, **config)
+        unit = self.enrol(
+            device, start_ms, (), kind="home_unit", order=None, clock_set=True, tags=heard, **config
+        )
         self._units[device] = dict.fromkeys(tags, NEAR)
         for tag in tags:
             if tag in self._worn:
