@@ -311,14 +311,14 @@ def test_a_power_cut_leaves_the_old_settings_or_the_new(cut: int) -> None:
 
 def test_readings_in_an_interval_go_at_once_and_so_do_those_of_unknown_time() -> None:
     settings = changeable(Flash())
-    assert not settings.at_once(0, records.UNSET, 0, 0)
+    assert not settings.at_once(0, records.UNSET, 0, 0, 0)
     settings.change([{4: [1000, 2000, 3000, 4000]}])
     found = [
-        settings.at_once(t_s * 10, records.GNSS, 0, 0) for t_s in (999, 1000, 1999, 2000, 3000, 3999, 4000)
+        settings.at_once(t_s * 10, records.GNSS, 0, 0, 0) for t_s in (999, 1000, 1999, 2000, 3000, 3999, 4000)
     ]
     assert found == [False, True, True, False, True, True, False]
-    assert settings.at_once(9_990, records.UNSET, 0, 0)
-    assert settings.at_once(9_990, records.KEPT | records.DATE_SUSPECT, 0, 0)
+    assert settings.at_once(9_990, records.UNSET, 0, 0, 0)
+    assert settings.at_once(9_990, records.KEPT | records.DATE_SUSPECT, 0, 0, 0)
 
 
 @given(st.floats(-80, 80), st.floats(-180, 180), st.integers(50, 100_000), st.floats(0, 2), st.floats(0, 360))
@@ -328,6 +328,6 @@ def test_readings_within_a_circle_go_at_once(
     there_lon, there_lat, _ = Geod(ellps="WGS84").fwd(lon, lat, azimuth, share * radius_m)
     settings = changeable(Flash())
     settings.change([{5: [round(lat * 1e7), round(lon * 1e7), radius_m]}])
-    found = settings.at_once(NOON_DS, records.GNSS, round(there_lat * 1e7), round(there_lon * 1e7))
+    found = settings.at_once(NOON_DS, records.GNSS, round(there_lat * 1e7), round(there_lon * 1e7), 0)
     if not 0.9 <= share <= 1.1:
         assert found == (share < 1)
