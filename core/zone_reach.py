@@ -5,7 +5,7 @@ as positions stay nearer to where that was than what is forbidden is, it stays s
 
 That is never wrong, because lengths here obey the triangle inequality with distances as the rules measure them, at
 whatever latitude they do: a length *moved* counts degrees at the most metres that they are anywhere in reach of the
-zone's scale, a distance *left* at the least (`docs/decisions/0011-zones-that-are-not-looked-at.md`).
+zone's scale, a distance *left* at the least (`docs/decisions/0012-zones-that-are-not-looked-at.md`).
 """
 
 from __future__ import annotations
