@@ -23,7 +23,8 @@ class Boundary:
 
     def __init__(self, shape: Any) -> None:
         self.shape = shape
-        lines = shapely.get_parts(shapely.boundary(shapely.segmentize(shape, STEP_DEG)))
+        # cut the lines, not the area: of an area GEOS makes a valid one when it cuts it, and drops spikes of no width
+        lines = shapely.get_parts(shapely.segmentize(shapely.boundary(shape), STEP_DEG))
         self._rings: list[F64] = [shapely.get_coordinates(line) for line in lines]
         shapely.prepare(shape)
 

@@ -113,6 +113,19 @@ def test_distance_holds_in_zones_to_100_km_across_at_any_latitude(
         assert within(distance(zone, longitude, latitude), truth.signed_distance(longitude, latitude))
 
 
+def test_a_spike_of_no_width_is_boundary_to_the_core_and_to_the_oracle() -> None:
+    """The zone that hypothesis found: GEOS, asked to cut the area, gives it back without its spike to the east."""
+    south, tip = 1 - 3e-16, 0.250038
+    ring = [(0.125, 1.0), (0.1351, 1.2104), (-0.1041, 1.2273), (0.125, south), (tip, south), (0.125, 1.0)]
+    shape = shapely.Polygon(ring)
+    assert shape.is_valid
+    zone, truth = zone_from_geojson(shapely.geometry.mapping(shape)), Boundary(shape)
+    for longitude, latitude in [(tip, 1.0), (0.2, 1.0005), (0.3, 0.97), (0.1, 1.15)]:
+        found, true = distance(zone, longitude, latitude), truth.signed_distance(longitude, latitude)
+        assert within(found, true), (longitude, latitude, found, true)
+    assert abs(truth.signed_distance(tip, 1.0)) < 0.001
+
+
 def test_the_79_published_cases_are_answered_as_published(data: Path) -> None:
     cases = json.loads((data / "zones" / "pip_cases_turf_hao.json").read_text())
     assert len(cases) == 79
