@@ -17,6 +17,8 @@ from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Limits, emit
 from core.presence import BY_POSITION, HOME, NOT_HOME, UNKNOWN
 
 ABSENCE, LOST = 0, 1
+NOT_YET, BY_ONE, BY_POSITIONS = 0, 1, 2
+"""How a run is believed: not, by either source, or whatever the home unit says."""
 
 WATCHED = np.dtype(
     [
@@ -26,10 +28,14 @@ WATCHED = np.dtype(
         ("run_start_key", np.uint64),
         ("run_last_ms", np.int64),  # the last sighting of all
         ("run_last_key", np.uint64),
-        ("run_sure", np.int8),  # the run is long enough to be believed
+        ("run_sure", np.int8),  # the run is long enough to be believed: NOT_YET, BY_ONE, BY_POSITIONS
         ("run_fix_ms", np.int64),  # its first position; NEVER_MS: none
         ("run_heard_ms", np.int64),  # the first interval in which a home unit heard the tag
         ("run_silent_ms", np.int64),  # for how long a home unit listened in vain
+        (
+            "faint_ms",
+            np.int64,
+        ),  # since the last sighting it heard something faint, then first; NEVER_MS: it did not
         # of the run's sightings away within the current period
         ("run_in_ms", np.int64),  # the first of them; NEVER_MS: none yet
         ("run_known_ms", np.int64),
@@ -77,6 +83,12 @@ def _open(state: Any, draft: Any, start_ms: int, period: Any, confirm_key: int, 
 
 
 @njit(cache=True)
+def _broken(state: Any, by_ms: int) -> Any:
+    """Had the home unit, by ``by_ms``, heard something faint since the last sighting of a run away?"""
+    return state["faint_ms"] != NEVER_MS and state["faint_ms"] <= by_ms
+
+
+@njit(cache=True)
 def _pass_time(
     state: Any,
     draft: Any,
@@ -97,10 +109,13 @@ def _pass_time(
     episodes with their count.
     """
     seen_ms = state["run_last_ms"]
-    away = state["run"] == NOT_HOME
-    sure = away and state["run_sure"] == 1
+    by_fix = state["run_fix_ms"] != NEVER_MS
+    goes_on = state["run"] == NOT_HOME and (by_fix or not _broken(state, t_ms))
     while p < end and periods[p, 0] <= t_ms:
         begins_ms, ends_ms = periods[p, 0], periods[p, 1]
+        broken = _broken(state, begins_ms)
+        away = state["run"] == NOT_HOME and (by_fix or not broken)
+        sure = away and state["run_sure"] >= (BY_POSITIONS if broken else BY_ONE)
         if begins_ms > seen_ms:
             state["run_in_ms"] = NEVER_MS
             state["run_known_ms"] = 0
@@ -111,7 +126,7 @@ def _pass_time(
             state["vouched"] = 1 if away and begins_ms < seen_ms + limits.vouch_ms else 0
             if sure and state["vouched"] == 1:
                 _open(state, draft, begins_ms, periods[p], state["run_last_key"], state["run_last_by"])
-        if arriving == NOT_HOME and away and t_ms - seen_ms <= limits.vouch_ms:
+        if arriving == NOT_HOME and goes_on and t_ms - seen_ms <= limits.vouch_ms:
             known_ms = min(t_ms, ends_ms) - max(seen_ms, begins_ms)
             state["run_known_ms"] += known_ms
             draft["known_ms"] += known_ms
@@ -149,14 +164,22 @@ def _follow(state: Any, sighting: Any, limits: Limits) -> Any:
     """Take a sighting into the run, or begin another with it; True if the run is to be believed now.
 
     Positions must be some seconds apart; a home unit must have heard the tag in two intervals, or have listened in
-    vain for minutes in all. Each source confirms itself only.
+    vain for minutes in all. Each source confirms itself only. Something faint that it heard breaks a silence, and with
+    it the run, unless a position is in it.
     """
     t_ms, key, by, shown = sighting["t_ms"], sighting["key"], sighting["by"], sighting["presence"]
-    if shown != state["run"] or t_ms - state["run_last_ms"] > limits.within_ms:
+    goes_on = shown == state["run"] and t_ms - state["run_last_ms"] <= limits.within_ms
+    if state["faint_ms"] != NEVER_MS:
+        goes_on = goes_on and state["run_fix_ms"] != NEVER_MS
+        state["faint_ms"] = NEVER_MS
+        state["run_silent_ms"] = 0
+        if state["run_sure"] == BY_ONE:
+            state["run_sure"] = NOT_YET
+    if not goes_on:
         state["run"] = shown
         state["run_start_ms"] = t_ms
         state["run_start_key"], state["run_start_by"] = key, by
-        state["run_sure"] = 0
+        state["run_sure"] = NOT_YET
         state["run_fix_ms"] = NEVER_MS
         state["run_heard_ms"] = NEVER_MS
         state["run_silent_ms"] = 0
@@ -172,17 +195,17 @@ def _follow(state: Any, sighting: Any, limits: Limits) -> Any:
         if state["run_fix_ms"] == NEVER_MS:
             state["run_fix_ms"] = t_ms
         elif t_ms - state["run_fix_ms"] >= limits.apart_ms:
-            state["run_sure"] = 1
+            state["run_sure"] = BY_POSITIONS
     elif shown == HOME:
         if state["run_heard_ms"] == NEVER_MS:
             state["run_heard_ms"] = t_ms
         elif t_ms - state["run_heard_ms"] >= limits.apart_ms:
-            state["run_sure"] = 1
+            state["run_sure"] = max(state["run_sure"], BY_ONE)
     else:
         state["run_silent_ms"] += sighting["span_ms"]
         if state["run_silent_ms"] >= limits.missed_ms:
-            state["run_sure"] = 1
-    return state["run_sure"] == 1
+            state["run_sure"] = max(state["run_sure"], BY_ONE)
+    return state["run_sure"] != NOT_YET
 
 
 @njit(cache=True)
@@ -191,10 +214,14 @@ def _nothing_new(state: Any, sighting: Any, periods: Any, p: int, end: int, limi
     t_ms, seen_ms = sighting["t_ms"], state["run_last_ms"]
     if (
         sighting["presence"] != state["run"]
-        or state["run_sure"] == 0
+        or state["run_sure"] == NOT_YET
         or state["open"] == 1
         or t_ms - seen_ms > limits.vouch_ms
+        or state["faint_ms"] != NEVER_MS
     ):
+        return False
+    if state["run"] == NOT_HOME and state["run_sure"] == BY_ONE and sighting["source"] == BY_POSITION:
+        # it may make the run one that nothing faint can break
         return False
     if p == end or periods[p, 0] > t_ms:
         return True
@@ -234,6 +261,10 @@ def watch_curfews(
             sighting = sightings[i]
             t_ms, shown = sighting["t_ms"], sighting["presence"]
             key, by = sighting["key"], sighting["by"]
+            if shown == UNKNOWN:
+                if state["run"] == NOT_HOME and state["faint_ms"] == NEVER_MS:
+                    state["faint_ms"] = t_ms
+                continue
             if _nothing_new(state, sighting, periods, p, end, limits):
                 state["run_last_ms"] = t_ms
                 state["run_last_key"], state["run_last_by"] = key, by

@@ -6,7 +6,8 @@ the first of two such positions at home, or with the curfew. A wearer whom such 
 begins is absent from its beginning**, provided that the last of them still vouches (`RuleSet.vouch_s`).
 
 **A home unit shows the same: away when it has listened in vain for 300 s in all, home when it heard the tag in two
-intervals**; what it may say is in `core.presence`, and how it is weighed against positions in `core.sightings`.
+intervals; a beacon heard, however faint, breaks the silence, which then counts anew**; what it may say is in
+`core.presence`, and how it is weighed against positions in `core.sightings`.
 
 How long it was is told as two bounds: *at least* the time between readings away that follow each other closely enough
 to vouch for the time between them; *at most* the time from the last reading at home (or the start of the curfew, or
@@ -74,7 +75,7 @@ class CurfewWatch:
     def __init__(self, rules: RuleSet) -> None:
         self._rules, self._limits = rules, limits(rules)
         state, draft, dispute = np.zeros(1, WATCHED), np.zeros(1, EPISODE), np.zeros(1, EPISODE)
-        for name in ("run_last_ms", "home_ms", "run_in_ms", "run_fix_ms", "run_heard_ms"):
+        for name in ("run_last_ms", "home_ms", "run_in_ms", "run_fix_ms", "run_heard_ms", "faint_ms"):
             state[name] = NEVER_MS
         self._slots = Slots(state, draft, blank_sense(), dispute, terms=[np.zeros(1, TERMS)])
         self._stays, self._places = Slots(terms=[np.zeros(1, STAY)]), Slots(terms=[np.zeros(1, PLACE)])

@@ -8,7 +8,7 @@ from core.activation import ALWAYS_MS
 from core.conditions import Address
 from core.episodes import EPISODE, limits
 from core.family import Batch, batch_of
-from core.presence import BY_UNIT, NOT_HOME, Presence, Sightings, place_of
+from core.presence import BY_UNIT, NOT_HOME, UNKNOWN, Presence, Sightings, place_of
 from core.rows import Fixes
 from core.rules import RuleSet
 from core.sightings import STAY, blank_sense, place_rows, sight
@@ -27,7 +27,8 @@ def home_status(
     """The state at ``address`` from ``from_ms`` to ``to_ms``: ``(start, end, state)``, without a gap, none empty.
 
     ``batch`` holds readings of one wearer; ``unit`` is the index of the home unit at the address. A home unit's silence
-    is NOT_HOME from its beginning once it has lasted for `RuleSet.rf_missed_s`; a shorter one shows nothing.
+    is NOT_HOME from its beginning once it has lasted for `RuleSet.rf_missed_s`; a shorter one shows nothing, and
+    anything that the unit hears breaks it.
     """
     part = np.array([[0, 1, 0, len(batch.positions), 0, len(batch.contacts), 0, len(batch.events)]])
     stay = np.array([(-ALWAYS_MS, ALWAYS_MS, 0, 0, 0, 1)], STAY)
@@ -61,12 +62,16 @@ def _believed(seen: Sightings, rules: RuleSet) -> list[int]:
     """Which sightings count: all but a home unit's silences that did not last."""
     kept: list[int] = []
     run: list[int] = []
-    silent_ms = 0
+    silent_ms, last_ms = 0, None
     for i in range(len(seen)):
+        t_ms = int(seen["t_ms"][i])
         silence = seen["source"][i] == BY_UNIT and seen["presence"][i] == NOT_HOME
-        late = i > 0 and seen["t_ms"][i] - seen["t_ms"][i - 1] > rules.confirm_within_s * 1000
+        late = last_ms is not None and t_ms - last_ms > rules.confirm_within_s * 1000
         if late or seen["presence"][i] != NOT_HOME:
             run, silent_ms = [], 0
+        if seen["presence"][i] == UNKNOWN:
+            continue
+        last_ms = t_ms
         if not silence:
             kept.append(i)
             continue

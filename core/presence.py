@@ -3,8 +3,8 @@
 Two sources can say it. A **position** shows HOME when the whole of its uncertainty lies within the address's radius
 plus the rule set's margin, NOT_HOME when the whole of it lies without; else it shows nothing. A **home unit** shows
 HOME when it heard the tag, NOT_HOME when it listened in vain; it shows nothing when what it heard was weak or too
-little, nor while it can not be trusted: without mains, with its case open, or moved since an officer saw it in its
-place. A unit whose link is down says nothing, and nothing is not absence.
+little (which breaks a silence all the same), nor while it can not be trusted: without mains, with its case open, or
+moved since an officer saw it in its place. A unit whose link is down says nothing, and nothing is not absence.
 
 What is shown holds until something else is, but no longer than the rule set lets a reading vouch; then the state is
 UNKNOWN. Where position and home unit contradict each other, both within that time, nothing is shown: UNKNOWN.
@@ -39,7 +39,10 @@ BY_POSITION, BY_UNIT = 0, 1
 """Who shows it."""
 
 Sightings = npt.NDArray[np.void]
-"""What was shown when, dtype `SIGHTING`: only HOME and NOT_HOME, ascending in time."""
+"""What was shown when, dtype `SIGHTING`, ascending in time.
+
+HOME and NOT_HOME; UNKNOWN only where a healthy home unit heard something too faint to show anything.
+"""
 SIGHTING = np.dtype(
     [
         ("t_ms", np.int64),

@@ -57,11 +57,12 @@ class RuleSet:
         can hear at all. Strength tells no more than that: in the corridor data (tests/core/test_home_units.py) people
         inside are weaker than people outside. Default of ours.
     rf_fewest_beacons
-        Fewer beacons than this in one interval show nothing: 2. One alone may have come by an odd reflection. Default
-        of ours.
+        Fewer beacons than this in one interval show nothing: 2. One alone may have come by an odd reflection; but it
+        was sent, so like a weak one it breaks a silence. Default of ours.
     rf_missed_s
-        A healthy home unit must have listened in vain for this long before that shows absence: 300 s. A body, a bath
-        or a microwave oven hides a tag for minutes; it stays below ``unknown_after_s``. Default of ours.
+        A healthy home unit must have listened in vain for this long, without one beacon between, before that shows
+        absence: 300 s. A body, a bath or a microwave oven hides a tag for minutes; it stays below ``unknown_after_s``.
+        Default of ours.
     disagree_s
         Home unit and positions that contradict each other for this long are told as an equipment alert: 600 s, twice
         ``rf_missed_s``, so that nobody's leaving or coming is one. They show nothing from the first instant on.

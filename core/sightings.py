@@ -198,7 +198,7 @@ def _sight(
             while e < last_event and events[e]["t_ms"] <= t_ms:
                 _note(sense, events[e], units[first], units[last - 1])
                 e += 1
-            away_m, span_ms = 0.0, 0
+            away_m, span_ms, trusted = 0.0, 0, True
             if by_unit:
                 contact = contacts[c]
                 c += 1
@@ -223,6 +223,18 @@ def _sight(
                 presence, away_m = _fix_shows(fixes[i], first, last, spots, scales)
                 i += 1
             if presence == UNKNOWN:
+                if by_unit and trusted and contact["count"] > 0:
+                    # too faint to show anything, but the tag is within reach: what silence showed is no longer so
+                    if sense["shown"][BY_UNIT] == NOT_HOME:
+                        sense["shown"][BY_UNIT] = UNKNOWN
+                    seen[found]["t_ms"] = t_ms
+                    seen[found]["presence"] = UNKNOWN
+                    seen[found]["source"] = BY_UNIT
+                    seen[found]["span_ms"] = span_ms
+                    seen[found]["away_m"] = 0.0
+                    seen[found]["key"] = key
+                    seen[found]["by"] = by
+                    found += 1
                 continue
             agrees = True
             other = sense["shown"][1 - source]

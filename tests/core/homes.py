@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,16 @@ def events(*rows: tuple[int, EventCode] | tuple[int, EventCode, float]) -> Event
     )
 
 
+def recordings() -> list[str]:
+    """The files of recordings in the flat: those in which anchors heard something."""
+    found = []
+    for path in sorted((DATA / "flat").glob("*.csv")):
+        with path.open(newline="") as lines:
+            if any(column.startswith("rssi_") for column in next(csv.reader(lines), [])):
+                found.append(path.name)
+    return found
+
+
 def beacons(name: str) -> dict[str, list[tuple[int, float]]]:
     """A recording in the flat: for each anchor (ms, dBm) of every beacon heard."""
     heard: dict[str, list[tuple[int, float]]] = {}
@@ -60,6 +70,28 @@ def beacons(name: str) -> dict[str, list[tuple[int, float]]]:
                 if key.startswith("rssi_") and value:
                     heard.setdefault(key, []).append((int(float(row["ts"]) / 1e6), float(value)))
     return heard
+
+
+def degraded(
+    heard: Sequence[tuple[int, float]],
+    every_ms: int,
+    weaker_db: float,
+    lost: Callable[[int], bool],
+    to_ms: int,
+) -> list[tuple[int, float]]:
+    """A recording, begun anew until ``to_ms``, of which one beacon in ``every_ms`` was sent, and some are lost.
+
+    Weaker by ``weaker_db``; ``lost`` says of each beacon by its number whether it is. Where the receiver heard none of
+    the three or so of a second, that one is lost as well.
+    """
+    from_ms, length_ms = heard[0][0], heard[-1][0] - heard[0][0]
+    found = []
+    for number, t_ms in enumerate(range(from_ms, to_ms, every_ms)):
+        at_ms = from_ms + (t_ms - from_ms) % length_ms
+        there = [dbm for other_ms, dbm in heard if at_ms <= other_ms < at_ms + 1000]
+        if there and not lost(number):
+            found.append((t_ms, there[0] - weaker_db))
+    return found
 
 
 def listened(heard: Sequence[tuple[int, float]], from_ms: int, to_ms: int, span_s: float) -> Contacts:

@@ -17,12 +17,14 @@ class Seen:
     """One reading that shows something: ``value`` True (inside; away) or False (outside; home).
 
     A position, or where ``span_ms`` is not None an interval of a home unit: how long it listened since its last.
+    ``faint_ms`` is when, after it and before the next, a home unit first heard something that shows nothing; None: not.
     """
 
     t_ms: int
     value: bool
     metres: float
     span_ms: int | None = None
+    faint_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,36 @@ class Found:
 
 
 def run_starts(seen: Sequence[Seen], rules: RuleSet) -> list[int]:
-    """For each position, the index at which its run began: positions that agree, none too far from the next."""
+    """For each position, the index at which its run began: positions that agree, none too far from the next.
+
+    What a home unit hears breaks a run away in which there is its silence alone.
+    """
     starts: list[int] = []
     for i, this in enumerate(seen):
         before = seen[i - 1] if i else None
         goes_on = (
             before and before.value == this.value and this.t_ms - before.t_ms <= rules.confirm_within_s * 1000
         )
-        starts.append(starts[-1] if goes_on else i)
+        broken = (
+            before and before.value and before.faint_ms is not None and silence_alone(seen[starts[-1] : i])
+        )
+        starts.append(starts[-1] if goes_on and not broken else i)
     return starts
 
 
-def believed(run: Sequence[Seen], rules: RuleSet) -> bool:
-    """Is a run long enough? By positions alone or by the home unit alone."""
+def silence_alone(run: Sequence[Seen]) -> bool:
+    """Is there no position in it?"""
+    return all(one.span_ms is not None for one in run)
+
+
+def believed(run: Sequence[Seen], rules: RuleSet, broken: bool = False) -> bool:
+    """Is a run long enough? By positions alone or by the home unit alone: by its silence since it last heard anything.
+
+    ``broken``: it heard something after the last of the run.
+    """
     fixes = [one for one in run if one.span_ms is None]
-    heard = [one for one in run if one.span_ms is not None]
+    since = max((i for i, one in enumerate(run, 1) if one.faint_ms is not None and i < len(run)), default=0)
+    heard = [] if broken else [one for one in run[since if run[0].value else 0 :] if one.span_ms is not None]
     if heard and run[0].value and sum(one.span_ms or 0 for one in heard) >= rules.rf_missed_s * 1000:
         return True
     sources = (fixes,) if run[0].value else (fixes, heard)
@@ -62,10 +79,11 @@ def believed(run: Sequence[Seen], rules: RuleSet) -> bool:
 
 
 def certain_ms(seen: Sequence[Seen], start_ms: int, end_ms: int, rules: RuleSet) -> int:
-    """Time within the bounds between positions that follow each other closely enough to vouch for it."""
+    """Time within the bounds between positions of one run that follow each other closely enough to vouch for it."""
     total = 0
-    for before, after in itertools.pairwise(seen):
-        if before.value and after.value and after.t_ms - before.t_ms <= rules.vouch_s * 1000:
+    starts = run_starts(seen, rules)
+    for (before, start), (after, same) in itertools.pairwise(zip(seen, starts, strict=True)):
+        if after.value and start == same and after.t_ms - before.t_ms <= rules.vouch_s * 1000:
             total += max(0, min(after.t_ms, end_ms) - max(before.t_ms, start_ms))
     return total
 
@@ -136,9 +154,13 @@ def curfews(
         found += _unknown(seen, begins, ends, reached, now_ms, rules)
         last = max((i for i, one in enumerate(seen) if one.t_ms < begins), default=None)
         vouched = last is not None and seen[last].value and begins < seen[last].t_ms + vouch
+        faint_ms = seen[last].faint_ms if last is not None else None
+        broken = faint_ms is not None and faint_ms <= begins
+        if broken and last is not None and silence_alone(seen[starts[last] : last + 1]):
+            vouched = False
         inside = [i for i, one in enumerate(seen) if begins <= one.t_ms < ends]
         away: tuple[int, int] | None = None  # since when, and from which position on
-        if vouched and last is not None and believed(seen[starts[last] : last + 1], rules):
+        if vouched and last is not None and believed(seen[starts[last] : last + 1], rules, broken):
             away = begins, last + 1
 
         def tell(

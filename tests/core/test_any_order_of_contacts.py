@@ -44,17 +44,18 @@ class Evening:
 
 # (beacons, strength, flags): heard, not heard, weak, without mains, moved
 HEARD, SILENT = (4, -60.0, MAINS), (0, -60.0, MAINS)
+FAINT = (1, -60.0, MAINS)
 ODD = [
     (4, -99.0, MAINS),
-    (1, -60.0, MAINS),
+    FAINT,
     (4, -60.0, 0),
     (0, -60.0, 0),
     (4, -60.0, MAINS | int(UnitFlag.MOVED)),
 ]
 stretches = st.tuples(
-    st.sampled_from([HEARD, HEARD, HEARD, SILENT, SILENT, SILENT, *ODD, None]),
+    st.sampled_from([HEARD, HEARD, HEARD, SILENT, SILENT, SILENT, FAINT, *ODD, None]),
     st.sampled_from(["home", "street", "home", "street", None, None]),
-    st.integers(1, 15),
+    st.one_of(st.integers(1, 6), st.integers(1, 15)),
 )
 
 
@@ -64,7 +65,7 @@ def evenings(draw: st.DrawFn) -> Evening:
     fixes: list[tuple[int, str]] = []
     rf: list[tuple[int, int, float, int]] = []
     told: list[tuple[int, EventCode, float]] = []
-    for heard, place, minutes in draw(st.lists(stretches, max_size=9)):
+    for heard, place, minutes in draw(st.lists(stretches, max_size=12)):
         for _ in range(minutes):
             minute += 1
             t_ms = CURFEW_MS + minute * 60_000
@@ -111,6 +112,11 @@ def shown(evening: Evening) -> tuple[list[Seen], list[tuple[int, int, bool]]]:
                 says[1] = None
                 continue
             if count and (count < DEFAULT_RULES.rf_fewest_beacons or dbm <= DEFAULT_RULES.rf_weak_below_dbm):
+                # shows nothing, but it is no silence either
+                if seen and seen[-1].faint_ms is None:
+                    seen[-1] = replace(seen[-1], faint_ms=t_ms)
+                if says[1] and says[1][1]:
+                    says[1] = None
                 continue
             away, metres = count == 0, 0.0
         else:

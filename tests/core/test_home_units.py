@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import random
 import statistics
 from dataclasses import replace
 
@@ -20,13 +21,15 @@ from core.presence import Presence
 from core.readings import Contacts, EventCode, Events, Positions, Readings, UnitFlag
 from core.rows import rows_from
 from core.rules import DEFAULT_RULES
-from tests.core.homes import DATA, MAINS, beacons, contacts, events, listened
+from tests.core.homes import DATA, MAINS, beacons, contacts, degraded, events, listened, recordings
 from tests.core.wearers import MONDAY_MS, activation, curfew, order_json, positions
 
 HOME, NOT_HOME, UNKNOWN = Presence.HOME, Presence.NOT_HOME, Presence.UNKNOWN
 CURFEW_MS = MONDAY_MS + 18 * 3_600_000
 """19:00 British Summer Time; the curfew ends at 07:00, 12 h later."""
 END_MS = CURFEW_MS + 12 * 3_600_000
+VOUCH_MS = DEFAULT_RULES.vouch_s * 1000
+RECORDINGS = recordings()
 SOMEWHERE = Address("primary", 51.5, 0.03, 50.0)
 
 
@@ -270,14 +273,14 @@ def test_one_wrong_position_against_the_home_unit_raises_nothing() -> None:
     assert judged(120, contacts(*heard(-5, 120)), gps) == []
 
 
-@pytest.mark.parametrize("name", ["test_walk_df.csv", "calib1_df.csv"])
+@pytest.mark.parametrize("name", RECORDINGS)
 @pytest.mark.parametrize(("every_s", "span_s"), [(0.0, 30.0), (10.0, 60.0), (15.0, 60.0)])
 def test_in_the_flat_nobody_leaves_and_every_anchor_says_so(name: str, every_s: float, span_s: float) -> None:
     """All beacons, at about 3 Hz; and only those that a frugal tag would have sent, one in 10 or 15 s."""
     recorded = beacons(name)
     from_ms = min(rows[0][0] for rows in recorded.values())
     to_ms = max(rows[-1][0] for rows in recorded.values())
-    assert len(recorded) == 6
+    assert recorded
     for rows, phase_ms in itertools.product(recorded.values(), range(0, 10_000, 2_500)):
         # of a frugal tag's beacon only what was heard in the third of a second in which it would have been sent
         sent = [
@@ -297,6 +300,76 @@ def test_in_the_flat_nobody_leaves_and_every_anchor_says_so(name: str, every_s: 
         before = contacts(*heard(-5, 30), first=10_000)
         both = Contacts.concatenate([before, moved])
         assert evaluate([case], {case.id: Readings(contacts=both)}, int(moved.t_ms[-1])) == []
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+@pytest.mark.parametrize("weaker_db", [0, 10, 20, 25])
+@pytest.mark.parametrize("span_s", [30.0, 60.0])
+def test_in_the_flat_with_half_of_few_faint_beacons_lost_nobody_is_absent_whose_tag_is_heard(
+    name: str, weaker_db: int, span_s: float
+) -> None:
+    """One beacon in 30 s, weaker, half of them lost: every second one, or by chance. An evening of three hours.
+
+    By chance ten in a row are lost now and then: then the unit has listened in vain for 300 s, and says so.
+    """
+    cases = kept = 0
+    for number, (anchor, rows) in enumerate(beacons(name).items()):
+        from_ms, to_ms = rows[0][0], rows[0][0] + 3 * 3_600_000
+        chance = random.Random(f"{anchor} {weaker_db}")
+        by_chance = {i for i in range(360) if chance.random() < 0.5}
+        for lost in (lambda i, odd=number % 2: i % 2 == odd, by_chance.__contains__):
+            rf = listened(degraded(rows, 30_000, weaker_db, lost, to_ms), from_ms, to_ms, span_s)
+            last_ms = int(rf.t_ms[-1])
+            heard_ms = rf.t_ms[rf.count > 0]
+            longest_ms = np.diff(heard_ms, prepend=from_ms, append=last_ms).max()
+            found = home_status(batch(rf), SOMEWHERE, DEFAULT_RULES, from_ms, last_ms)
+            for start, end, state in found:
+                if state == NOT_HOME:
+                    assert not ((heard_ms > start) & (heard_ms - span_s * 1000 < end - VOUCH_MS)).any()
+            case = watched()
+            moved = replace(rf, t_ms=rf.t_ms - from_ms + at(30))
+            both = Contacts.concatenate([contacts(*heard(-5, 30), first=10_000), moved])
+            alerts = evaluate([case], {case.id: Readings(contacts=both)}, int(moved.t_ms[-1]))
+            cases += 1
+            if longest_ms < DEFAULT_RULES.rf_missed_s * 1000:
+                kept += 1
+                assert NOT_HOME not in {state for _, _, state in found}
+                assert "absent_during_curfew" not in rules_of(alerts)
+    assert 2 * kept >= cases
+
+
+def test_one_beacon_breaks_a_silence_and_a_silence_that_lasts_is_absence_all_the_same() -> None:
+    broken = [*silent(60, 64), *heard(64, 65, count=1), *silent(65, 69), *heard(69, 70, dbm=-99.0)]
+    rows = contacts(*heard(-5, 60), *broken)
+    assert judged(70, rows) == []
+    assert NOT_HOME not in [state for _, _, state in status(rows, 70)]
+    rows = contacts(*heard(-5, 60), *broken, *silent(70, 75))
+    (alert,) = judged(75, rows)
+    assert (alert.rule, alert.start_ms) == ("absent_during_curfew", at(71))
+    assert status(rows, 75)[-1] == (70, 75, NOT_HOME)
+
+
+def test_a_beacon_breaks_no_absence_that_positions_show_and_ends_none_that_silence_showed() -> None:
+    gps = positions(*stay("street", 60, 90))
+    (alert,) = judged(90, contacts(*heard(-5, 57), *heard(57, 90, count=1)), gps)
+    assert (alert.rule, alert.start_ms) == ("absent_during_curfew", at(60.5))
+    (alert,) = judged(80, contacts(*heard(-5, 60), *silent(60, 70), *heard(70, 80, count=1)))
+    assert (alert.rule, alert.start_ms, alert.end_ms) == ("absent_during_curfew", at(61), None)
+
+
+def test_a_beacon_before_the_curfew_takes_the_silence_from_its_beginning_and_one_after_it_does_not() -> None:
+    quiet = silent(-30, -1)
+    assert judged(0.5, contacts(*quiet, *heard(-1, 0, count=1))) == []
+    for rows in (quiet, [*quiet, *heard(0, 1, count=1)]):
+        (alert,) = judged(2, contacts(*rows))
+        assert (alert.rule, alert.start_ms) == ("absent_during_curfew", CURFEW_MS)
+
+
+def test_a_position_at_home_after_a_beacon_is_not_contradicted_by_the_silence_before_it() -> None:
+    rf = contacts(*heard(-5, 60), *silent(60, 63), *heard(63, 64, count=1), *silent(64, 66))
+    gps = positions((at(64), "home", 10.0), (at(64.5), "home", 10.0))
+    status_ = home_status(batch(rf, gps), SOMEWHERE, DEFAULT_RULES, at(60), at(66))
+    assert (at(64), at(66), HOME) in status_
 
 
 def test_no_strength_of_signal_tells_inside_from_outside_so_none_makes_an_absence() -> None:
