@@ -21,7 +21,7 @@ help:
 	@echo "make check      format, lint, types      make bench       measure; writes bench.json"
 	@echo "make firmware   compiles what boards run, into build/firmware"
 
-setup: $(VENV)/.installed typings/esp32/.installed gateway/web/static/vendor/.installed
+setup: $(VENV)/.installed typings/esp32/.installed typings/rp2/.installed gateway/web/static/vendor/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "· 1/3 setting up Python packages (once; a minute or two)" >&2
@@ -29,10 +29,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PIP) --constraint constraints.txt --editable '.[dev]' >&2
 	@touch $@
 
-typings/esp32/.installed: Makefile $(VENV)/.installed
-	@echo "· 2/3 setting up the esp32 type stubs" >&2
-	@rm -rf typings/esp32
-	@$(PIP) --target typings/esp32 micropython-esp32-stubs==$(STUBS) >&2
+typings/%/.installed: Makefile $(VENV)/.installed
+	@echo "· 2/3 setting up the $* type stubs" >&2
+	@rm -rf typings/$*
+	@$(PIP) --target typings/$* micropython-$*-stubs==$(STUBS) >&2
 	@touch $@
 
 gateway/web/static/vendor/.installed: gateway/web/package.json gateway/web/vendor.mjs
@@ -67,6 +67,7 @@ check: setup
 	@$(BIN)/mypy
 	@for device in $(DEVICES); do \
 	  $(BIN)/mypy --config-file .mypy-firmware.ini firmware/lib firmware/boards firmware/$$device || exit 1; done
+	@$(BIN)/mypy --config-file .mypy-firmware-rp2.ini firmware/lib
 	@$(BIN)/python -m pytest -q tests/test_imports_point_one_way.py
 
 format: setup

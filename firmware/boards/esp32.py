@@ -29,6 +29,8 @@ GNSS_BAUD = 9600
 # A burst of a wordy receiver and the burst after it, should the flash keep the processor busy meanwhile.
 GNSS_BUFFER = 4096
 MODEM_BAUD = 115200
+CONSOLE_BAUD = 115200
+CONSOLE_BUFFER = 1024  # a line of an officer's tool
 APN = "em.tag"
 # Three times the longest that one step of the work takes (a TLS handshake on the slowest link).
 WATCHDOG_MS = 120000
@@ -60,13 +62,16 @@ class Contact:
 
 
 class Esp32:
-    """What every device has: flash mounted at `/`, time, watchdog, battery."""
+    """What every device has: flash at `/`, time, watchdog, battery, and `console`, the line to an officer's tool."""
 
     def __init__(self) -> None:
         self._mount()
         self._rtc = machine.RTC()
         self._battery = machine.ADC(machine.Pin(PINS["battery_adc"]), atten=machine.ADC.ATTN_11DB)
         self._watchdog = machine.WDT(timeout=WATCHDOG_MS)
+        self.console = machine.UART(
+            0, CONSOLE_BAUD, tx=PINS["console_tx"], rx=PINS["console_rx"], rxbuf=CONSOLE_BUFFER, timeout=0
+        )
 
     def _mount(self) -> None:
         """Mount LittleFS, unless the port has. A flash that can not be read holds evidence: it is never formatted."""

@@ -1,12 +1,15 @@
 """The wiring of ESP32 devices: GPIO numbers of an ESP32-S3. Which of them a device has, its class in `boards` says."""
 
 PINS = {
-    "gnss_rx": 18,
+    "gnss_rx": 18,  # UART 1: what the receiver says
     "gnss_tx": 17,
-    "modem_rx": 6,
+    "modem_rx": 6,  # UART 2: what the modem says
     "modem_tx": 5,
+    "console_rx": 44,  # UART 0, on contacts of the case: what an officer's tool says
+    "console_tx": 43,
+    "tool": 38,  # pulled down; a tool that is connected pulls it high, which keeps an RF tag from deep rest
     "modem_dtr": 7,  # low keeps the modem awake, high lets it sleep between its radio windows
-    "modem_power_key": 4,
+    "modem_power_key": 4,  # high for 600 ms switches the modem on
     "gnss_enable": 16,  # low takes the receiver's power; its backup supply stays, so that it is soon back
     "strap": 10,  # a loop through the strap to ground, pulled up: high is open
     "case": 11,  # a switch to ground that the closed case presses, pulled up: high is open
@@ -14,7 +17,7 @@ PINS = {
     "moved": 13,  # of a home unit: its accelerometer drives this high for 5 s and more when it is moved
     "battery_adc": 1,  # through a divider of two equal resistors
     "charger": 15,  # the charger's supply through a divider: high is plugged in
-    "motion_sda": 8,  # of a GPS tag: its accelerometer
+    "motion_sda": 8,  # I2C bus 0, of a worn tag: its accelerometer
     "motion_scl": 9,
     "motion_interrupt": 21,  # high from a movement until it is cleared
     "vibration_motor": 14,  # through a transistor: high is on

@@ -37,6 +37,7 @@ class BeaconBoard(Esp32):
         super().__init__()
         self._strap = _input("strap")
         self._case = _input("case")
+        self._tool = machine.Pin(PINS["tool"], machine.Pin.IN, machine.Pin.PULL_DOWN)
         self._radio = bluetooth.BLE()
 
     def strap_closed(self) -> bool:
@@ -56,7 +57,10 @@ class BeaconBoard(Esp32):
         self._radio.active(False)
 
     async def rest(self, ms: int) -> None:
-        """Sleep with the processor's clocks off; RAM stays."""
+        """Sleep with the clocks off; RAM stays. With a tool connected only wait: its line would sleep too."""
+        if self._tool.value():
+            await asyncio.sleep_ms(ms)
+            return
         machine.lightsleep(ms)
         await asyncio.sleep_ms(0)
 

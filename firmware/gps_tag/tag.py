@@ -2,6 +2,7 @@
 
 import device
 from boards.esp32 import Board
+from counters import COUNTERS
 from device import Device
 from duty import Duty
 from equipment import Equipment
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+KIND = "gps_tag"
+
+
 async def live(board: Board) -> None:
     """Be a GPS tag; returns only by raising what one of its parts could not deal with."""
-    parts = Device(board)
+    parts = Device(board, KIND)
     journal, clock, link = parts.journal, parts.clock, parts.link
     duty = Duty(parts.changeable, clock, board, parts.folder)
     sampler = Sampler(journal, clock, link, duty, parts.settings.every_fix)
@@ -28,9 +32,14 @@ async def live(board: Board) -> None:
     parts.commands.handlers["pursuit"] = duty.pursuit
     parts.commands.handlers["locate"] = duty.locate
     parts.commands.handlers["vibrate"] = motor.vibrate
+    console = parts.console
+    console.tests.update(equipment.tests())
+    console.tests["motion"] = lambda: board.motion_self_test() is True or "it does not pass its self-test"
+    console.tests["gnss"] = lambda: COUNTERS.get("fixes", 0) > 0 or "no fix yet"
+    console.handlers["check"] = equipment.checked
     await parts.run(equipment.run(), sampler.run(board.gnss), sampler.watch(), motor.run())
 
 
 def run() -> "NoReturn":
     """Be a GPS tag until a reset."""
-    device.run(Board(), live)
+    device.run(Board(), live, KIND)

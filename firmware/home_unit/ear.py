@@ -103,6 +103,10 @@ class Ear:
                 self._tell(tag, self._begin_ms, now_ms, unit, True)
             self._tell(tag, now_ms, now_ms, unit, False)
 
+    def hears(self) -> bool:
+        """Whether any beacon was believed since boot."""
+        return any(tag.said is not None for tag in self._tags)
+
     def keep(self) -> None:
         """Put the highest counters on flash, if they are others."""
         counters = self._counters()

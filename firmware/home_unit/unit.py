@@ -56,15 +56,23 @@ class Unit:
         self._ear.turn(now_ms, self._watch.unit)
 
 
+KIND = "home_unit"
+
+
 async def live(board: UnitBoard) -> None:
     """Be a home unit; returns only by raising what one of its parts could not deal with."""
-    parts = Device(board)
+    parts = Device(board, KIND)
     journal, clock, link = parts.journal, parts.clock, parts.link
     ear = Ear(journal, clock, link, roster.load("/config.json"), Folder("/heard"))
     watch = Watch(journal, clock, link, board)
+    console = parts.console
+    console.tests.update(watch.tests())
+    console.tests["ear"] = lambda: ear.hears() or "no tag of its list heard yet"
+    console.handlers["check"] = watch.checked
+    console.check = roster.load
     await parts.run(Unit(board, clock, ear, watch).run())
 
 
 def run() -> "NoReturn":
     """Be a home unit until a reset."""
-    device.run(UnitBoard(), live)
+    device.run(UnitBoard(), live, KIND)

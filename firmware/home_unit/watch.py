@@ -10,6 +10,7 @@ except ImportError:
     TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from clock import Clock
@@ -105,11 +106,27 @@ class Watch:
             )
             self._append(records.STATUS, t_ds, body, False)
 
-    def checked(self) -> None:
-        """An officer has seen the unit in its place; called by what serves the officer's tool."""
+    def tests(self) -> "dict[str, Callable[[], bool | str]]":
+        """What an officer's tool asks: each True, or what is wrong."""
+        board = self._board
+        return {
+            "mains": lambda: board.mains() or "no power",
+            "case": lambda: board.case_closed() or "open",
+            "battery": lambda: board.battery_mv() >= WELL_MV or "%d mV" % board.battery_mv(),
+            "place": lambda: not board.moved() or "being moved",
+        }
+
+    def checked(self, _wish: "dict[str, object]") -> "dict[str, object]":
+        """An officer has seen the unit in its place. Raises ValueError where its case is open or flash refuses."""
+        if not self._board.case_closed():
+            raise ValueError("the case is open")
         t_ds, quality = self._clock.now()
-        if self._append(records.TAMPER, t_ds, records.tamper(records.TAMPER_UNIT_CHECKED, 0, quality), True):
-            self.unit &= ~records.UNIT_MOVED
+        if not self._append(
+            records.TAMPER, t_ds, records.tamper(records.TAMPER_UNIT_CHECKED, 0, quality), True
+        ):
+            raise ValueError("flash refuses")
+        self.unit &= ~records.UNIT_MOVED
+        return {}
 
     def _tell_moved(self, now_ms: int, t_ds: int, quality: int) -> None:
         moving = self._board.moved()

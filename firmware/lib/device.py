@@ -4,6 +4,7 @@ A device's own module makes a :class:`Device` of its board, adds its sensors, an
 """
 
 import asyncio
+import os
 import sys
 
 import config
@@ -12,6 +13,8 @@ import kept
 import records
 from clock import Clock
 from commands import Commands
+from console import ANSWER_MS, Console, serve
+from fitting import Fitting
 from folder import Folder
 from journal import Journal
 from link import Link
@@ -29,11 +32,22 @@ if TYPE_CHECKING:
     from typing import NoReturn, Protocol, TypeVar
 
     from clock import TimeBoard
+    from console import Line
     from link import LinkBoard
     from tls_stream import TlsStream
 
     class Resets(Protocol):
-        """What is needed of a board that has failed."""
+        """What is needed of a board that has failed, or was never fitted."""
+
+        @property
+        def console(self) -> "Line":
+            """The serial line of an officer's tool."""
+
+        def random(self, n: int) -> bytes:
+            """n random bytes."""
+
+        def feed_watchdog(self) -> None:
+            """The firmware is alive."""
 
         def reset_cause(self) -> int:
             """Why the processor started: machine's numbers."""
@@ -53,17 +67,33 @@ def _read(path: str) -> bytes:
     return content
 
 
+class Unfit(Exception):  # noqa: N818 - a fact about a device, not a fault of the program
+    """What is provisioned can not be used, or nothing is; the text says what is wrong."""
+
+
+# So long a device waits for an officer's tool before it tries what is provisioned, and can not be used, again.
+UNFIT_MS = 60000
+
+
+def provisioned() -> config.Config:
+    """The provisioned settings. Raises Unfit."""
+    try:
+        return config.load("/config.json")
+    except ValueError as problem:
+        raise Unfit(str(problem)) from None
+
+
 class Device:
     """The parts that all devices share, made from what stands on flash; :meth:`run` runs them beside the sensors.
 
     ``changeable`` are the settings that the gateway may change, ``commands.handlers`` takes the device's own commands.
     """
 
-    def __init__(self, board: "DeviceBoard") -> None:
+    def __init__(self, board: "DeviceBoard", kind: str) -> None:
         self.folder = Folder(kept.FOLDER)
         self.safe_mode = SafeMode(self.folder, board.reset_cause())
         self._board = board
-        self.settings = config.load("/config.json")
+        self.settings = provisioned()
         self.clock = Clock(board)
         self.journal = Journal("/journal", self.settings.journal_kib * 1024, board.random)
         self.changeable = config.Changeable(self.settings, self.folder)
@@ -80,6 +110,8 @@ class Device:
             self.changeable.upload_s,
             self.commands,
         )
+        self.console = Console(kind, board.random, self.folder, Fitting(), self.settings, self.journal)
+        self.console.tests["radio"] = self._radio
 
     async def run(
         self, watch: "Coroutine[object, object, None]", *sensors: "Coroutine[object, object, None]"
@@ -95,7 +127,21 @@ class Device:
             for sensor in sensors:
                 sensor.close()
             sensors = ()
-        await asyncio.gather(watch, *sensors, self.link.run(), self._outlive())
+        await asyncio.gather(watch, *sensors, self.link.run(), self._outlive(), self._serve())
+
+    async def _serve(self) -> None:
+        """Answer an officer's tool."""
+        await serve(self.console, self._board.console)
+        self.journal.flush()
+        self.safe_mode.meant()
+        self._board.reset()
+
+    def _radio(self) -> "bool | str":
+        """Whether there is, or was, a connection to the broker."""
+        problem = self.link.problem
+        if counters.COUNTERS.get("connections", 0) and problem is None:
+            return True
+        return "no connection yet" if problem is None else "%s: %s" % (type(problem).__name__, problem)
 
     async def _outlive(self) -> None:
         """In a whole life: be well after a while. In safe mode: try the whole device again."""
@@ -138,10 +184,34 @@ class Device:
         )
 
 
-def run(board: "B", live: "Callable[[B], Coroutine[object, object, None]]") -> "NoReturn":
-    """Be a device; whatever ends that is printed and answered with a reset, of which the next boot record tells."""
+async def _unfit(board: "Resets", kind: str) -> None:
+    """Wait for an officer's tool: for ever without settings, else for a while."""
+    console = Console(kind, board.random, Folder(kept.FOLDER), Fitting(), None)
+
+    async def wait() -> None:
+        left_ms = UNFIT_MS
+        while left_ms > 0 and not console.leave:
+            board.feed_watchdog()
+            await asyncio.sleep_ms(1000)
+            if "config.json" in os.listdir("/"):
+                left_ms -= 1000
+        await asyncio.sleep_ms(ANSWER_MS)
+
+    asyncio.create_task(serve(console, board.console))
+    await wait()
+
+
+def run(board: "B", live: "Callable[[B], Coroutine[object, object, None]]", kind: str) -> "NoReturn":
+    """Be a device; whatever ends that is printed and answered with a reset, of which the next boot record tells.
+
+    A device that is not provisioned, or can not use what is, waits for an officer's tool.
+    """
     try:
+        Fitting().finish()
         asyncio.run(live(board))
+    except Unfit as problem:
+        print(problem)
+        asyncio.run(_unfit(board, kind))
     except Exception as problem:
         sys.print_exception(problem)
     board.reset()

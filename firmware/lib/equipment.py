@@ -11,6 +11,7 @@ except ImportError:
     TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from clock import Clock
@@ -44,6 +45,7 @@ VERSION = 0 * 256 + 1  # of the firmware, major x 256 + minor: told by each boot
 LOOK_MS = 2000
 # Often enough for a battery alarm well before it is empty; 96 records of 9 bytes a day.
 STATUS_MS = 900000
+WELL_MV = 3600  # with less a tag is not given to anybody
 OPENED, CLOSED = 1, 0  # detail of a contact's tamper record
 
 
@@ -89,6 +91,27 @@ class Equipment:
                 self._board.battery_mv(), records.UNKNOWN_TEMPERATURE, charging, rejected, quality
             )
             self._append(records.STATUS, t_ds, body, False)
+
+    def tests(self) -> "dict[str, Callable[[], bool | str]]":
+        """What an officer's tool asks: each True, or what is wrong."""
+        board = self._board
+        return {
+            "strap": lambda: self._closed[records.TAMPER_STRAP] or "open",
+            "case": lambda: self._closed[records.TAMPER_CASE] or "open",
+            "battery": lambda: board.battery_mv() >= WELL_MV or "%d mV" % board.battery_mv(),
+            "charger": lambda: board.charging() or "not plugged in",
+        }
+
+    def checked(self, _wish: "dict[str, object]") -> "dict[str, object]":
+        """An officer has seen the device on its wearer, strap and case whole. Raises ValueError where they are not."""
+        self.look()
+        if False in self._closed.values():
+            raise ValueError("strap or case is open")
+        t_ds, quality = self._clock.now()
+        body = records.tamper(records.TAMPER_TAG_CHECKED, 0, quality)
+        if not self._append(records.TAMPER, t_ds, body, True):
+            raise ValueError("flash refuses")
+        return {}
 
     def _contact(self, code: int, closed: bool) -> None:
         """Tell that a contact has opened or closed; what flash refuses is told at the next look."""

@@ -66,6 +66,10 @@ class SafeMode:
         self._times = min(self._times + 1, 255)
         self._keep(1)
 
+    def meant(self) -> None:
+        """A reset that somebody asked for follows; it is no crash."""
+        self._keep(1)
+
     def _keep(self, meant: int) -> None:
         try:
             kept.write(self._folder, _FILE, struct.pack(_STATE, self.crashes, self._times, meant))

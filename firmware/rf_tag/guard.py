@@ -10,6 +10,7 @@ except ImportError:
     TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from folder import Folder
@@ -65,10 +66,22 @@ class Guard:
         self._keep()
         return changed
 
-    def checked(self) -> None:
-        """An officer has seen the strap whole on the wearer; called by what serves the officer's tool."""
+    def tests(self) -> "dict[str, Callable[[], bool | str]]":
+        """What an officer's tool asks: each True, or what is wrong."""
+        board = self._board
+        return {
+            "strap": lambda: board.strap_closed() or "open",
+            "case": lambda: board.case_closed() or "open",
+            "battery": lambda: board.battery_mv() >= WELL_MV or "%d mV" % board.battery_mv(),
+        }
+
+    def checked(self, _wish: "dict[str, object]") -> "dict[str, object]":
+        """An officer has seen the strap whole on the wearer. Raises ValueError where strap or case is open."""
+        if not self._board.strap_closed() or not self._board.case_closed():
+            raise ValueError("strap or case is open")
         self.state &= ~beacon.STRAP_WAS_OPENED
         self._keep()
+        return {}
 
     def age(self, now_ms: int) -> int:
         """How long ago strap or case last changed, in its unit."""

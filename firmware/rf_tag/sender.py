@@ -50,7 +50,7 @@ class Sender:
         self._key = key
         self._number = number
         self._reserve = Reserve(folder)
-        self._guard = Guard(folder, board, clock.uptime_ms())
+        self.guard = Guard(folder, board, clock.uptime_ms())
         self._slot = -1  # the last one that was used
         self._due_ms = 0
         self._look_ms = 0
@@ -68,7 +68,7 @@ class Sender:
         now_ms = self._clock.uptime_ms()
         if now_ms >= self._look_ms:
             self._look_ms = now_ms + LOOK_MS
-            if self._guard.look(now_ms):
+            if self.guard.look(now_ms):
                 self._say, self._say_ms = SAY_TIMES, now_ms
         if now_ms >= self._due_ms:
             slot = now_ms // beacon.SLOT_MS
@@ -92,7 +92,7 @@ class Sender:
             count("beacons_withheld")
             return
         now_ms = self._clock.uptime_ms()
-        guard = self._guard
+        guard = self.guard
         state = guard.state | (beacon.STARTED if now_ms < STARTED_MS else 0)
         await self._board.beacon(
             beacon.seal(self._key, self._number, counter, state, guard.battery, guard.age(now_ms))

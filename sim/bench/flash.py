@@ -16,11 +16,25 @@ BLOCK_BYTES = 4096
 FLASH_BYTES = 1 << 20
 
 
-def make_image(path: Path, credentials: Credentials, config: Mapping[str, object]) -> None:
-    """Write a fresh image of 1 MiB, provisioned as ``tagwatch device add`` provisions a tag.
+def make_image(path: Path, credentials: Credentials | None, config: Mapping[str, object]) -> None:
+    """Write a fresh image of 1 MiB, provisioned as ``tagwatch device add`` provisions a tag; empty without credentials.
 
     ``config`` adds to or replaces settings of ``/config.json``. The image appears whole or not at all.
     """
+    files = provisioned(credentials, config) if credentials is not None else {}
+    flash = LittleFS(block_size=BLOCK_BYTES, block_count=FLASH_BYTES // BLOCK_BYTES)
+    for name, content in files.items():
+        with flash.open(f"/{name}", "wb") as file:
+            file.write(content)
+    flash.unmount()
+    half_made = path.with_suffix(".new")
+    half_made.touch(mode=0o600)  # it holds the device's keys
+    half_made.write_bytes(bytes(flash.context.buffer))
+    half_made.rename(path)
+
+
+def provisioned(credentials: Credentials, config: Mapping[str, object]) -> dict[str, bytes]:
+    """The files that a provisioned device has, by name."""
     settings: dict[str, object] = {
         "device": credentials.device,
         "host": credentials.host,
@@ -30,21 +44,12 @@ def make_image(path: Path, credentials: Credentials, config: Mapping[str, object
         "tls": credentials.tls,
         **config,
     }
-    files = {
-        "/config.json": json.dumps(settings).encode(),
-        "/ca.der": credentials.ca_der,
-        "/cert.der": credentials.cert_der,
-        "/key.der": credentials.key_der,
+    return {
+        "config.json": json.dumps(settings).encode(),
+        "ca.der": credentials.ca_der,
+        "cert.der": credentials.cert_der,
+        "key.der": credentials.key_der,
     }
-    flash = LittleFS(block_size=BLOCK_BYTES, block_count=FLASH_BYTES // BLOCK_BYTES)
-    for name, content in files.items():
-        with flash.open(name, "wb") as file:
-            file.write(content)
-    flash.unmount()
-    half_made = path.with_suffix(".new")
-    half_made.touch(mode=0o600)  # it holds the device's keys
-    half_made.write_bytes(bytes(flash.context.buffer))
-    half_made.rename(path)
 
 
 def read_files(path: Path) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from sim.bench import rom
 from sim.bench.flash import make_image
@@ -42,6 +42,8 @@ EPOCH_2000_MS = 946_684_800_000
 """The record of shadow/machine.py's RTC; all zero is one that was never set."""
 MOVING_PIN, SENSOR_PIN = 100, 101
 """Pins that no chip has: whether the tag is moved (1), and how its motion sensor fares; see shadow/accelerometer.py."""
+TOOL_PIN = 38
+"""High while an officer's tool is on the console's contacts; see firmware/boards/esp32_pins.py."""
 SENSOR_HEALTHY, SENSOR_MUTE, SENSOR_BROKEN, SENSOR_NUMB = range(4)
 MOST_RESETS = 20
 """A firmware that resets itself more often in one run has nothing to live for."""
@@ -65,6 +67,7 @@ class VirtualTag:
     ``config`` adds settings to ``/config.json``; it counts only when the image is made, at the first use of
     ``folder``. ``patience_s`` is how long, in real seconds, time stays frozen for an answer that does not come.
     ``heap_bytes`` is what the firmware has to work in.
+    Without ``credentials`` it is as it leaves the factory.
     ``clock_set`` starts it with the RTC set, as whoever provisions a tag leaves it. ``kind`` is one of `KINDS`.
     With the same ``seed``, ``folder`` content and feed a tag makes the same bytes.
     """
@@ -72,7 +75,7 @@ class VirtualTag:
     def __init__(
         self,
         folder: Path,
-        credentials: Credentials,
+        credentials: Credentials | None,
         *,
         start_ms: int,
         seed: int = 0,
@@ -83,7 +86,7 @@ class VirtualTag:
         kind: str = "gps_tag",
     ) -> None:
         self.folder = folder.resolve()
-        self.device = credentials.device
+        self.device = credentials.device if credentials is not None else "unfitted"
         self.now_ms = start_ms
         self.resets = 0
         self.vibrations: list[tuple[int, int]] = []
@@ -102,6 +105,7 @@ class VirtualTag:
         self._granted: tuple[int, int] | None = None  # horizon, pace in thousandths
         self._counters: dict[str, int] = {}
         self._beacons: list[Beacon] = []
+        self._said = b""
         self._died = ""
         self._resets_left = MOST_RESETS
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -233,6 +237,33 @@ class VirtualTag:
         sent, self._beacons = self._beacons, []
         return sent
 
+    def connect_tool(self, on: bool = True) -> None:
+        """Put an officer's tool on the console's contacts, or take it away."""
+        self.set_pin(self.now_ms, TOOL_PIN, int(on))
+
+    def type(self, data: bytes) -> None:
+        """Bytes that an officer's tool sends now; :meth:`said` has what comes back as time passes."""
+        for start in range(0, len(data), _LARGEST_RECORD):
+            self._add(self.now_ms, b"C", data[start : start + _LARGEST_RECORD])
+
+    def said(self) -> bytes:
+        """What the device has said on the console's line since this was asked last."""
+        said, self._said = self._said, b""
+        return said
+
+    def console(self, line: str | bytes, *, within_s: int = 30) -> dict[str, Any]:
+        """Type a line, and let time pass until the answer has come. Raises BenchError where none does."""
+        self.said()
+        self.connect_tool()
+        self.type((line.encode() if isinstance(line, str) else line) + b"\n")
+        deadline_ms = self.now_ms + within_s * 1000
+        while b"\n" not in self._said:
+            if self.now_ms >= deadline_ms:
+                raise BenchError(f"tag {self.device} does not answer {line!r} within {within_s} s")
+            self.run_until(self.now_ms + 50)
+        answer: dict[str, Any] = json.loads(self.said().partition(b"\n")[0])
+        return answer
+
     def _add(self, at_ms: int, kind: bytes, payload: bytes) -> None:
         if self._granted is not None:
             raise BenchError(f"tag {self.device} is under way: feed it before begin_run or after finish_run")
@@ -306,6 +337,8 @@ class VirtualTag:
         self.now_ms = int(at)
         if kind == "A":
             self._beacons.append(Beacon(self.now_ms, bytes.fromhex(rest[0])))
+        elif kind == "C":
+            self._said += bytes.fromhex(rest[0])
         elif kind == "H":
             self._counters = json.loads(rest[0])
         elif kind == "R":

@@ -162,7 +162,7 @@ class RTC:
 
 
 class UART(io.IOBase):
-    """A serial line. Number 1 is fed by the world; on number 2 sits a modem that does what it is told."""
+    """A serial line. The world feeds 0, the console, and 1; on 2 sits a modem that does what it is told."""
 
     IRQ_RXIDLE = 4096
     virtual_line = True
@@ -170,7 +170,7 @@ class UART(io.IOBase):
     def __init__(self, number: int, baudrate: int = 9600, *, tx=None, rx=None, rxbuf=256, timeout=0) -> None:
         self._held = b""
         self._room = rxbuf
-        self._modem = number == 2
+        self._number = number
         _world().lines[number] = self
 
     def arrive(self, data: bytes) -> None:
@@ -206,7 +206,9 @@ class UART(io.IOBase):
         return self.read(end + 1 if end >= 0 else -1)
 
     def write(self, data) -> int:
-        if self._modem:
+        if self._number == 0:
+            _world().report("C", bytes(data).hex())
+        elif self._number == 2:
             self.arrive(b"\r\nCONNECT\r\n" if bytes(data).startswith(b"ATD") else b"\r\nOK\r\n")
         return len(data)
 

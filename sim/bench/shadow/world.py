@@ -9,10 +9,10 @@ time-outs work against a broker that is dead.
 The host writes records on one descriptor: kind (1), instant (int64), length (uint16), payload.
     G  grant until that instant; payload: pace in thousandths of real time (0: as fast as it goes), patience ms (uint32)
     U  bytes on the GNSS line    P  pin: number (uint8), level (uint16)    E  nothing more before the horizon
-    R  an advertisement over the air: dBm (int8), its data
+    R  an advertisement over the air: dBm (int8), its data    C  bytes on the console's line
 and reads lines on another: `T instant` now and then, `H instant counters` there, `R instant cause` at a reset,
-`A instant data` for each advertisement that the board sends (hexadecimal);
-`V instant level` when the vibration motor is switched.
+`A instant data` for each advertisement that the board sends, `C instant data` for what it says on the console's line
+(hexadecimal); `V instant level` when the vibration motor is switched.
 """
 
 import hashlib
@@ -131,6 +131,8 @@ class World:
             if kind == b"U":
                 if 1 in self.lines and self.receiver_on:
                     self.lines[1].arrive(payload)
+            elif kind == b"C":
+                self.lines[0].arrive(payload)
             elif kind == b"P":
                 pin, level = struct.unpack("<BH", payload)
                 self.pins[pin] = level
