@@ -117,9 +117,7 @@ class Watch:
         }
 
     def checked(self, _wish: "dict[str, object]") -> "dict[str, object]":
-        """An officer has seen the unit in its place. Raises ValueError where its case is open or flash refuses."""
-        if not self._board.case_closed():
-            raise ValueError("the case is open")
+        """An officer has seen the unit in its place. Raises ValueError where flash refuses."""
         t_ds, quality = self._clock.now()
         if not self._append(
             records.TAMPER, t_ds, records.tamper(records.TAMPER_UNIT_CHECKED, 0, quality), True

@@ -239,7 +239,7 @@ def test_that_the_strap_was_opened_outlives_a_lack_of_power_until_an_officers_ch
     again = Guard(flash, board, 0)
     assert again.state & beacon.STRAP_WAS_OPENED
     assert again.age(20_000) == 2
-    again.checked()
+    again.checked({})
     assert not Guard(flash, board, 0).state & beacon.STRAP_WAS_OPENED
     flash.files["seal"] = b"worn"
     assert Guard(flash, board, 0).state & beacon.STRAP_WAS_OPENED

@@ -42,7 +42,7 @@ class Fitted:
         there = (self.root / "config.json").exists()
         self.settings = load(str(self.root / "config.json")) if there else None
         self.folder = Folder(str(self.root / "kept"))
-        self.journal = Journal(str(self.root / "journal"), 1 << 16, self.random) if there else None
+        self.journal: Any = Journal(str(self.root / "journal"), 1 << 16, self.random) if there else None
         self.console = Console("gps_tag", self.random, self.folder, self.fitting, self.settings, self.journal)
 
     def say(self, do: str, **more: object) -> dict[str, Any]:

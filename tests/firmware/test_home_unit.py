@@ -199,7 +199,7 @@ def test_a_unit_tells_what_happens_to_it_once() -> None:
     board.shaken = False
     look(16_000)
     assert watch.unit == records.UNIT_MAINS | records.UNIT_CASE_OPEN | records.UNIT_MOVED
-    watch.checked()
+    watch.checked({})
     assert not watch.unit & records.UNIT_MOVED
 
 
