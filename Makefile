@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUBS := 1.29.0.post1
 BENCH ?= spine
 # each has modules of its own beside firmware/lib, and one that is called main
-DEVICES := gps_tag rf_tag home_unit
+DEVICES := gps_tag rf_tag home_unit alcohol_tag
 # someone who watches sees each package as it comes; a log gets one line a step
 QUIET := $(shell test -t 2 || echo --quiet)
 PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check

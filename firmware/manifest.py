@@ -6,7 +6,7 @@ include("$(PORT_DIR)/boards/manifest.py")
 package(
     "boards",
     base_path=".",
-    files=("__init__.py", "esp32.py", "esp32_pins.py", "esp32_radio.py", "lis2dh12.py"),
+    files=("__init__.py", "esp32.py", "esp32_pins.py", "esp32_radio.py", "esp32_skin.py", "lis2dh12.py"),
 )
 freeze("lib")
 freeze(options.device)

@@ -1,7 +1,7 @@
-"""ESP32 devices: what they all have, what those with a cellular modem have, and the GPS tag.
+"""ESP32 devices: what they all have, what those with a cellular modem have, and those that are worn; the GPS tag.
 
 Nothing outside this folder imports machine, network, esp32 or bluetooth. Devices with the short-range radio stand in
-`esp32_radio.py`.
+`esp32_radio.py`, those with sensors at the skin in `esp32_skin.py`.
 """
 
 import asyncio
@@ -191,14 +191,33 @@ class Online(Esp32):
         raise ModemError("the modem answered %s with %r" % (line, answer))
 
 
-class Board(Online):
-    """A GPS tag. `gnss` is the receiver's UART, for `asyncio.StreamReader`."""
+class Worn(Online):
+    """One that is worn: it has a strap, a case, and a charger that it is put on."""
 
     def __init__(self) -> None:
         super().__init__()
         self._strap = Contact(PINS["strap"])
         self._case = Contact(PINS["case"])
         self._charger = machine.Pin(PINS["charger"], machine.Pin.IN)
+
+    def strap_closed(self) -> bool:
+        """Whether the loop through the strap is whole, and has been since the last call."""
+        return self._strap.stayed_closed()
+
+    def case_closed(self) -> bool:
+        """Whether the case is closed, and has been since the last call."""
+        return self._case.stayed_closed()
+
+    def charging(self) -> bool:
+        """Whether the tag is on its charger."""
+        return self._charger.value() == 1
+
+
+class Board(Worn):
+    """A GPS tag. `gnss` is the receiver's UART, for `asyncio.StreamReader`."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._motor = machine.Pin(PINS["vibration_motor"], machine.Pin.OUT, value=0)
         self._motion = machine.Pin(PINS["motion_interrupt"], machine.Pin.IN)
         bus = machine.I2C(
@@ -213,18 +232,6 @@ class Board(Online):
     def receiver_power(self, on: bool) -> None:
         """Switch the GNSS receiver; it remembers the sky while it is off."""
         self._gnss_enable.value(1 if on else 0)
-
-    def strap_closed(self) -> bool:
-        """Whether the loop through the strap is whole, and has been since the last call."""
-        return self._strap.stayed_closed()
-
-    def case_closed(self) -> bool:
-        """Whether the case is closed, and has been since the last call."""
-        return self._case.stayed_closed()
-
-    def charging(self) -> bool:
-        """Whether the tag is on its charger."""
-        return self._charger.value() == 1
 
     def vibrate(self, on: bool) -> None:
         """Switch the vibration motor."""

@@ -20,5 +20,9 @@ PINS = {
     "motion_sda": 8,  # I2C bus 0, of a worn tag: its accelerometer
     "motion_scl": 9,
     "motion_interrupt": 21,  # high from a movement until it is cleared
+    "fuel_cell_adc": 2,  # of an alcohol tag: its three channels, each 0 to 3 V
+    "infrared_adc": 8,
+    "skin_temperature_adc": 9,
+    "skin_power": 38,  # high gives power to their amplifiers and to the infrared light
     "vibration_motor": 14,  # through a transistor: high is on
 }

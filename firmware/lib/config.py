@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _REQUIRED = {"device": str, "host": str, "port": int, "server_name": str, "key": str}
 # The journal's 640 KiB are of 1 MiB of flash; the rest is for certificates and for LittleFS to copy while it writes.
-_OPTIONAL = {"sample_s": 60, "upload_s": 120, "every_fix": False, "tls": True, "journal_kib": 640}
+_OPTIONAL = {"upload_s": 120, "every_fix": False, "tls": True, "journal_kib": 640}
 _KEY_BYTES = 32
 
 
@@ -31,6 +31,7 @@ class Config:
             if name not in settings:
                 raise ValueError("%s has no %r: provision the tag again" % (path, name))
             _check(path, name, settings[name], kind)
+        _check(path, "sample_s", settings["sample_s"], int)
         for name, default in _OPTIONAL.items():
             _check(path, name, settings.setdefault(name, default), type(default))
         self.device = str(settings["device"])
@@ -73,10 +74,10 @@ def _key(path: str, text: str) -> bytes:
     return key
 
 
-def load(path: str) -> Config:
+def load(path: str, sample_s: int = 60) -> Config:
     """Settings from the JSON file ``path``.
 
-    ``device``, ``host``, ``port``, ``server_name`` and ``key`` (hexadecimal) must be there; ``sample_s`` 60,
+    ``device``, ``host``, ``port``, ``server_name`` and ``key`` (hexadecimal) must be there; ``sample_s`` as given,
     ``upload_s`` 120, ``journal_kib`` 640, ``every_fix`` false and ``tls`` true are the defaults. Raises ValueError that
     names the file, the setting and what is wrong with it.
     """
@@ -89,6 +90,7 @@ def load(path: str) -> Config:
         raise ValueError("%s is not JSON: provision the tag again" % path) from None
     if not isinstance(settings, dict):
         raise ValueError("%s is not a JSON object: provision the tag again" % path)
+    settings.setdefault("sample_s", sample_s)
     return Config(settings, path)
 
 

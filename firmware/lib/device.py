@@ -75,10 +75,10 @@ class Unfit(Exception):  # noqa: N818 - a fact about a device, not a fault of th
 UNFIT_MS = 60000
 
 
-def provisioned() -> config.Config:
-    """The provisioned settings. Raises Unfit."""
+def provisioned(sample_s: int = 60) -> config.Config:
+    """The provisioned settings; ``sample_s`` where none is. Raises Unfit."""
     try:
-        return config.load("/config.json")
+        return config.load("/config.json", sample_s)
     except ValueError as problem:
         raise Unfit(str(problem)) from None
 
@@ -86,14 +86,15 @@ def provisioned() -> config.Config:
 class Device:
     """The parts that all devices share, made from what stands on flash; :meth:`run` runs them beside the sensors.
 
-    ``changeable`` are the settings that the gateway may change, ``commands.handlers`` takes the device's own commands.
+    ``sample_s`` is the sampling interval where none is provisioned. ``changeable`` are the settings that the gateway
+    may change, ``commands.handlers`` takes the device's own commands.
     """
 
-    def __init__(self, board: "DeviceBoard", kind: str) -> None:
+    def __init__(self, board: "DeviceBoard", kind: str, sample_s: int = 60) -> None:
         self.folder = Folder(kept.FOLDER)
         self.safe_mode = SafeMode(self.folder, board.reset_cause())
         self._board = board
-        self.settings = provisioned()
+        self.settings = provisioned(sample_s)
         self.clock = Clock(board)
         self.journal = Journal("/journal", self.settings.journal_kib * 1024, board.random)
         self.changeable = config.Changeable(self.settings, self.folder)
@@ -120,9 +121,9 @@ class Device:
 
         Returns only by raising what one of them could not deal with.
         """
-        self._tell(self.changeable.lost, records.TAMPER_KEPT_LOST, records.LOST_SETTINGS)
-        self._tell(self.commands.lost, records.TAMPER_KEPT_LOST, records.LOST_COMMAND)
-        self._tell(self.safe_mode.on, records.TAMPER_SAFE_MODE, self.safe_mode.crashes)
+        self.tell(self.changeable.lost, records.TAMPER_KEPT_LOST, records.LOST_SETTINGS)
+        self.tell(self.commands.lost, records.TAMPER_KEPT_LOST, records.LOST_COMMAND)
+        self.tell(self.safe_mode.on, records.TAMPER_SAFE_MODE, self.safe_mode.crashes)
         if self.safe_mode.on:
             for sensor in sensors:
                 sensor.close()
@@ -159,7 +160,8 @@ class Device:
         self.link.upload_ms = self.changeable.upload_s * 1000
         return outcome
 
-    def _tell(self, so: bool, code: int, detail: int) -> None:
+    def tell(self, so: bool, code: int, detail: int) -> None:
+        """If it is so, say it by a tamper reading."""
         if not so:
             return
         t_ds, flags = self.clock.now()

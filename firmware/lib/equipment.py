@@ -59,6 +59,7 @@ class Equipment:
         self._board = board
         # taken for closed, so that what was opened while the tag was off is told at boot
         self._closed = {records.TAMPER_STRAP: True, records.TAMPER_CASE: True}
+        self.changes = 0  # of strap and case, that were told since boot
         self._charging = 0
         self._status_ms = 0
 
@@ -113,6 +114,10 @@ class Equipment:
             raise ValueError("flash refuses")
         return {}
 
+    def strap_whole(self) -> bool:
+        """Whether the strap was closed when it was last looked at."""
+        return self._closed[records.TAMPER_STRAP]
+
     def _contact(self, code: int, closed: bool) -> None:
         """Tell that a contact has opened or closed; what flash refuses is told at the next look."""
         if closed != self._closed[code]:
@@ -120,6 +125,7 @@ class Equipment:
             body = records.tamper(code, CLOSED if closed else OPENED, quality)
             if self._append(records.TAMPER, t_ds, body, True):
                 self._closed[code] = closed
+                self.changes += 1
 
     def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool) -> bool:
         try:

@@ -71,7 +71,7 @@ def lend_time(the_world) -> None:
 
 
 def wire(the_world) -> None:
-    """Connect the pins: strap and case closed, a battery half full and off the charger, the tag in motion."""
+    """Connect the pins: strap and case closed, a battery half full and off the charger, in motion, at a sober skin."""
     from accelerometer import ADDRESS, MOVING, Accelerometer
     from boards.esp32_pins import PINS
 
@@ -79,6 +79,9 @@ def wire(the_world) -> None:
     for contact in ("strap", "case", "charger"):
         pins[PINS[contact]] = 0
     pins[PINS["battery_adc"]] = 1900
+    # 33 degrees; see sim/alcohol_feed.py
+    for channel, level_mv in (("fuel_cell_adc", 400), ("infrared_adc", 1000), ("skin_temperature_adc", 830)):
+        pins[PINS[channel]] = level_mv
     pins[MOVING] = 1
     the_world.bus[ADDRESS] = Accelerometer(the_world, PINS["motion_interrupt"])
     # while the modem is kept awake an answer is due, and time is frozen

@@ -1,0 +1,5 @@
+"""What the board runs after power on."""
+
+import alcohol
+
+alcohol.run()
