@@ -171,7 +171,7 @@ def device_uninstall(
 @device_app.command("command")
 def device_command(
     device: Annotated[str, typer.Argument(help="The device.")],
-    name: Annotated[str, typer.Argument(help="settings, pursuit, locate or vibrate.")],
+    name: Annotated[str, typer.Argument(help="settings, pursuit, locate, vibrate or baseline.")],
     minutes: Annotated[
         int | None, typer.Option(help="pursuit: sample and upload fast for so long; 0 ends it.")
     ] = None,

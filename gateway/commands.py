@@ -44,12 +44,15 @@ EXPIRES_MS: Mapping[str, int] = {
     "pursuit": 60 * _MINUTE_MS,
     "locate": 60 * _MINUTE_MS,
     "vibrate": 15 * _MINUTE_MS,
+    # for an officer who stands there: later it would take the baseline of another moment
+    "baseline": 10 * _MINUTE_MS,
 }
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "settings": tuple(_SETTINGS),
     "pursuit": ("minutes",),
     "locate": (),
     "vibrate": ("pattern", "times"),
+    "baseline": (),
 }
 """What each command takes; of settings any, of the others all."""
 

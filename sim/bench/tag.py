@@ -98,6 +98,8 @@ class VirtualTag:
         self._image = self.folder / "flash.img"
         self._rtc = self.folder / "rtc"
         self._records: list[tuple[int, bytes, bytes]] = []  # not yet due: instant, kind, payload
+        self._levels: dict[int, bytes] = {}  # what each pin was given last, as its record
+        self._booted = False  # and has not been granted any time yet
         self._process: subprocess.Popen[bytes] | None = None
         self._commands: IO[bytes] | None = None
         self._reports: IO[str] | None = None
@@ -152,6 +154,7 @@ class VirtualTag:
 
     def _boot(self, cause: int) -> None:
         life = self._next_life()
+        self._booted = True
         commands_out, commands_in = os.pipe()
         reports_out, reports_in = os.pipe()
         micropython = _micropython()
@@ -225,7 +228,7 @@ class VirtualTag:
             self._add(at_ms, b"U", data[start : start + _LARGEST_RECORD])
 
     def set_pin(self, at_ms: int, pin: int, level: int) -> None:
-        """Give an input the level ``level`` (0 or 1; an analogue one millivolts) from ``at_ms`` on."""
+        """Give an input the level ``level`` (0 or 1; an analogue one millivolts) from ``at_ms`` on, over every boot."""
         self._add(at_ms, b"P", struct.pack("<BH", pin, level))
 
     def hear(self, at_ms: int, dbm: int, advertisement: bytes) -> None:
@@ -316,14 +319,29 @@ class VirtualTag:
 
     def _forget_until(self, t_ms: int) -> None:
         """Drop what was due up to and including ``t_ms``: it has been delivered, or lost."""
+        self._lay_levels(t_ms)
         del self._records[: bisect.bisect_right(self._records, t_ms, key=lambda record: record[0])]
+
+    def _lay_levels(self, t_ms: int) -> None:
+        """Note the levels that pins have at ``t_ms``."""
+        for at_ms, kind, payload in self._records:
+            if at_ms > t_ms:
+                break
+            if kind == b"P":
+                self._levels[payload[0]] = payload
 
     def _grant(self) -> None:
         assert self._granted is not None
         assert self._commands is not None
         horizon_ms, pace = self._granted
+        stream = []
+        if self._booted:
+            # the world goes on while a tag is off: it wakes up to levels as they are
+            self._booted = False
+            self._lay_levels(self.now_ms)
+            stream = [_record(b"L", self.now_ms, level) for level in self._levels.values()]
         due = self._records[: bisect.bisect_right(self._records, horizon_ms, key=lambda record: record[0])]
-        stream = [_record(b"G", horizon_ms, struct.pack("<II", pace, self._patience_ms))]
+        stream += [_record(b"G", horizon_ms, struct.pack("<II", pace, self._patience_ms))]
         stream += [_record(kind, at_ms, payload) for at_ms, kind, payload in due]
         stream.append(_record(b"E", horizon_ms, b""))
         self._feeder = threading.Thread(

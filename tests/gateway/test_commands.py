@@ -230,6 +230,7 @@ def test_after_a_restored_backup_no_older_command_is_said(desk: Desk) -> None:
         ("pursuit", {"minutes": 1441}, "minutes is 1441: give 0 to 1440"),
         ("pursuit", {"minutes": True}, "minutes is True: give"),
         ("locate", {"minutes": 5}, "locate takes no minutes: it takes nothing"),
+        ("baseline", {"minutes": 5}, "baseline takes no minutes: it takes nothing"),
         ("vibrate", {"pattern": 0, "times": 1}, "pattern is 0: give 1 to 3"),
         ("vibrate", {"pattern": 1, "times": 0}, "times is 0: give 1 to 30"),
         ("settings", {}, "settings changes nothing"),

@@ -68,7 +68,7 @@ def commands(draw: st.DrawFn) -> wire.Command:
                 st.just("settings"), st.fixed_dictionaries({}, optional=SETTINGS).map(lambda map_: [map_])
             ),
             st.tuples(st.just("pursuit"), st.integers(0, 1440).map(lambda minutes: [minutes])),
-            st.tuples(st.just("locate"), st.just([])),
+            st.tuples(st.sampled_from(["locate", "baseline"]), st.just([])),
             st.tuples(st.just("vibrate"), st.lists(st.integers(0, 9), min_size=2, max_size=2)),
             st.tuples(st.just("time"), st.tuples(st.integers(0, 2**40), uint32).map(list)),
             st.tuples(st.text("abc", max_size=5), st.lists(uint32, max_size=3)),

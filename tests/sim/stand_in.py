@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import struct
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from core import envelope, wire
+from core.readings import Kind
 from gateway import broker, topics
 from gateway.authority import Authority
 from gateway.devices import Credentials
@@ -28,8 +30,8 @@ COMMAND = 10
 class StandIn:
     """A nats-server with mutual TLS, and a client that answers each tag's messages with commits.
 
-    ``readings[device][(epoch, number)]`` is ``(kind, t_ms or None, record without dt)``; ``envelopes[device]`` are the
-    messages as they came.
+    ``readings[device][(epoch, number)]`` is ``(kind, t_ms or None, record without dt)``; ``dropped[device]`` are
+    the numbers that gap records name; ``envelopes[device]`` the messages as they came.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,6 +40,7 @@ class StandIn:
         self.address = broker.address(self.settings)
         self.keys: dict[str, bytes] = {}
         self.readings: dict[str, dict[tuple[int, int], tuple[int, int | None, bytes]]] = {}
+        self.dropped: dict[str, set[tuple[int, int]]] = {}
         self.envelopes: dict[str, list[bytes]] = {}
         self.commands: dict[str, wire.Command] = {}  # what a device is told until it has acknowledged it
         self.silent = False
@@ -59,6 +62,7 @@ class StandIn:
         made = self.authority.certify(device)
         self.keys[device] = secrets.token_bytes(32)
         self.readings[device] = {}
+        self.dropped[device] = set()
         self.envelopes[device] = []
         return Credentials(
             device=device,
@@ -129,8 +133,12 @@ class StandIn:
                 if block.kind == COMMAND and told and int.from_bytes(record[4:8], "little") == told.n:
                     del self.commands[device]
                 assert known.setdefault(number, reading) == reading, f"{device} {number} changed"
+                if block.kind == Kind.GAP:
+                    first, count = struct.unpack_from("<II", record)
+                    gone = range(first, min(first + count, number[1]))
+                    self.dropped[device].update((up.epoch, one) for one in gone)
         upto = 0
-        while (up.epoch, upto + 1) in known:
+        while (up.epoch, upto + 1) in known or (up.epoch, upto + 1) in self.dropped[device]:
             upto += 1
         payload = wire.encode_down(wire.Down(0, (up.epoch, upto), self.commands.get(device)))
         down = topics.down(device)

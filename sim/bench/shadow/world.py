@@ -10,6 +10,7 @@ The host writes records on one descriptor: kind (1), instant (int64), length (ui
     G  grant until that instant; payload: pace in thousandths of real time (0: as fast as it goes), patience ms (uint32)
     U  bytes on the GNSS line    P  pin: number (uint8), level (uint16)    E  nothing more before the horizon
     R  an advertisement over the air: dBm (int8), its data    C  bytes on the console's line
+    L  as P, before the first G: a level that is there when the board wakes up
 and reads lines on another: `T instant` now and then, `H instant counters` there, `R instant cause` at a reset,
 `A instant data` for each advertisement that the board sends, `C instant data` for what it says on the console's line
 (hexadecimal); `V instant level` when the vibration motor is switched.
@@ -104,6 +105,9 @@ class World:
             self._patience_ms = patience_ms
             self._reported = self._all_fed = False
             self._next = None
+        elif kind == b"L":
+            pin, level = struct.unpack("<BH", payload)
+            self.pins[pin] = level
         elif kind == b"E":
             self._all_fed = True
         else:
