@@ -19,7 +19,7 @@ from sim.recordings import load
 FIRMWARE = Path(nmea.__file__).parent.parent
 SOURCES = sorted(FIRMWARE.glob("*/*.py"))
 # What turns bytes into fixes, and fixes into records, in the order in which they import each other.
-INSTRUMENTED = ("records", "nmea_fields", "fix", "sky", "nmea", "signs", "policy")
+INSTRUMENTED = ("records", "nmea_fields", "fix", "sky", "nmea", "signs", "policy", "channels", "rhythm")
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -151,3 +151,16 @@ def test_the_vectors_are_read_with_floats_forbidden(
         receiver.feed(vector["sentence"].encode() + b"\r\n")
         receiver.flush()
         assert receiver.accepted + receiver.rejected == 1
+
+
+def test_every_level_becomes_a_figure_with_floats_forbidden(without_floats: dict[str, ModuleType]) -> None:
+    channels, rhythm = without_floats["channels"], without_floats["rhythm"]
+    policy, calibration = rhythm.Rhythm(), channels.Calibration(400_000, 49_999)
+    for uv in range(0, 3_300_000, 997):
+        values = channels.tac_e5(uv, calibration), channels.infrared_mv(uv), channels.temperature_e2(uv)
+        assert all(only_integers(value) for value in values)
+        if rhythm.alcohol(values) or rhythm.away(values, 3300, 1000, 3300):
+            policy.see(uv)
+        if policy.due(uv, 1800):
+            policy.take(uv)
+        without_floats["records"].sample(*values, 0)
