@@ -17,11 +17,11 @@ except ImportError:
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from baseline import Baseline
     from channels import Calibration
     from clock import Clock
     from config import Changeable
     from equipment import Equipment
-    from fitting import Fitting
     from journal import Journal
     from link import Wakes
 
@@ -47,7 +47,7 @@ class Skin:
         board: "SkinBoard",
         calibration: "Calibration",
         settings: "Changeable",
-        fitting: "Fitting",
+        baseline: "Baseline",
         equipment: "Equipment",
     ) -> None:
         self._journal = journal
@@ -56,7 +56,7 @@ class Skin:
         self._board = board
         self._calibration = calibration
         self._settings = settings
-        self._fitting = fitting
+        self._baseline = baseline
         self._equipment = equipment
         self._rhythm = Rhythm()
         self._changes = 0  # of strap and case, seen so far
@@ -78,16 +78,31 @@ class Skin:
         if self._rhythm.due(now_ms, self._settings.sample_s):
             self._sample(now_ms, self._measure(), 0)
 
-    def baseline(self, arguments: "list[object]") -> int:
-        """The command ``baseline``: the tag is fitted; what infrared and temperature are now is what they should be."""
-        if arguments:
-            return NOT_UNDERSTOOD
+    def command(self, arguments: "list[object]") -> int:
+        """The command ``baseline``."""
+        return NOT_UNDERSTOOD if arguments else self.fit()
+
+    def console(self, _wish: "dict[str, object]") -> "dict[str, object]":
+        """The same from an officer's tool. Raises ValueError that says why not."""
+        outcome = self.fit()
+        if outcome != DONE:
+            raise ValueError(
+                "the strap is open" if outcome == REFUSED else "a sensor is at fault, or flash refuses"
+            )
+        return {"infrared_mv": self._baseline.infrared_mv, "temperature_e2": self._baseline.temperature_e2}
+
+    def test(self) -> "bool | str":
+        """What an officer's tool asks: whether all channels give figures."""
+        return not faulty(self._measure()) or "a channel is out of its range"
+
+    def fit(self) -> int:
+        """The tag is fitted: what infrared and temperature are now is what they should be. An outcome of a command."""
         if not self._equipment.strap_whole():
             return REFUSED
         values = self._measure()
         if faulty(values):
             return FAILED
-        self._fitting.baseline(values[1], values[2])
+        self._baseline.keep(values[1], values[2])
         now_ms = self._clock.uptime_ms()
         self._rhythm.see(now_ms)
         return DONE if self._sample(now_ms, values, records.BASELINE) else FAILED
@@ -102,10 +117,10 @@ class Skin:
 
     def _sample(self, now_ms: int, values: tuple[int, int, int], flags: int) -> bool:
         """Make a sample of what was measured; whether flash took it. If not, it is due again at the next look."""
-        fitting, rhythm = self._fitting, self._rhythm
+        baseline, rhythm = self._baseline, self._rhythm
         fault = faulty(values)
         drunk = alcohol(values)
-        if drunk or away(values, self._before_e2, fitting.infrared_mv, fitting.temperature_e2):
+        if drunk or away(values, self._before_e2, baseline.infrared_mv, baseline.temperature_e2):
             rhythm.see(now_ms)
         t_ds, quality = self._clock.now()
         self._judge_sensor(now_ms, fault, t_ds, quality)
@@ -124,12 +139,12 @@ class Skin:
         """Tell once that a channel has failed, and once that all have worked for a while."""
         self._well = 0 if fault else self._well + 1
         now = 1 if fault else 0
-        if now == self._fitting.fault or (not fault and self._well < WELL_SAMPLES):
+        if now == self._baseline.fault or (not fault and self._well < WELL_SAMPLES):
             return
         self._rhythm.see(now_ms)
         body = records.tamper(records.TAMPER_SENSOR_FAULT, now, quality)
         if self._append(records.TAMPER, t_ds, body, True):
-            self._fitting.told(now)
+            self._baseline.told(now)
 
     def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool) -> bool:
         try:

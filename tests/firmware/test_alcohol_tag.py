@@ -13,11 +13,11 @@ import counters
 import pytest
 import records
 import rhythm
+from baseline import Baseline
 from channels import HIGH_UV, HOTTEST_UV, LOW_UV, Calibration
 from clock import Clock
 from commands import DONE, FAILED, NOT_UNDERSTOOD, REFUSED
 from equipment import LOOK_MS, Equipment
-from fitting import Fitting
 from hypothesis import given
 from hypothesis import strategies as st
 from rhythm import CALM_MS, FAST_S, SLOW_S, Rhythm
@@ -268,7 +268,7 @@ class Leg:
 
     def boot(self) -> None:
         self.clock = Clock(self.board)
-        self.fitting = Fitting(self.shelf)
+        self.baseline = Baseline(self.shelf)
         self.equipment = Equipment(self.ledger, self.clock, self.ledger, self.board)
         self.skin = Skin(
             self.ledger,
@@ -277,7 +277,7 @@ class Leg:
             self.board,
             Calibration(OFFSET_UV, SLOPE_UV),
             self.ledger,
-            self.fitting,
+            self.baseline,
             self.equipment,
         )
 
@@ -343,13 +343,13 @@ def test_the_baseline_is_kept_over_a_boot_and_gives_the_core_its_twelve_readings
     leg = Leg()
     leg.live(7)
     leg.board.uv[1] = 1_100_000
-    assert leg.skin.baseline([]) == DONE
+    assert leg.skin.command([]) == DONE
     assert leg.samples()[-1] == (0, 1100, 3300, 1 | FAST | BASELINE)
     assert leg.ledger.woken[-1] is True
     leg.live(60)
     assert len(leg.samples()) == 1 + 12
     leg.boot()
-    assert (leg.fitting.infrared_mv, leg.fitting.temperature_e2) == (1100, 3300)
+    assert (leg.baseline.infrared_mv, leg.baseline.temperature_e2) == (1100, 3300)
     leg.live(1)
     assert leg.samples()[-1][3] & FAST == 0
     leg.board.uv[1] = 1_351_000
@@ -359,30 +359,37 @@ def test_the_baseline_is_kept_over_a_boot_and_gives_the_core_its_twelve_readings
 
 def test_no_baseline_is_taken_of_an_open_strap_or_a_faulty_sensor_or_where_flash_refuses() -> None:
     leg = Leg()
-    assert leg.skin.baseline([1]) == NOT_UNDERSTOOD
+    assert leg.skin.command([1]) == NOT_UNDERSTOOD
     leg.board.strap = False
     leg.live(1)
-    assert leg.skin.baseline([]) == REFUSED
+    assert leg.skin.command([]) == REFUSED
     leg.board.strap = True
     leg.live(1)
     leg.board.uv[2] = 0
-    assert leg.skin.baseline([]) == FAILED
+    assert leg.skin.command([]) == FAILED
     leg.board.uv[2] = 830_000
     leg.shelf.worn = True
     with pytest.raises(OSError, match="28"):  # which the commands answer with "failed"
-        leg.skin.baseline([])
-    assert leg.fitting.infrared_mv == UNKNOWN_U16
+        leg.skin.command([])
+    leg.shelf.worn = False
+    assert leg.baseline.infrared_mv == UNKNOWN_U16
+    leg.board.uv[1] = 0
+    assert leg.skin.test() == "a channel is out of its range"
+    with pytest.raises(ValueError, match="a sensor is at fault"):
+        leg.skin.console({})
     assert not any(flags & BASELINE for *_, flags in leg.samples())
 
 
 def test_a_baseline_that_can_not_be_read_is_unknown_and_said_to_be() -> None:
     leg = Leg()
-    leg.skin.baseline([])
-    leg.shelf.files["fitting"] = b"worn out"
+    leg.skin.command([])
+    leg.shelf.files["baseline"] = b"worn out"
     leg.boot()
-    assert (leg.fitting.lost, leg.fitting.infrared_mv) == (True, UNKNOWN_U16)
-    assert leg.skin.baseline([]) == DONE
-    assert not leg.fitting.lost
+    assert (leg.baseline.lost, leg.baseline.infrared_mv) == (True, UNKNOWN_U16)
+    assert leg.skin.command([]) == DONE
+    assert not leg.baseline.lost
+    assert leg.skin.test() is True
+    assert leg.skin.console({}) == {"infrared_mv": 1000, "temperature_e2": 3300}
 
 
 @pytest.mark.parametrize(

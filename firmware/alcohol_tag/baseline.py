@@ -14,12 +14,12 @@ except ImportError:
 if TYPE_CHECKING:
     from folder import Folder
 
-_FILE = "fitting"
+_FILE = "baseline"
 _LAYOUT = "<HhB"
 
 
-class Fitting:
-    """``infrared_mv`` and ``temperature_e2`` of the baseline, unknown until there is one; ``fault`` as told last.
+class Baseline:
+    """``infrared_mv`` and ``temperature_e2`` at fitting, unknown until there is one; ``fault`` as told last.
 
     ``lost``: what stood on flash could not be read.
     """
@@ -37,7 +37,7 @@ class Fitting:
         except ValueError:
             self.lost = True
 
-    def baseline(self, infrared_mv: int, temperature_e2: int) -> None:
+    def keep(self, infrared_mv: int, temperature_e2: int) -> None:
         """Keep a new baseline. Raises OSError where flash refuses; the old one stays then."""
         kept.write(self._folder, _FILE, struct.pack(_LAYOUT, infrared_mv, temperature_e2, self.fault))
         self.infrared_mv, self.temperature_e2 = infrared_mv, temperature_e2
