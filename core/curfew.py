@@ -277,6 +277,10 @@ class CurfewWatch:
             mine = over_order([activation.carried, mine])
         return atv_alert(activation, accumulated(mine, order.discounts, allowance_min), self._rules)
 
+    def carry(self, curfews: Curfews, activation: Activation) -> None:
+        """The same activation, with other absences ``carried``; only what is added up changes."""
+        curfews.activation = activation
+
     def absences(self, curfews: Curfews, now_ms: int) -> tuple[Absence, ...]:
         """The absences of one activation as they stand at ``now_ms``, ascending."""
         standing, _ = self._silence(np.arange(curfews.first, curfews.first + curfews.count), now_ms)

@@ -43,6 +43,8 @@ _OF_TAG = {
     (TamperCode.TAG_CHECKED, 1): EventCode.OFFICER_CHECK,
     (TamperCode.SENSOR_FAULT, 1): EventCode.SENSOR_FAULT,
     (TamperCode.SENSOR_FAULT, 0): EventCode.SENSOR_WELL,
+    (TamperCode.KEPT_LOST, 1): EventCode.SETTINGS_LOST,
+    (TamperCode.KEPT_LOST, 2): EventCode.COMMANDS_LOST,
 }
 _OF_UNIT = {
     (TamperCode.CASE, 1): EventCode.UNIT_CASE_OPEN,
@@ -57,6 +59,8 @@ _OF_UNIT = {
     (TamperCode.MOTION_FAULT, 0): EventCode.UNIT_MOTION_WELL,
     (TamperCode.SAFE_MODE, 1): EventCode.UNIT_SAFE_MODE,
     (TamperCode.UNIT_CHECKED, 1): EventCode.UNIT_CHECKED,
+    (TamperCode.KEPT_LOST, 1): EventCode.UNIT_SETTINGS_LOST,
+    (TamperCode.KEPT_LOST, 2): EventCode.UNIT_COMMANDS_LOST,
 }
 """What (code, something or nothing as detail) means; what stands in neither means nothing of such a device."""
 _EITHER_WAY = (
@@ -68,6 +72,8 @@ _EITHER_WAY = (
     TamperCode.UNIT_CHECKED,
 )
 """Codes whose detail is a figure: of nothing, too, they say that it happened."""
+_BY_DETAIL = (TamperCode.KEPT_LOST,)
+"""Codes whose detail says what happened."""
 
 
 def positions_from_wire(records: npt.NDArray[np.void], base_time_s: int, epoch: int, first: int) -> Positions:
@@ -246,6 +252,8 @@ def _tampered(records: Any, meanings: dict[tuple[TamperCode, int], EventCode], c
     value[:] = records["detail"]
     for (tamper, happened), meaning in meanings.items():
         mine = records["code"] == tamper
-        if tamper not in _EITHER_WAY:
+        if tamper in _BY_DETAIL:
+            mine &= records["detail"] == happened
+        elif tamper not in _EITHER_WAY:
             mine &= (records["detail"] != 0) == bool(happened)
         code[mine] = meaning

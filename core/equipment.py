@@ -3,9 +3,10 @@
 - *Tamper*: the strap or the case was opened. Closing it ends nothing, an officer's check does.
 - *Home unit*: without mains until they are back; moved, or its case opened, until an officer's check; its back-up
   battery low until the mains are back. By its events, or by what it says of itself with every contact.
-- *Jamming, spoofing*: the tag reports signs; over when it has reported none for 15 min. Impossible jumps of positions
-  (`core.reception`) are a sign that the gateway finds itself. Likewise beacons that a home unit hears in a tag's name
-  and the tag did not send, and firmware that stops and is started again.
+- *Jamming, spoofing*: the tag reports signs, once an hour while they last; over when it has reported none for 125 min.
+  Impossible jumps of positions (`core.reception`) are a sign that the gateway finds itself, over after 15 min without.
+  Likewise beacons that a home unit hears in a tag's name and the tag did not send, firmware that stops and is started
+  again, and settings or the count of commands that a device could not read when it was started.
 - *Faults* of the motion sensors and of the alcohol sensor, until the device says that they are over.
 - *Battery*: low, critical, flat soon by its trend (`core.battery`).
 - *No position* for 4 h while a condition needs positions (`core.reception`).
@@ -32,7 +33,7 @@ from core.conditions import (
     RestrictionCondition,
     TrailCondition,
 )
-from core.equipment_alerts import SIGNS, Sayer
+from core.equipment_alerts import Sayer, quiet_ms
 from core.family import Batch, Part
 from core.latches import Latches, hear
 from core.readings import EventCode
@@ -92,7 +93,7 @@ class EquipmentWatch:
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
         self._drain, self._reception = drain_limits(rules), reception_limits(rules)
-        self._quiet_ms = rules.jumps_within_s * 1000
+        self._jumps_ms, self._quiet_ms = rules.jumps_within_s * 1000, quiet_ms(rules)
         self._slots = Slots(nothing_received(), nothing_drained(), terms=[np.zeros(1, TERMS)])
 
     def enrol(self, activation: Activation) -> Kit:
@@ -213,15 +214,15 @@ class EquipmentWatch:
         gone_ms = removed_ms if removed_ms <= now_ms else None
         for latch in (kit.latches or {}).values():
             end_ms = gone_ms
-            if latch.rule in SIGNS:
-                dues.append(latch.last_ms + self._quiet_ms + 1)
+            if latch.rule in self._quiet_ms:
+                dues.append(latch.last_ms + self._quiet_ms[latch.rule] + 1)
                 end_ms = latch.last_ms if dues[-1] <= until_ms or gone_ms is not None else None
             alerts.append(say.latch(latch, end_ms))
         reception, battery = (rows[kit.slot] for rows in self._slots.rows)
         if forged(reception, self._reception):
             spell = np.zeros(1, SPELL)[0]
             jumps_of(reception, kit.slot, spell)
-            dues.append(int(reception["last_ms"]) + self._quiet_ms + 1)
+            dues.append(int(reception["last_ms"]) + self._jumps_ms + 1)
             alerts.append(say.jumps(spell, dues[-1] <= until_ms or gone_ms is not None))
         if battery["open"]:
             row, stage = battery.copy(), int(battery["stage"])

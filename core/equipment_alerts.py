@@ -31,6 +31,8 @@ MOTION, UNIT_MOTION, SENSOR = (
     "alcohol_sensor_fault",
 )
 SAFE_MODE, UNIT_SAFE_MODE, FORGED_BEACONS = "safe_mode", "home_unit_safe_mode", "forged_beacons"
+SETTINGS_LOST, UNIT_SETTINGS_LOST = "settings_lost", "home_unit_settings_lost"
+COMMANDS_LOST, UNIT_COMMANDS_LOST = "command_count_lost", "home_unit_command_count_lost"
 JAMMING, SPOOFING, POSITION_JUMPS = "jamming", "spoofing", "position_jumps"
 BATTERY, NO_POSITION = "battery", "no_position"
 
@@ -53,9 +55,23 @@ _SAYINGS: dict[str, tuple[Severity, str]] = {
     MOTION: ("medium", "Motion sensor of the tag faulty"),
     UNIT_MOTION: ("medium", "Motion sensor of home unit{unit} faulty"),
     SENSOR: ("medium", "Alcohol sensor faulty"),
+    SETTINGS_LOST: ("medium", "The tag could not read its changed settings when it was started"),
+    UNIT_SETTINGS_LOST: ("medium", "Home unit{unit} could not read its changed settings when it was started"),
+    COMMANDS_LOST: ("medium", "The tag could not read which command it had executed last"),
+    UNIT_COMMANDS_LOST: ("medium", "Home unit{unit} could not read which command it had executed last"),
 }
-SIGNS = (JAMMING, SPOOFING, FORGED_BEACONS, SAFE_MODE, UNIT_SAFE_MODE)
+_AS_PROVISIONED = "it works as it was provisioned until they are sent again"
+_REPLAYABLE = "until it executes another, an old one could be played to it again"
+_LEADS_TO = {
+    SETTINGS_LOST: _AS_PROVISIONED,
+    UNIT_SETTINGS_LOST: _AS_PROVISIONED,
+    COMMANDS_LOST: _REPLAYABLE,
+    UNIT_COMMANDS_LOST: _REPLAYABLE,
+}
+"""What happened at one instant, and what it leads to: the alert has an end, what it leads to has none that is known."""
+SIGNS = (JAMMING, SPOOFING, FORGED_BEACONS, SAFE_MODE, UNIT_SAFE_MODE, *_LEADS_TO)
 """Reported again and again while they last; over when they have not been reported for a while."""
+_HOURLY = (JAMMING, SPOOFING)
 _PROVES_NOTHING = "until an officer's check the tag proves nothing about its wearer"
 _MEANS = {
     STRAP: _PROVES_NOTHING,
@@ -91,6 +107,11 @@ class Latch:
     closed_ms: int | None = None
 
 
+def quiet_ms(rules: RuleSet) -> dict[str, int]:
+    """For how long each of `SIGNS` must not have been reported, to be over."""
+    return {rule: (rules.sign_holds_s if rule in _HOURLY else rules.jumps_within_s) * 1000 for rule in SIGNS}
+
+
 class Sayer:
     """Makes the alerts of one activation."""
 
@@ -107,10 +128,16 @@ class Sayer:
         if latch.unit >= 0:
             figures["unit"] = latch.unit
             named = f" {latch.unit + 1}"
-        sentence = f"{saying.format(unit=named)} {self._span(latch.start_ms, end_ms)}"
+        sentence = saying.format(unit=named)
+        if latch.rule in _LEADS_TO:
+            sentence += f", at {self._civil(latch.start_ms)}"
+        else:
+            sentence += f" {self._span(latch.start_ms, end_ms)}"
         if latch.rule in SIGNS:
             figures["reports"] = latch.count
-            sentence += f", {latch.count} reports"
+            sentence += f", {latch.count} report{'' if latch.count == 1 else 's'}"
+        if latch.rule in _LEADS_TO:
+            sentence += f"; {_LEADS_TO[latch.rule]}"
         if latch.closed_ms is not None:
             figures["closed"] = iso_utc(latch.closed_ms)
             sentence += f", closed again at {self._civil(latch.closed_ms)}"

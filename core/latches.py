@@ -6,6 +6,7 @@ an event reported ends by the event that answers it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from core.alerts import Evidence, Source
 from core.equipment_alerts import (
     CASE,
+    COMMANDS_LOST,
     FORGED_BEACONS,
     JAMMING,
     MOTION,
@@ -22,12 +24,15 @@ from core.equipment_alerts import (
     NOTHING,
     SAFE_MODE,
     SENSOR,
+    SETTINGS_LOST,
     SPOOFING,
     STRAP,
     UNIT_BATTERY,
     UNIT_CASE,
+    UNIT_COMMANDS_LOST,
     UNIT_MOTION,
     UNIT_SAFE_MODE,
+    UNIT_SETTINGS_LOST,
     Latch,
 )
 from core.readings import EventCode, UnitFlag
@@ -64,9 +69,23 @@ _SIGNS = {
     EventCode.SAFE_MODE: SAFE_MODE,
     EventCode.UNIT_SAFE_MODE: UNIT_SAFE_MODE,
     EventCode.FORGED_BEACON: FORGED_BEACONS,
+    EventCode.SETTINGS_LOST: SETTINGS_LOST,
+    EventCode.UNIT_SETTINGS_LOST: UNIT_SETTINGS_LOST,
+    EventCode.COMMANDS_LOST: COMMANDS_LOST,
+    EventCode.UNIT_COMMANDS_LOST: UNIT_COMMANDS_LOST,
 }
-OF_UNIT = (NO_MAINS, MOVED, UNIT_CASE, UNIT_BATTERY, UNIT_MOTION, UNIT_SAFE_MODE, FORGED_BEACONS)
-_BY_UNIT = {code for code in EventCode if EventCode.MAINS_LOST <= code <= EventCode.FORGED_BEACON}
+OF_UNIT = (
+    NO_MAINS,
+    MOVED,
+    UNIT_CASE,
+    UNIT_BATTERY,
+    UNIT_MOTION,
+    UNIT_SAFE_MODE,
+    FORGED_BEACONS,
+    UNIT_SETTINGS_LOST,
+    UNIT_COMMANDS_LOST,
+)
+_BY_UNIT = {code for code in EventCode if EventCode.MAINS_LOST <= code <= EventCode.UNIT_COMMANDS_LOST}
 _RARE = np.array(sorted({*_OPENS, *_SHUTS, *_ENDS, *_SIGNS}))
 _FLAGS = {
     NO_MAINS: (UnitFlag.MAINS, 0),
@@ -85,10 +104,13 @@ Latches = dict[tuple[str, int], Latch]
 """What is amiss, by rule and home unit (−1: the tag)."""
 
 
-def hear(events: Rows, contacts: Rows, latches: Latches, flags: dict[int, int], quiet_ms: int) -> list[Over]:
+def hear(
+    events: Rows, contacts: Rows, latches: Latches, flags: dict[int, int], quiet_ms: Mapping[str, int]
+) -> list[Over]:
     """Carry ``latches`` and ``flags`` on through events and contacts, each ascending; what is over.
 
-    ``flags`` is what each home unit said of itself last, where it was not healthy. Returns each latch that is over
+    ``flags`` is what each home unit said of itself last, where it was not healthy; ``quiet_ms`` by rule: a sign that
+    was not reported for longer is over. Returns each latch that is over
     with the instant of its end and the reading that ends it.
     """
     rare = events[np.isin(events["code"], _RARE)]
@@ -101,7 +123,7 @@ def hear(events: Rows, contacts: Rows, latches: Latches, flags: dict[int, int], 
     return over
 
 
-def _happened(latches: Latches, row: Any, quiet_ms: int) -> list[Over]:
+def _happened(latches: Latches, row: Any, quiet_ms: Mapping[str, int]) -> list[Over]:
     code, t_ms, key, value = EventCode(int(row["code"])), int(row["t_ms"]), int(row["key"]), row["value"]
     # a unit that does not say which it is, is the first
     unit = int(value) if 0 <= value < _UNITS else 0
@@ -124,7 +146,7 @@ def _happened(latches: Latches, row: Any, quiet_ms: int) -> list[Over]:
         return [(latches.pop(name), t_ms, Evidence(key, of)) for name in names if name in latches]
     else:
         rule = _SIGNS[code]
-        return _sign(latches, (rule, unit if rule in OF_UNIT else -1), of, t_ms, key, quiet_ms)
+        return _sign(latches, (rule, unit if rule in OF_UNIT else -1), of, t_ms, key, quiet_ms[rule])
     return []
 
 

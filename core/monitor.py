@@ -16,6 +16,7 @@ judged when now gets there (`Monitor.held` tells how many), because either clock
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,7 @@ class Monitor:
         # cases have numbers; a row for each says when time alone will change something of it
         self._numbered = Slots(terms=[np.full(1, ALWAYS_MS)])
         self._touched: set[int] = set()
+        self._looked_at: frozenset[str] = frozenset()
         self._held: set[int] = set()
         self._reach_ms = -ALWAYS_MS
 
@@ -133,6 +135,18 @@ class Monitor:
         handles = self._enrol(activation)
         self._dismiss(case)
         case.restart(activation, handles, self._families)
+        self._touched.add(case.number)
+
+    def carry(self, activation_id: str, carried: tuple[Absence, ...]) -> None:
+        """Change what an activation carries (`Activation.carried`): as `rebind`, but nothing is judged again.
+
+        Raises `NotBoundError`.
+        """
+        case = self._case(activation_id)
+        case.activation = replace(case.activation, carried=carried)
+        for family, handle in zip(self._families, case.handles, strict=True):
+            if isinstance(family, CurfewWatch) and handle is not None:
+                family.carry(handle, case.activation)
         self._touched.add(case.number)
 
     def unbind(self, activation_id: str) -> None:
@@ -162,9 +176,10 @@ class Monitor:
         if case.contact.hear(t_ms):
             self._touched.add(case.number)
 
-    def judge(self, now_ms: int) -> list[Alert]:
+    def judge(self, now_ms: int, *, forgetting: bool = True) -> list[Alert]:
         """The alerts that are new, changed or withdrawn since the last call, by activation and start.
 
+        ``forgetting`` is False while ``recall_alerts`` does not know yet what was told: then nothing is let go of.
         ``now_ms`` is the gateway's clock (UTC ms); it may go back. Raises ValueError for a clock beyond 2100, and
         whatever ``recall`` raises; the call can then be made again.
         """
@@ -176,18 +191,32 @@ class Monitor:
         self._touched.clear()
         self._feed(cases)
         told = self._tell(cases, now_ms)
+        self._looked_at = frozenset(case.activation.id for case in cases)
+        if forgetting:
+            self._forget(cases)
+        return sorted(told, key=lambda alert: (alert.activation, alert.start_ms, alert.id))
+
+    def forget(self) -> None:
+        """Let go of everything that was settled long ago, where `judge` was not to."""
+        self._forget(self._cases.values())
+
+    def _forget(self, cases: Iterable[Case]) -> None:
         if self._recall is not None and self._recall_alerts is not None:
             for case in cases:
                 case.forget(self._remember_ms)
-        return sorted(told, key=lambda alert: (alert.activation, alert.start_ms, alert.id))
 
-    def alerts(self) -> list[Alert]:
-        """All alerts as last judged, without those withdrawn, by activation and start.
+    @property
+    def looked_at(self) -> frozenset[str]:
+        """The activations that `judge` had a look at last: of no other has anything changed since, absences neither."""
+        return self._looked_at
 
-        Where some have been let go of, ``recall_alerts`` is asked for those of that activation.
+    def alerts(self, activation_id: str | None = None) -> list[Alert]:
+        """All alerts as last judged, or those of one activation, without those withdrawn, by activation and start.
+
+        Raises `NotBoundError`. Where some have been let go of, ``recall_alerts`` is asked for those of that activation.
         """
         found: list[Alert] = []
-        for case in self._cases.values():
+        for case in self._cases.values() if activation_id is None else [self._case(activation_id)]:
             mine = {alert.id: alert for alert in case.standing()}
             if self._recall_alerts is not None and (case.forgotten or case.amnesia):
                 mine = {alert.id: alert for alert in self._recall_alerts(case.activation.id)} | mine

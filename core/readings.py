@@ -181,7 +181,7 @@ class EventCode(IntEnum):
     """What an event says. Numbers of ours, stable: they stand in stored states, not on the wire.
 
     ``value`` means: at BATTERY and its two kin millivolts, at BATTERY_PERCENT 0 to 100; at events of a home unit
-    (MAINS_LOST to FORGED_BEACON) the unit's index, as in `Contacts`; else NaN or what the device sent as detail.
+    (MAINS_LOST to UNIT_COMMANDS_LOST) the unit's index, as in `Contacts`; else NaN or what the device sent as detail.
     """
 
     STRAP_OPEN = 1
@@ -220,11 +220,17 @@ class EventCode(IntEnum):
     UNIT_SAFE_MODE = 30
     FORGED_BEACON = 31
     """The home unit heard beacons in a tag's name that the tag did not send, or had sent before."""
+    UNIT_SETTINGS_LOST = 32
+    UNIT_COMMANDS_LOST = 33
     SENSOR_FAULT = 40
     SENSOR_WELL = 41
     BATTERY_ON_CHARGER = 42
     """A reading of the battery that also tells that the tag is on the charger; NaN where only that is known."""
     BATTERY_OFF_CHARGER = 43
+    SETTINGS_LOST = 44
+    """At its start the tag could not read the settings that commands had changed; it goes on as it was provisioned."""
+    COMMANDS_LOST = 45
+    """At its start the tag could not read which command it had executed last."""
 
 
 class TagStateFlag(IntFlag):

@@ -155,7 +155,11 @@ class RuleSet:
     jumps_fewest, jumps_apart_s, jumps_within_s
         So many impossible jumps, each within this of the one before, the first and the last this far apart, are a sign
         that positions are forged: 3, 60 s and 900 s. An echo off a wall lasts seconds. Defaults of ours; also how long
-        after the last sign of jamming, forging or crashing it counts as over (``jumps_within_s``).
+        after the last report of forged beacons, of a crash or of something lost it counts as over (``jumps_within_s``).
+    sign_holds_s
+        Signs of jamming or of forged satellite signals are over when the tag has reported none for this long: 7500 s.
+        It tells each once an hour at most (docs/firmware.md), and at rest it looks once an hour, for 3 min: a look that
+        comes a moment too soon says nothing, the next one is two hours after the last report. Five minutes to spare.
     battery_low_pct
         A battery at or below this counts as not charged: 20 % (domain.md, MoJ compliance service, Q).
     battery_critical_pct
@@ -232,6 +236,7 @@ class RuleSet:
     jumps_fewest: int = 3
     jumps_apart_s: int = 60
     jumps_within_s: int = 900
+    sign_holds_s: int = 7500
     battery_low_pct: float = 20.0
     battery_critical_pct: float = 10.0
     battery_recovered_pct: float = 25.0

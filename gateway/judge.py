@@ -2,18 +2,23 @@
 
 The monitor's state is a cache. At the start it is made again from the stored envelopes, so a gateway that was killed
 between commit and alert raises that alert when it is back; what the store says already is not said twice. Of each
-activation only the newest readings are kept in memory; the store is asked for earlier ones when they are needed again.
+activation only the newest readings are kept in memory, and of the alerts those that are not settled or have been so for
+less than a month; the store is asked for earlier ones when they are needed again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
+from core.activation import Activation
+from core.alerts import Alert
 from core.contact import NO_CONTACT, ended
-from core.monitor import Monitor
+from core.monitor import REMEMBER_S, Monitor
 from core.readings import Readings
 from core.rules import DEFAULT_RULES, RuleSet
 from gateway import clock_alarm, evidence, incidents
@@ -23,6 +28,7 @@ from gateway.orders import Orders
 from gateway.register import Register, joined
 from gateway.store import Store, alerts, devices, installations, state
 from gateway.store.envelopes import Stored
+from gateway.successions import Successions
 from gateway.trail import messages_of
 
 log = structlog.get_logger(__name__)
@@ -31,6 +37,8 @@ KEEP_READINGS = 512
 """So many are kept of each activation, some 64 bytes each: four hours of a position and a contact every minute. A home
 unit and a tag that are both connected are never so far apart."""
 CHECKPOINT_READINGS = 256
+_NOT_THE_MONITORS = (*incidents.RULES, clock_alarm.RULE)
+"""Alerts that others write."""
 _LOAD_READINGS = 65_536
 """At the start so many stored readings are judged at a time, so that memory stays bounded then, too."""
 
@@ -47,10 +55,19 @@ class Judge:
         rules: RuleSet = DEFAULT_RULES,
         keep_readings: int = KEEP_READINGS,
         checkpoint_readings: int = CHECKPOINT_READINGS,
+        remember_s: int = REMEMBER_S,
     ) -> None:
         self._store = store
         self._rules = rules
-        self._monitor = Monitor(rules, checkpoint_readings, self._recall, keep_readings)
+        self._monitor = Monitor(
+            rules,
+            checkpoint_readings,
+            self._recall,
+            keep_readings,
+            recall_alerts=self._recall_alerts,
+            remember_s=remember_s,
+        )
+        self._successions = Successions()
         self._orders = Orders()
         self._register = Register()
         self._beacons = Beacons()
@@ -60,6 +77,8 @@ class Judge:
         self._changes = -1
         self._unwritten: dict[str, alerts.AlertEntry] = {}
         self._reconciled = False
+        self._moved: set[str] = set()
+        """Activations that are judged as if new, and have not been compared with what they said."""
         self._alarmed: frozenset[str] | None = None
         self._told_unreadable: set[int] = set()
         self.held: dict[str, int] = {}
@@ -90,13 +109,14 @@ class Judge:
                     for name, entry in self._unwritten.items()
                     if entry.activation != activation.id
                 }
-                self._reconciled = False
+                self._moved.add(activation.id)
+            carrying = replace(activation, carried=self._successions.carried(activation.id))
             if known is None or moved:
-                self._monitor.bind(activation)
+                self._monitor.bind(carrying)
                 self._unread.append(activation.id)
                 self._monitor.heard(activation.id, register.last_heard(activation.id, heard))
             elif known != activation:
-                self._monitor.rebind(activation)
+                self._monitor.rebind(carrying)
         self._register = register
         self._changes = changes
 
@@ -122,7 +142,7 @@ class Judge:
             self._ask(now_ms)
         self._ask(now_ms)
         self.held = self._monitor.held()
-        if not self._reconciled:
+        if not self._in_step:
             self._reconcile(now_ms)
         if present and self._alarmed != self.held.keys():
             self._alarm(now_ms)
@@ -135,10 +155,18 @@ class Judge:
         self._incidents.clear()
         return len(written)
 
+    @property
+    def _in_step(self) -> bool:
+        """Has what was said before been compared with what is said now? Until then no alert may be forgotten."""
+        return self._reconciled and not self._moved
+
     def _ask(self, now_ms: int) -> None:
-        for alert in self._monitor.judge(now_ms):
-            device = self._register.activations[alert.activation].device
-            self._unwritten[alert.id] = alerts.entry(alert, device)
+        again = True
+        while again:
+            for alert in self._monitor.judge(now_ms, forgetting=self._in_step):
+                device = self._register.activations[alert.activation].device
+                self._unwritten[alert.id] = alerts.entry(alert, device)
+            again = self._successions.hand_on(self._monitor, self._register.chains, now_ms)
 
     def _load(self) -> None:
         """Give the monitor the stored readings of some activations."""
@@ -153,6 +181,18 @@ class Judge:
     def _recall(self, activation_id: str, from_ms: int) -> Readings:
         with self._store.read() as connection:
             return self._stored(connection, activation_id, from_ms)
+
+    def _recall_alerts(self, activation_id: str) -> list[Alert]:
+        """What was said of an activation and stands; some of it may not have been written yet."""
+        with self._store.read() as connection:
+            stored = self._said(connection, self._register.activations[activation_id])
+        said = {entry.id: entry for entry in stored} | {
+            entry.id: entry for entry in self._unwritten.values() if entry.activation == activation_id
+        }
+        return [alerts.alert_of(entry) for entry in said.values() if entry.state != "withdrawn"]
+
+    def _said(self, connection: Connection, activation: Activation) -> list[alerts.AlertEntry]:
+        return alerts.standing_of(connection, activation.device, activation.id, _NOT_THE_MONITORS)
 
     def _stored(self, connection: Connection, activation_id: str, from_ms: int | None = None) -> Readings:
         """The stored readings of an activation, dated ``from_ms`` and later; some earlier ones may be among them."""
@@ -196,10 +236,14 @@ class Judge:
         with self._store.read() as connection:
             if now_ms < alerts.last_changed_ms(connection):
                 return
-            standing = alerts.standing(connection, (*incidents.RULES, clock_alarm.RULE))
+            if self._reconciled:
+                moved = [self._register.activations[name] for name in sorted(self._moved)]
+                standing = [entry for activation in moved for entry in self._said(connection, activation)]
+            else:
+                standing = list(alerts.standing(connection, _NOT_THE_MONITORS).values())
             heard = devices.last_heard(connection)
-        current = {alert.id for alert in self._monitor.alerts()}
-        for entry in standing.values():
+        current = {alert.id for alert in self._judged()}
+        for entry in standing:
             if entry.id in current or entry.id in self._unwritten:
                 continue
             if entry.rule == NO_CONTACT:
@@ -210,6 +254,16 @@ class Judge:
             else:
                 self._unwritten[entry.id] = alerts.withdrawn(entry)
         self._reconciled = True
+        self._moved.clear()
+        self._monitor.forget()
+
+    def _judged(self) -> Iterator[Alert]:
+        """The alerts of the activations that are to be compared; none of them has been forgotten."""
+        if not self._reconciled:
+            yield from self._monitor.alerts()
+            return
+        for name in self._moved:
+            yield from self._monitor.alerts(name)
 
     def _silent_until(self, entry: alerts.AlertEntry, heard: dict[str, int]) -> int | None:
         """When a silence that an earlier run told of was over; None where it goes on."""

@@ -38,6 +38,9 @@ class Register:
         self.activations = {activation.id: activation for activation in activations}
         self._kinds = kinds or {}
         self._worn: dict[str, list[Activation]] = {}
+        orders: dict[str, list[Activation]] = {}
+        for activation in sorted(activations, key=lambda one: (one.fitted_ms, one.id)):
+            orders.setdefault(activation.order.order_id, []).append(activation)
         self._listening: dict[str, list[Installation]] = {}
         self._units: dict[str, list[Installation]] = {}
         for activation in activations:
@@ -49,6 +52,13 @@ class Register:
 
         self.beacons = {beacon_number(activation.device): activation.device for activation in activations}
         """The device of each beacon number that may be heard."""
+        self.chains = {
+            one.id: tuple(other.id for other in some)
+            for some in orders.values()
+            if len(some) > 1
+            for one in some
+        }
+        """Of each activation that shares its order with others: all of them, the one fitted first first."""
 
     def units(self, activation_id: str) -> tuple[Installation, ...]:
         """The home units that are, or were, installed for an activation."""

@@ -80,10 +80,14 @@ def put(connection: Connection, entries: Sequence[AlertEntry], at_ms: int) -> li
     written: list[int] = []
     for entry in entries:
         known = connection.execute(
-            select(alert.c.number, alert.c.revision, alert.c.document).where(alert.c.id == entry.id)
+            select(alert.c.number, alert.c.revision, alert.c.state, alert.c.document).where(
+                alert.c.id == entry.id
+            )
         ).one_or_none()
         if known is not None and known.document == entry.document:
             continue
+        if entry.state == "withdrawn" and (known is None or known.state == "withdrawn"):
+            continue  # thought of and withdrawn before anybody could see it
         values = {name: getattr(entry, name) for name in AlertEntry.__slots__} | {"changed_at_ms": at_ms}
         if known is None:
             revision = 1
@@ -179,6 +183,20 @@ def standing(connection: Connection, rules_excepted: Sequence[str]) -> dict[str,
     names = [alert.c[name] for name in AlertEntry.__slots__]
     query = select(*names).where(alert.c.state != "withdrawn", alert.c.rule.not_in(rules_excepted))
     return {row.id: AlertEntry(*row) for row in connection.execute(query)}
+
+
+def standing_of(
+    connection: Connection, device: str, activation_id: str, rules_excepted: Sequence[str]
+) -> list[AlertEntry]:
+    """Alerts of one activation, of ``device``, that are not withdrawn and not of ``rules_excepted``."""
+    names = [alert.c[name] for name in AlertEntry.__slots__]
+    query = select(*names).where(
+        alert.c.device == device,
+        alert.c.activation == activation_id,
+        alert.c.state != "withdrawn",
+        alert.c.rule.not_in(rules_excepted),
+    )
+    return [AlertEntry(*row) for row in connection.execute(query)]
 
 
 def open_of_rule(connection: Connection, rule: str) -> list[AlertEntry]:

@@ -53,6 +53,10 @@ SIGNS = {
     "safe_mode": E.SAFE_MODE,
     "home_unit_safe_mode": E.UNIT_SAFE_MODE,
     "forged_beacons": E.FORGED_BEACON,
+    "settings_lost": E.SETTINGS_LOST,
+    "home_unit_settings_lost": E.UNIT_SETTINGS_LOST,
+    "command_count_lost": E.COMMANDS_LOST,
+    "home_unit_command_count_lost": E.UNIT_COMMANDS_LOST,
 }
 OF_UNIT = {"forged_beacons"} | {rule for rule in (*LATCHES, *SIGNS) if rule.startswith("home_unit")}
 
@@ -75,29 +79,30 @@ def latches(events: Sequence[Event], removed_ms: int | None) -> list[Told]:
 def signs(events: Sequence[Event], now_ms: int, removed_ms: int | None, rules: RuleSet) -> list[Told]:
     found = []
     for rule, code in SIGNS.items():
+        holds_s = rules.sign_holds_s if rule in ("jamming", "spoofing") else rules.jumps_within_s
         for unit in (0, 1) if rule in OF_UNIT else (-1,):
             mine = [e.t_ms for e in events if e.code == code and (unit < 0 or e.value == unit)]
             found += [
                 Told(rule, unit, run[0], None if goes_on else run[-1], len(run))
-                for run, goes_on in runs(mine, now_ms, removed_ms, rules)
+                for run, goes_on in runs(mine, now_ms, removed_ms, holds_s * 1000)
             ]
     return found
 
 
 def runs(
-    t_ms: list[int], now_ms: int, removed_ms: int | None, rules: RuleSet
+    t_ms: list[int], now_ms: int, removed_ms: int | None, within_ms: int
 ) -> list[tuple[list[int], bool]]:
-    """Instants that follow each other within 15 min; and whether the last of them may still go on."""
+    """Instants that follow each other within ``within_ms``; and whether the last of them may still go on."""
     found: list[list[int]] = []
     for t in t_ms:
-        if found and t - found[-1][-1] <= rules.jumps_within_s * 1000:
+        if found and t - found[-1][-1] <= within_ms:
             found[-1].append(t)
         else:
             found.append([t])
     return [
         (
             run,
-            run is found[-1] and now_ms - run[-1] <= rules.jumps_within_s * 1000 and removed_ms is None,
+            run is found[-1] and now_ms - run[-1] <= within_ms and removed_ms is None,
         )
         for run in found
     ]
@@ -106,7 +111,7 @@ def runs(
 def jumps(t_ms: list[int], now_ms: int, removed_ms: int | None, rules: RuleSet) -> list[Told]:
     return [
         Told("position_jumps", -1, run[0], None if goes_on else run[-1], len(run))
-        for run, goes_on in runs(t_ms, now_ms, removed_ms, rules)
+        for run, goes_on in runs(t_ms, now_ms, removed_ms, rules.jumps_within_s * 1000)
         if len(run) >= rules.jumps_fewest and run[-1] - run[0] >= rules.jumps_apart_s * 1000
     ]
 

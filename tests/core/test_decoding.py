@@ -40,6 +40,8 @@ def tampered(code: int, detail: int, unit: int = UNIT_UNKNOWN) -> list[tuple[int
         (T.TAG_CHECKED, 0, E.OFFICER_CHECK),
         (T.SENSOR_FAULT, 1, E.SENSOR_FAULT),
         (T.SENSOR_FAULT, 0, E.SENSOR_WELL),
+        (T.KEPT_LOST, 1, E.SETTINGS_LOST),
+        (T.KEPT_LOST, 2, E.COMMANDS_LOST),
     ],
 )
 def test_a_tag_tells_of_itself(code: int, detail: int, meaning: EventCode) -> None:
@@ -60,6 +62,8 @@ def test_a_tag_tells_of_itself(code: int, detail: int, meaning: EventCode) -> No
         (T.MOTION_FAULT, 0, E.UNIT_MOTION_WELL),
         (T.SAFE_MODE, 3, E.UNIT_SAFE_MODE),
         (T.UNIT_CHECKED, 0, E.UNIT_CHECKED),
+        (T.KEPT_LOST, 1, E.UNIT_SETTINGS_LOST),
+        (T.KEPT_LOST, 2, E.UNIT_COMMANDS_LOST),
     ],
 )
 def test_a_home_unit_tells_of_itself_and_says_which_it_is(code: int, detail: int, meaning: EventCode) -> None:
@@ -71,6 +75,7 @@ def test_a_home_unit_is_no_tag_and_a_tag_no_home_unit() -> None:
     assert tampered(T.MAINS, 1) == tampered(T.UNIT_CHECKED, 0) == []
     assert tampered(T.MOVED, 0, unit=0) == [], "nothing moves back"
     assert tampered(T.BEACON, 3, unit=0) == [], "the contact record beside it says of which tag"
+    assert tampered(T.KEPT_LOST, 0) == tampered(T.KEPT_LOST, 3) == [], "which of them is not known yet"
     assert tampered(250, 1) == tampered(250, 1, unit=0) == [], "a code of the future means nothing yet"
 
 

@@ -86,7 +86,7 @@ class Gear:
 
 
 IN_MILLIVOLTS = (E.BATTERY, E.BATTERY_ON_CHARGER, E.BATTERY_OFF_CHARGER)
-STEPS_S = [0, 1, 30, 59, 60, 61, 599, 900, 901, 1_800, 3_600, 10_801, 14_400, 14_401]
+STEPS_S = [0, 1, 30, 59, 60, 61, 599, 900, 901, 1_800, 3_600, 7_500, 7_501, 10_801, 14_400, 14_401]
 SPOTS = ["home", "home", "home", "street", "far"]
 
 
@@ -346,12 +346,38 @@ def test_every_alert_has_a_sentence_with_figures_and_the_readings_it_rests_on() 
     codes += [E.MOTION_FAULT, E.UNIT_MOTION_FAULT, E.SENSOR_FAULT, *reference.SIGNS.values()]
     rows = [(at(i), code, 0.0) for i, code in enumerate(codes)]
     found = judged(Readings(events=events(*rows, (at(20), E.BATTERY_PERCENT, 7.0))), at(600))
-    assert len(found) == 16
+    assert len(found) == 20
     for alert in found:
         assert alert.sentence.endswith(".")
         assert "{" not in alert.sentence
         assert alert.readings or alert.rule == "no_position"
         assert alert.order_version == 1
+
+
+def test_a_jammer_that_stays_is_one_alert_though_the_tag_reports_it_once_an_hour() -> None:
+    hourly = [(at(61 * hour), E.JAMMING, 140.0) for hour in range(1, 9)]
+    missed = [one for one in hourly if one[0] != at(61 * 4)]  # a look at rest that came a moment too soon
+    for rows in (hourly, missed):
+        for now_ms, state in ((at(61 * 8 + 30), "open"), (at(61 * 8 + 126), "ended")):
+            (alert,) = of(judged(Readings(events=events(*rows)), now_ms), "jamming")
+            assert (alert.state, alert.start_ms, alert.figures["reports"]) == (state, at(61), len(rows))
+    later = [*hourly, (at(61 * 8 + 126), E.JAMMING, 140.0)]
+    told = of(judged(Readings(events=events(*later)), at(61 * 8 + 130)), "jamming")
+    assert [alert.end_ms for alert in told] == [at(61 * 8), None]
+
+
+def test_what_a_device_could_not_read_at_its_start_is_told_with_what_it_leads_to() -> None:
+    rows = events((at(1), E.SETTINGS_LOST, 1.0), (at(2), E.UNIT_COMMANDS_LOST, 1.0))
+    settings, commands = judged(Readings(events=rows), at(3))
+    assert (settings.rule, settings.state, settings.severity) == ("settings_lost", "open", "medium")
+    assert settings.sentence == (
+        "The tag could not read its changed settings when it was started, at 01:01 on 1 June 2026, 1 report; "
+        "it works as it was provisioned until they are sent again."
+    )
+    assert (commands.rule, commands.figures) == ("home_unit_command_count_lost", {"unit": 1, "reports": 1})
+    assert commands.sentence.startswith("Home unit 2 could not read which command it had executed last, at ")
+    ended = judged(Readings(events=rows), at(30))
+    assert [alert.end_ms for alert in ended] == [at(1), at(2)]
 
 
 def test_an_unknown_code_does_not_disturb() -> None:
