@@ -27,7 +27,8 @@ class Activation:
     *not monitored*: nothing is judged, nothing raised.
 
     ``carried`` are the absences of earlier activations of the same order, and of others beside this one
-    (`core.monitor.Monitor.absences`): they count towards its accumulated time violation, which is the order's.
+    (`core.monitor.Monitor.absences`; `Monitor.carry` changes them): they count towards its accumulated time violation,
+    which is the order's.
     """
 
     id: str

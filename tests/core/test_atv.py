@@ -237,6 +237,40 @@ def test_a_tag_that_is_changed_in_the_middle_of_the_order_does_not_begin_the_sum
     )
 
 
+@pytest.mark.parametrize("now", [DAY, 2 * DAY, 3 * DAY])
+def test_what_is_carried_can_change_without_judging_anything_again(now: int) -> None:
+    case, rows = watched(), nights((60, 130), (60, 130))
+    rows = rows.take(np.flatnonzero(rows.t_ms <= at(now)))
+    (mine, *_) = absences_of(case, rows, at(now))
+    earlier = replace(
+        mine, start_ms=mine.start_ms - 9 * DAY_MS, until_ms=mine.until_ms - 9 * DAY_MS, end_ms=at(-8 * DAY)
+    )
+    monitor = Monitor(checkpoint_readings=3)
+    monitor.bind(case)
+    monitor.add(case.id, rows)
+    for carried in ((earlier,), (), (earlier, replace(earlier, known_ms=3 * 60 * MINUTE_MS)), (earlier,)):
+        told = {alert.id: alert for alert in monitor.judge(at(now))}
+        monitor.carry(case.id, carried)
+        told |= {alert.id: alert for alert in monitor.judge(at(now))}
+        assert monitor.looked_at == {case.id}
+        whole = evaluate([replace(case, carried=carried)], {case.id: rows}, at(now))
+        assert monitor.alerts() == monitor.alerts(case.id) == whole
+        assert {alert.rule for alert in told.values()} <= {alert.rule for alert in whole} | {"atv_reached"}
+    late = positions(*stay("street", 200, 215))
+    monitor.add(case.id, late)
+    monitor.judge(at(now))
+    rows = Positions.concatenate([rows, late])
+    assert monitor.alerts() == evaluate([replace(case, carried=carried)], {case.id: rows}, at(now))
+
+
+def absences_of(case: Activation, rows: Positions, now_ms: int) -> tuple[Absence, ...]:
+    monitor = Monitor()
+    monitor.bind(case)
+    monitor.add(case.id, rows)
+    monitor.judge(now_ms)
+    return monitor.absences(case.id, now_ms)
+
+
 def test_an_absence_that_goes_on_is_carried_as_it_stands() -> None:
     case, now_ms = watched(), at(100)
     monitor = Monitor()
