@@ -17,7 +17,7 @@ from core import wire
 from core.readings import Kind
 from sim.alcohol_feed import CALIBRATION, FUEL_CELL, INFRARED, TEMPERATURE, UNPLUGGED_MV, Curve
 from sim.bench.flash import read_files
-from sim.bench.tag import BenchError, VirtualTag
+from sim.bench.tag import HEAP_BYTES, BenchError, VirtualTag
 from tests.sim.stand_in import StandIn
 
 START_MS = 1_793_600_000_000
@@ -267,3 +267,45 @@ def test_what_the_feed_plays_is_what_the_curve_says() -> None:
 def test_the_flash_holds_the_calibration_that_the_bench_plays_by(ankle: Ankle) -> None:
     config = json.loads(read_files(ankle.tag.folder / "flash.img")["/config.json"])
     assert config["fuel_cell"] == [400_000, 50_000]
+
+
+def test_an_officer_takes_the_baseline_over_the_console_and_is_told_why_not(ankle: Ankle) -> None:
+    ankle.live(MINUTE_MS)
+    told = ankle.tag.console(json.dumps({"do": "self_test"}))["tests"]
+    assert (told["skin"], told["strap"], told["radio"]) == (True, True, True)
+    told = ankle.tag.console(json.dumps({"do": "baseline"}))
+    assert told == {"ok": True, "infrared_mv": 1000, "temperature_e2": 3300}
+    ankle.live(5 * MINUTE_MS)
+    assert [sample[1:] for sample in ankle.samples() if sample[-1] & BASELINE] == [
+        (0, 1000, 3300, FAST | BASELINE)
+    ]
+    ankle.pin(6 * MINUTE_MS, INFRARED, UNPLUGGED_MV)
+    ankle.live(7 * MINUTE_MS)
+    assert "sensor is at fault" in ankle.tag.console(json.dumps({"do": "baseline"}))["error"]
+    told = ankle.tag.console(json.dumps({"do": "self_test"}))["tests"]
+    assert told["skin"] == "a channel is out of its range"
+
+
+def test_half_a_day_of_backlog_passes_in_half_the_heap(tmp_path: Path) -> None:
+    with StandIn(tmp_path / "gateway") as gateway:
+        tag = VirtualTag(
+            tmp_path / "tag",
+            gateway.credentials(TAG),
+            start_ms=START_MS,
+            config=CALIBRATION,
+            patience_s=0.2,
+            clock_set=True,
+            heap_bytes=HEAP_BYTES // 2,
+            kind="alcohol_tag",
+        )
+        tag.set_pin(START_MS + HOUR_MS, FUEL_CELL, 600)
+        with tag:
+            tag.start()
+            gateway.silent = True
+            tag.run_until(START_MS + 6 * HOUR_MS)
+            gateway.silent = False
+            tag.run_until(START_MS + 7 * HOUR_MS)
+            counted = tag.counters()
+    assert "memory_errors" not in counted
+    kinds = [kind for kind, _, _ in gateway.readings[TAG].values()]
+    assert kinds.count(Kind.ALCOHOL) >= 2 + 6 * 12
