@@ -111,10 +111,13 @@ def judged(data: Path, name: str, now_ms: int) -> Alert:
     return event
 
 
+@pytest.mark.parametrize(
+    "names", [("DC6359", "JB3156", "SA0297"), pytest.param(("BK7610", "MC7070"), marks=pytest.mark.long)]
+)
 def test_real_curves_through_firmware_broker_and_gateway_give_the_events_that_the_arrays_give(
-    data: Path, rig: Rig
+    data: Path, rig: Rig, names: tuple[str, ...]
 ) -> None:
-    people = {"alc00001": "DC6359", "alc00002": "JB3156", "alc00003": "SA0297"}
+    people = {f"alc{number:05d}": name for number, name in enumerate(names)}
     worn = {device: Worn(rig, device, START_MS) for device in people}
     end_ms = START_MS
     for device, name in people.items():
@@ -133,8 +136,10 @@ def test_real_curves_through_firmware_broker_and_gateway_give_the_events_that_th
         assert abs(seconds(alert["start"]) - expected.start_ms / 1000) <= SAMPLING_S
         assert abs(seconds(alert["end"]) - expected.end_ms / 1000) <= SAMPLING_S
         peak, body = float(expected.figures["peak_g_dl"]), float(expected.figures["body_peak_g_dl"])
-        assert alert["figures"]["peak_g_dl"] == pytest.approx(min(peak, MOST_TAC), abs=0.005)
-        assert alert["figures"]["body_peak_g_dl"] == pytest.approx(body, abs=0.01)
+        # the nearest sample is up to 150 s off the peak, about which the steepest curve changes by 0.2 g/dl in 30 min
+        assert min(peak, MOST_TAC) - 0.02 <= alert["figures"]["peak_g_dl"] <= peak
+        # fast samples lie on the straight lines of the feed, under which a body can have made a little more
+        assert alert["figures"]["body_peak_g_dl"] == pytest.approx(body, abs=0.02)
         assert worn[device].told(FAULT) == []
         assert worn[device].tag.resets == 0
         assert worn[device].tag.log() == ""
