@@ -5,12 +5,10 @@ Rows, their order and what makes two readings the same: `core.rows`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from core.activation import ALWAYS_MS
-from core.rows import DTYPES, FIX, Fixes, Rows, cut, fixes_from, repeats
+from core.rows import DTYPES, FIX, Fixes, Rows, cut, fixes_from, name_of, order_of, repeats
 
 __all__ = ["FIX", "Ends", "Fixes", "History", "Timeline", "cut", "fixes_from"]
 
@@ -41,14 +39,14 @@ class History:
         count = self._count
         if not len(fixes):
             return count
-        if not count or _name(fixes[0]) > _name(self._room[count - 1]):
+        if not count or name_of(fixes[0]) > name_of(self._room[count - 1]):
             self._append(fixes)
             return count
         kept = self.fixes
         at = int(np.searchsorted(kept["t_ms"], fixes[0]["t_ms"]))
         together = np.concatenate([kept[at:], fixes])
         # stable: what is kept comes before its repeat
-        order = np.lexsort((together["key"], together["t_ms"]))
+        order = order_of(together)
         together, fresh = together[order], order >= count - at
         once = ~repeats(together)
         together, fresh = together[once], fresh[once]
@@ -80,10 +78,6 @@ class History:
         rest = History(self._room.dtype)
         rest._append(self.fixes[first:].copy())
         return rest
-
-
-def _name(row: Any) -> tuple[int, int]:
-    return int(row["t_ms"]), int(row["key"])
 
 
 class Timeline:

@@ -1,8 +1,8 @@
 """Readings as the rules see them: rows of structured arrays, one dtype a kind, sorted, each once.
 
-The order within a kind is (tag time, journal epoch, sequence number), which no arrival can change. A reading is the
-same as another when all three are the same; that a number comes with other content is found, kept and alarmed before
-the core (``docs/protocol.md``, conflict).
+The order within a kind is (tag time, journal epoch, sequence number), which no arrival can change; of contacts the home
+unit comes last, because each has a journal of its own. A reading is the same as another when all of these are the same;
+that a number comes with other content is found, kept and alarmed before the core (``docs/protocol.md``, conflict).
 """
 
 from __future__ import annotations
@@ -172,15 +172,28 @@ def in_order(rows: Rows) -> Rows:
         len(rows) > 1
         and not ((t_ms[1:] > t_ms[:-1]) | ((t_ms[1:] == t_ms[:-1]) & (key[1:] > key[:-1]))).all()
     ):
-        rows = rows[np.lexsort((key, t_ms))]
+        rows = rows[order_of(rows)]
         rows = rows[~repeats(rows)]
     return rows
+
+
+def order_of(rows: Rows) -> npt.NDArray[np.int64]:
+    """The indices that sort ``rows``; stable."""
+    by = (rows["key"], rows["t_ms"])
+    return np.lexsort((rows["unit"], *by) if rows.dtype == CONTACT_ROW else by)
+
+
+def name_of(row: Any) -> tuple[int, int, int]:
+    """What makes a reading the one it is among those of its kind, and where it stands."""
+    return int(row["t_ms"]), int(row["key"]), int(row["unit"]) if row.dtype == CONTACT_ROW else 0
 
 
 def repeats(rows: Rows) -> npt.NDArray[np.bool_]:
     """Which of sorted readings repeat the one before."""
     found = np.zeros(len(rows), np.bool_)
     found[1:] = (rows["t_ms"][1:] == rows["t_ms"][:-1]) & (rows["key"][1:] == rows["key"][:-1])
+    if rows.dtype == CONTACT_ROW:
+        found[1:] &= rows["unit"][1:] == rows["unit"][:-1]
     return found
 
 

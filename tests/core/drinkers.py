@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,9 @@ from tests.core.wearers import MONDAY_MS
 
 LONDON = ZoneInfo("Europe/London")
 PEOPLE = ("BK7610", "CC6740", "DC6359", "JB3156", "MC7070", "MJ8002", "SA0297")
+"""Those whose curves have been looked at: the page about sobriety is about them."""
 NAN = float("nan")
+DATA = Path(os.environ.get("TAGWATCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 def sober_order(limit: float | None = None, **changes: object) -> Order:
@@ -133,8 +136,14 @@ def tags(draw: st.DrawFn) -> list[Sample]:
     return found
 
 
+def everybody() -> list[str]:
+    """All whose curves lie in the data: the seven, and whoever was added."""
+    found = {path.name.removesuffix("_raw.csv") for path in (DATA / "scram-tac").glob("*_raw.csv")}
+    return sorted(found | set(PEOPLE))
+
+
 def person(data: Path, name: str) -> Samples:
-    """One of the seven people; the local clock of the file is read as civil time of London."""
+    """One of the people; the local clock of the file is read as civil time of London."""
     with (data / "scram-tac" / f"{name}_raw.csv").open() as file:
         rows = list(csv.DictReader(file))
     clock = [datetime.fromisoformat(row["local_time"]).replace(tzinfo=LONDON) for row in rows]

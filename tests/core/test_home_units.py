@@ -206,6 +206,24 @@ def test_contacts_of_another_units_index_say_nothing_of_this_address() -> None:
     assert status(contacts(*heard(0, 60), unit=-1), 60) == [(0, 60, UNKNOWN)]
 
 
+def test_contacts_of_two_units_are_two_even_where_time_epoch_and_number_are_the_same() -> None:
+    """Each unit draws the epoch of its journal by chance; whose journal it is tells them apart."""
+    mine, other = contacts(*heard(-5, 60), *silent(60, 100)), contacts(*heard(-5, 100), unit=1)
+    case = watched()
+    apart = evaluate([case], {case.id: Readings(contacts=Contacts.concatenate([mine, other]))}, at(100))
+    assert "absent_during_curfew" in rules_of(apart)
+    same = replace(other, epoch=mine.epoch)
+    for some in ([mine, same], [same, mine]):
+        assert evaluate([case], {case.id: Readings(contacts=Contacts.concatenate(some))}, at(100)) == apart
+        monitor = Monitor()
+        monitor.bind(case)
+        for half in some:
+            for first in (50, 0):
+                monitor.add(case.id, Readings(contacts=half.take(slice(first, first + 60))))
+        monitor.judge(at(100))
+        assert monitor.alerts() == apart
+
+
 def test_home_unit_and_positions_that_agree_are_one_absence() -> None:
     rf = contacts(*heard(-5, 60), *silent(60, 100), *heard(100, 120))
     gps = positions(*stay("home", -5, 60), *stay("street", 61, 99), *stay("home", 101, 120))
