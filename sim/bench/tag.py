@@ -28,7 +28,7 @@ KINDS = {"gps_tag": "tag", "rf_tag": "beacon_tag", "home_unit": "unit", "alcohol
 """Kinds of device, by their folder in the firmware, and the module in it that is the device put together."""
 HEAP_BYTES = 129_536
 """What the firmware has to work in: what ``-X heapsize=64wk`` gives this port, whose words have 64 bits."""
-PROCESS_HEAP = "heapsize=192wk"
+PROCESS_HEAP = "heapsize=144wk"
 """Of the whole process. Here the code's own structures lie in the heap, and the virtual board: they come on top. So
 much is taken up once all is loaded that the firmware has `HEAP_BYTES` and no more."""
 POWER_ON, WATCHDOG, RESET_EXIT = 1, 3, 77
@@ -69,6 +69,7 @@ class VirtualTag:
     ``heap_bytes`` is what the firmware has to work in.
     Without ``credentials`` it is as it leaves the factory.
     ``clock_set`` starts it with the RTC set, as whoever provisions a tag leaves it. ``kind`` is one of `KINDS`.
+    With ``metered`` it collects garbage each virtual minute and tells in ``heap`` what is live.
     With the same ``seed``, ``folder`` content and feed a tag makes the same bytes.
     """
 
@@ -83,6 +84,7 @@ class VirtualTag:
         patience_s: float = 3.0,
         heap_bytes: int = HEAP_BYTES,
         clock_set: bool = False,
+        metered: bool = False,
         kind: str = "gps_tag",
     ) -> None:
         self.folder = folder.resolve()
@@ -108,6 +110,11 @@ class VirtualTag:
         self._counters: dict[str, int] = {}
         self._beacons: list[Beacon] = []
         self._said = b""
+        self._metered = metered
+        self.heap: list[tuple[int, int]] = []
+        """(instant, live bytes beside code and board) of each virtual minute, where it is metered."""
+        self.code_bytes = 0
+        """What names, dictionaries and functions of the firmware take of the heap once loaded, where it is metered."""
         self._died = ""
         self._resets_left = MOST_RESETS
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +125,13 @@ class VirtualTag:
             self._rtc.write_bytes(struct.pack(RTC_RECORD, clock_set, offset_ms, len(memory), memory))
 
     # ------------------------------------------------------------------------------------------- power
+
+    def processor_s(self) -> float:
+        """Processor time of its present life."""
+        if self._process is None:
+            return 0.0
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
     def running(self) -> bool:
@@ -178,7 +192,7 @@ class VirtualTag:
                             str(cause),
                             str(self._heap_bytes),
                             KINDS[self.kind],
-                            *(str(code), str(len(board)), str(len(firmware))),
+                            *(str(code), str(len(board)), str(len(firmware)), str(int(self._metered))),
                         ),
                     ],
                     env={"PATH": os.environ.get("PATH", ""), **rom.room_for(len(board) + len(firmware))},
@@ -355,6 +369,10 @@ class VirtualTag:
         self.now_ms = int(at)
         if kind == "A":
             self._beacons.append(Beacon(self.now_ms, bytes.fromhex(rest[0])))
+        elif kind == "M":
+            self.heap.append((self.now_ms, int(rest[0])))
+        elif kind == "K":
+            self.code_bytes = int(rest[0])
         elif kind == "C":
             self._said += bytes.fromhex(rest[0])
         elif kind == "H":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import struct
 import subprocess
@@ -106,6 +107,13 @@ class StandIn:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def processor_s(self) -> float:
+        """Processor time that the broker has taken."""
+        if self._process is None:
+            return 0.0
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
     def _at_once(self, client: mqtt.Client, _: object, opened: Any) -> None:
         # an acknowledgement and a commit are two small writes: by Nagle's rule the second would wait 40 ms

@@ -50,8 +50,13 @@ class Tool:
     def signed(self, key: bytes, do: str, **more: object) -> dict[str, Any]:
         return self.line(sign(key, self.say("identify")["nonce"], do, **more))
 
-    def provision(self, credentials: Credentials, config: dict[str, object]) -> None:
-        files = provisioned(credentials, config)
+    def provision(self, credentials: Credentials, config: dict[str, object], *names: str) -> None:
+        """All that a device needs, or only the files named."""
+        files = {
+            name: content
+            for name, content in provisioned(credentials, config).items()
+            if not names or name in names
+        }
         for name, content in files.items():
             for at in range(0, len(content), PIECE):
                 told = self.say("put", name=name, at=at, hex=content[at : at + PIECE].hex())

@@ -1,7 +1,7 @@
 """Power on: lay the virtual board around the firmware and run its main.py, as the port's start does on a board.
 
     power_on.py COMMANDS_FD REPORTS_FD IMAGE RTC SEED NOW_MS RESET_CAUSE HEAP_BYTES MODULE CODE \\
-        BOARD_BYTES FIRMWARE_BYTES
+        BOARD_BYTES FIRMWARE_BYTES METERED
 
 SEED is hexadecimal and differs at each boot. MODULE is the one that main.py runs. CODE is a file of two ROMFS images:
 first the virtual board, whose machine, time, network, esp32 and os are found before the port's own, then the firmware.
@@ -93,6 +93,8 @@ def wire(the_world) -> None:
 def take_up_heap(heap_bytes: int):
     """Leave the firmware as much heap as a board has whose code is frozen into flash."""
     gc.collect()
+    if gc.mem_free() < heap_bytes:
+        raise MemoryError("the heap of the process is too small for the code and %d bytes" % heap_bytes)
     pieces = []  # small ones, which fill the holes that loading has left
     while gc.mem_free() > heap_bytes:
         pieces.append(bytearray(256))
@@ -102,7 +104,13 @@ def take_up_heap(heap_bytes: int):
 the_world = lay_out(sys.argv[1:])
 lend_time(the_world)
 wire(the_world)
+gc.collect()
+before = gc.mem_alloc()
 __import__(sys.argv[9])  # loads every module of the firmware, before time begins
+gc.collect()
+code_bytes = gc.mem_alloc() - before
 ballast = take_up_heap(int(sys.argv[8]))
+if sys.argv[13] == "1":
+    the_world.meter(code_bytes)
 the_world.await_grant()
 import main  # noqa: F401

@@ -13,9 +13,11 @@ The host writes records on one descriptor: kind (1), instant (int64), length (ui
     L  as P, before the first G: a level that is there when the board wakes up
 and reads lines on another: `T instant` now and then, `H instant counters` there, `R instant cause` at a reset,
 `A instant data` for each advertisement that the board sends, `C instant data` for what it says on the console's line
-(hexadecimal); `V instant level` when the vibration motor is switched.
+(hexadecimal); `V instant level` when the vibration motor is switched. Where the heap is metered: `K instant bytes` that
+the code's structures take once loaded, and `M instant bytes` that are live beside code and board, instead of T.
 """
 
+import gc
 import hashlib
 import json
 import random
@@ -63,6 +65,8 @@ class World:
         self._pace = 0
         self._vibrates = 0
         self._patience_ms = 3000
+        self._metered = False
+        self._idle_bytes = 0  # of the heap: code, board and ballast
         self._loop_ticks = utime.ticks_ms() + LOOP_TICKS_AHEAD
         self._progress_ms = now_ms
         self._drawn = 0
@@ -112,6 +116,13 @@ class World:
             self._all_fed = True
         else:
             self._next = (at_ms, kind, payload)
+
+    def meter(self, code_bytes: int) -> None:
+        """From now on report what the firmware holds of the heap, after a collection, instead of the mere time."""
+        self.report("K", str(code_bytes))
+        gc.collect()
+        self._idle_bytes = gc.mem_alloc()
+        self._metered = True
 
     def report(self, kind: str, rest: str = "") -> None:
         self._reports.write("%s %d %s\n" % (kind, self.now_ms, rest))
@@ -175,7 +186,11 @@ class World:
         self.now_ms = max(self.now_ms, to_ms)
         if self.now_ms - self._progress_ms >= PROGRESS_MS:
             self._progress_ms = self.now_ms
-            self.report("T")
+            if self._metered:
+                gc.collect()
+                self.report("M", str(gc.mem_alloc() - self._idle_bytes))
+            else:
+                self.report("T")
         if self.watchdog_ms is not None and self.now_ms > self.watchdog_ms:
             self.reset(3)
 
