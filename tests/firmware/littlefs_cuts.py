@@ -1,6 +1,6 @@
 """Runs on MicroPython: the journal on LittleFS, power cut at every n-th program or erase of the flash.
 
-``littlefs_cuts.py IMAGE STRIDE OFFSET`` prints: lives that were cut, operations of a whole life, least free heap.
+``littlefs_cuts.py IMAGE STRIDE OFFSET TORN`` (TORN: how many sixteenths of the write that is cut happen) prints: lives that were cut, operations of a whole life, least free heap.
 """
 # mypy: ignore-errors
 # ruff: noqa: PTH123, SIM105, SIM115, UP031
@@ -19,7 +19,9 @@ HALF_ERASED = b"\xff" * (BLOCK // 2)
 
 
 class PowerCutFlash:
-    """A block device over a file; at operation ``cut_at`` half of it happens, and from then on nothing."""
+    """A block device over a file; at operation ``cut_at`` a part of it happens, and from then on nothing."""
+
+    sixteenths = 8  # of a write that is cut
 
     def __init__(self, path, cut_at):
         self.file = open(path, "r+b")
@@ -35,7 +37,7 @@ class PowerCutFlash:
         return 0
 
     def writeblocks(self, block, buffer, offset=0):
-        return self.write(block * BLOCK + offset, buffer, len(buffer) // 2)
+        return self.write(block * BLOCK + offset, buffer, len(buffer) * self.sixteenths // 16)
 
     def write(self, at, data, torn):
         if self.dead:
@@ -152,7 +154,8 @@ def live(image, cut_at):
     return operations, free
 
 
-def main(image, stride, offset):
+def main(image, stride, offset, torn):
+    PowerCutFlash.sixteenths = torn
     with open(image, "wb") as file:
         for _ in range(BLOCKS):
             file.write(b"\xff" * BLOCK)
@@ -180,4 +183,4 @@ def main(image, stride, offset):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

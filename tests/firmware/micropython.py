@@ -11,10 +11,10 @@ MICROPYTHON = Path(sys.executable).parent / "micropython"
 HEAP = "heapsize=64wk"  # 64 Ki words of 32 bits: on this 64-bit port 128 KiB, for pointers of twice the size
 
 
-def start(script: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(script: Path, *arguments: str, heap: str = HEAP) -> subprocess.Popen[str]:
     """The script as a process, its output piped."""
     return subprocess.Popen(
-        [str(MICROPYTHON), "-X", HEAP, str(script), *arguments],
+        [str(MICROPYTHON), "-X", heap, str(script), *arguments],
         env={"MICROPYPATH": f"{ROOT / 'firmware/lib'}:{ROOT / 'firmware'}:.frozen"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -22,9 +22,9 @@ def start(script: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def run(script: Path, *arguments: str, timeout_s: float = 200) -> str:
+def run(script: Path, *arguments: str, timeout_s: float = 200, heap: str = HEAP) -> str:
     """What the script printed; an assertion error with it all where the script failed."""
-    with start(script, *arguments) as process:
+    with start(script, *arguments, heap=heap) as process:
         try:
             printed, _ = process.communicate(timeout=timeout_s)
         finally:
