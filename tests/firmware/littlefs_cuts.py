@@ -1,6 +1,7 @@
 """Runs on MicroPython: the journal on LittleFS, power cut at every n-th program or erase of the flash.
 
-``littlefs_cuts.py IMAGE STRIDE OFFSET TORN`` (TORN: how many sixteenths of the write that is cut happen) prints: lives that were cut, operations of a whole life, least free heap.
+``littlefs_cuts.py IMAGE STRIDE OFFSET TORN`` prints: lives that were cut, operations of a whole life, least free heap.
+TORN is how many sixteenths of the write that is cut happen.
 """
 # mypy: ignore-errors
 # ruff: noqa: PTH123, SIM105, SIM115, UP031

@@ -1,9 +1,9 @@
 """Runs on MicroPython: what devices keep in small files on LittleFS, power cut at programs and erases of the flash.
 
-``small_cuts.py IMAGE STRIDE OFFSET TORN FOLDER...`` prints: lives that were cut, operations of a whole life. TORN is how
-many sixteenths of the write that is cut reach the flash. Each life changes the settings, takes a command, counts a crash,
-opens a strap, notes what a home unit has believed, and is provisioned anew and emptied; after the cut each of these is
-as before or as after, and the device boots.
+``small_cuts.py IMAGE STRIDE OFFSET TORN FOLDER...`` prints: lives that were cut, operations of a whole life. TORN is
+how many sixteenths of the write that is cut reach the flash. Each life changes the settings, takes a command, opens a
+strap, notes what a home unit has believed, and is provisioned anew and emptied; after the cut each of these is as
+before or as after, and the device boots.
 """
 # mypy: ignore-errors
 # ruff: noqa: PTH123, SIM105, UP031

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core import wire
 from firmware.boards.esp32_pins import PINS
+from sim.alcohol_feed import CALIBRATION, CLEAN_AIR_MV, FUEL_CELL, INFRARED, TEMPERATURE
 from sim.bench.tag import MOVING_PIN, VirtualTag
 from sim.sentences import fix, no_fix
 from tests.sim.stand_in import StandIn
@@ -19,7 +20,7 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 SLOT_MS = 15_000
-DEVICES = {"gps_tag": "gps00001", "rf_tag": "rf000001", "home_unit": "unit0001"}
+DEVICES = {"gps_tag": "gps00001", "rf_tag": "rf000001", "home_unit": "unit0001", "alcohol_tag": "alc00001"}
 UNIT_TAGS = {7 + i: bytes([i]) * 32 for i in range(3)}
 HEAD = bytes.fromhex("02010417ffffff")
 """Of an advertisement, before the beacon: firmware/boards/esp32_radio.py."""
@@ -29,6 +30,8 @@ def begin(gateway: StandIn, folder: Path, kind: str, *, metered: bool = True, **
     """A device at the beginning of its first day, with a broker under mutual TLS behind it, switched on."""
     if kind == "home_unit":
         config["tags"] = [[number, key.hex()] for number, key in UNIT_TAGS.items()]
+    elif kind == "alcohol_tag":
+        config.update(CALIBRATION)
     tag = VirtualTag(
         folder,
         gateway.credentials(DEVICES[kind]),
@@ -109,8 +112,24 @@ def _beacon(key: bytes, number: int, counter: int) -> bytes:
     return said + hmac.digest(key, said, hashlib.sha256)[:7]
 
 
+def _alcohol(gateway: StandIn, tag: VirtualTag, hour: int, _step_ms: int) -> None:
+    """Drinks from seven in the evening on, sober again after midnight; obstructed at noon; a deaf gateway."""
+    at_ms = tag.now_ms
+    drunk = max(0, 5 - abs(hour - 22)) if hour >= 19 else 0
+    for minute in range(0, 60, 5):
+        then_ms = at_ms + minute * MINUTE_MS
+        tag.set_pin(then_ms, FUEL_CELL, CLEAN_AIR_MV + 60 * drunk + minute % 3)
+        tag.set_pin(then_ms, INFRARED, 300 if hour == 12 else 1500 + minute % 7)
+        tag.set_pin(then_ms, TEMPERATURE, 820 + minute % 5)
+    if hour == 18:
+        tag.set_pin(at_ms + 10 * MINUTE_MS, PINS["strap"], 1)
+        tag.set_pin(at_ms + 11 * MINUTE_MS, PINS["strap"], 0)
+    gateway.silent = hour == 15
+
+
 FEEDS: dict[str, Callable[[StandIn, VirtualTag, int, int], None]] = {
     "gps_tag": _gps,
     "rf_tag": _rf,
     "home_unit": _unit,
+    "alcohol_tag": _alcohol,
 }
