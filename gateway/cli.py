@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -193,6 +194,9 @@ def device_command(
         list[str] | None, typer.Option(help="settings: back to what it was provisioned with, e.g. sample_s.")
     ] = None,
     expires_minutes: Annotated[int | None, typer.Option(help="How long it is said.")] = None,
+    given_by: Annotated[
+        str | None, typer.Option("--by", help="Who commands it; left out: who is logged in.")
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -224,6 +228,7 @@ def device_command(
             arguments,
             now_ms=commands.present_ms(store, settings.clock),
             expires_ms=None if expires_minutes is None else expires_minutes * 60_000,
+            given_by=_operator() if given_by is None else given_by,
         )
     except commands.CommandError as error:
         raise Refused(error) from None
@@ -312,6 +317,14 @@ def alerts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
                 for row in rows
             ]
         )
+
+
+def _operator() -> str:
+    """Who is logged in; "" where the system does not know."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name
+        return ""
 
 
 def _utc(t_ms: int | None) -> str | None:

@@ -69,12 +69,17 @@ def queue(
     *,
     now_ms: int,
     expires_ms: int | None = None,
+    given_by: str = "",
 ) -> int:
     """Command something of a device; returns the command's number. It is said for ``expires_ms`` milliseconds.
+
+    ``given_by`` is who commands it: a person's name.
 
     Raises CommandError where the device may not be spoken to, or the command is not of the protocol or out of bounds.
     """
     check(name, arguments)
+    if given_by == commands.GATEWAY:
+        raise CommandError(f"{given_by!r} is nobody's name: it stands for what the gateway does by itself")
     life_ms = EXPIRES_MS[name] if expires_ms is None else expires_ms
     if life_ms <= 0:
         raise CommandError(f"{name}: it would have expired at once; give it at least a minute")
@@ -84,7 +89,7 @@ def queue(
             raise CommandError(f"device {device} is not known: see `tagwatch device list`")
         if entry.revoked_at_ms is not None:
             raise CommandError(f"device {device} was revoked and is not spoken to: add another")
-        return commands.add(connection, device, name, arguments, now_ms, now_ms + life_ms)
+        return commands.add(connection, device, name, arguments, now_ms, now_ms + life_ms, given_by)
 
 
 def check(name: str, arguments: Mapping[str, Any]) -> None:
@@ -189,6 +194,7 @@ def listing(store: Store, device: str, now_ms: int) -> list[dict[str, Any]]:
             "expires": utc_text(row.expires_at_ms),
             "state": state_of(row, now_ms, generation),
             "reading": row.reading,
+            "given_by": row.given_by,
         }
         for row in rows
     ]
@@ -211,6 +217,8 @@ def _flat(name: str, value: Any) -> Any:
 
 def state_of(row: CommandRow, now_ms: int, generation: int) -> str:
     """What has become of a command, in a word or two."""
+    if row.lost:
+        return "done, and lost by the device since"
     if row.outcome is not None:
         known = row.outcome in list(Outcome)
         return Outcome(row.outcome).name.lower().replace("_", " ") if known else f"outcome {row.outcome}"

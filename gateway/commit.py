@@ -123,9 +123,11 @@ class Committer:
         group.committed.alerts = len(incidents.record(connection, group.incidents, group.at_ms))
         devices.hear(connection, group.committed.heard)
         commands.acknowledge(connection, group.committed.answers)
+        commands.lose(connection, group.losses)
         for device, (nonce, at_ms) in group.committed.nonces.items():
             # an older nonce is not believed any more
             commands.expire(connection, device, TIME, at_ms)
+            commands.prune(connection, device, TIME, at_ms)
             commands.add(connection, device, TIME, {"nonce": nonce}, at_ms, at_ms + TIME_MS)
         state.count(connection, group.committed.counts)
 

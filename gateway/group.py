@@ -13,11 +13,12 @@ from core.readings import Kind, TamperCode
 from gateway import incidents, verify
 from gateway.evidence import Said
 from gateway.sequences import Decision, Range, Span
-from gateway.store.commands import Answer
+from gateway.store.commands import Answer, Loss
 from gateway.store.envelopes import EnvelopeRow, Stored
 from gateway.store.quarantine import QuarantineRow
 
 _TOPIC_CHARACTERS = 256  # a topic may have 65,535, and a stranger chooses them
+_SETTINGS_LOST = 1  # detail of a tamper record, see docs/protocol.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Group:
     quarantine: list[QuarantineRow] = field(default_factory=list)
     understood: dict[str, list[tuple[wire.Up, Sequence[Span]]]] = field(default_factory=dict)
     incidents: list[incidents.Incident] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
     at_ms: int = 0
 
     def count(self, message: Received) -> None:
@@ -206,9 +208,11 @@ class Group:
         assert block.records is not None
         for at, (record, t_ms) in enumerate(zip(block.records, block.t_ms(), strict=True)):
             number = block.first + at
-            if record["code"] != TamperCode.LINK or not any(
-                span.first <= number <= span.last for span in fresh
-            ):
+            if not any(span.first <= number <= span.last for span in fresh):
+                continue
+            if record["code"] == TamperCode.KEPT_LOST and record["detail"] == _SETTINGS_LOST:
+                self.losses.append(Loss(device, epoch, number))
+            if record["code"] != TamperCode.LINK:
                 continue
             since = _Since(int(t_ms), True) if block.dated else _Since(message.received_ms, False)
             forged = int(record["detail"])

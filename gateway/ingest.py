@@ -32,6 +32,7 @@ from gateway.clock import Clock, ClockError, SteppedClock, SystemClock
 from gateway.commands import Outbox
 from gateway.commit import Committer
 from gateway.control import ControlError, ControlServer
+from gateway.duties import Duties
 from gateway.group import Committed, Received
 from gateway.judge import Judge
 from gateway.settings import Settings
@@ -72,6 +73,7 @@ class Ingest:
             quarantine_bytes=settings.quarantine_bytes,
         )
         self._outbox = Outbox(store)
+        self._duties = Duties(store, settings.near_zone_m)
         self._judge: Judge | None = None
         self._judge_again_s = 0.0
         self._steps: dict[str, _Step] = {}
@@ -219,7 +221,10 @@ class Ingest:
     def _say_commands(self) -> None:
         """Say the commands that it is time to say to devices that do not speak by themselves."""
         now_ms = self._clock.now_ms()
-        if now_ms is None or not self._look(lambda: self._outbox.refresh(now_ms)):
+        if now_ms is None:
+            return
+        self._look(lambda: self._duties.look(now_ms))
+        if not self._look(lambda: self._outbox.refresh(now_ms)):
             return
         if not self._look(self._committer.refresh):  # a device may have been added, and never heard
             return
@@ -234,7 +239,7 @@ class Ingest:
         self._link.send(topic, envelope.seal(key, device, topic, wire.encode_down(down)))
         self._counts["commands_said"] += down.command is not None
 
-    def _look(self, work: Callable[[], None]) -> bool:
+    def _look(self, work: Callable[[], object]) -> bool:
         """Look into the store; False where that can not be done now: what was known before goes on."""
         try:
             work()

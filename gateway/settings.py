@@ -90,6 +90,15 @@ class Settings(BaseSettings):
         ge=4096,
         description="Bytes of a message beyond which the embedded broker cuts a client off.",
     )
+    near_zone_m: int = Field(
+        1000,
+        ge=0,
+        le=50_000,
+        description=(
+            "So near an exclusion zone a GPS tag sends every position at once. A kilometre is driven in the minute "
+            "between two positions at 60 km/h."
+        ),
+    )
     busy_timeout_ms: int = Field(
         10_000, ge=0, description="How long a write waits for another process's write to the store."
     )

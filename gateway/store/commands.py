@@ -7,15 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from gateway.store import state
 from gateway.store.tables import command
 
+GATEWAY = "gateway"
+"""Who gives what no person gave."""
+
 
 @dataclass(frozen=True, slots=True)
 class CommandRow:
-    """One command. ``reading`` is the (epoch, number) that acknowledged it, with its outcome; None while open."""
+    """One command. ``reading`` is the (epoch, number) that acknowledged it, with its outcome; None while open.
+
+    ``given_by`` is who gave it, `GATEWAY` where no person did, "" where that is not known. ``lost``: the device can not
+    read any more what it set.
+    """
 
     device: str
     generation: int
@@ -26,6 +33,8 @@ class CommandRow:
     expires_at_ms: int
     reading: tuple[int, int] | None = None
     outcome: int | None = None
+    given_by: str = ""
+    lost: bool = False
 
 
 class Answer(NamedTuple):
@@ -39,6 +48,14 @@ class Answer(NamedTuple):
     outcome: int
 
 
+class Loss(NamedTuple):
+    """A device's word that the settings it keeps could not be read."""
+
+    device: str
+    epoch: int
+    seq: int
+
+
 def add(
     connection: Connection,
     device: str,
@@ -46,6 +63,7 @@ def add(
     arguments: Mapping[str, Any],
     made_at_ms: int,
     expires_at_ms: int,
+    given_by: str = GATEWAY,
 ) -> int:
     """Write a command of the store's generation, and tell the other processes; returns its number."""
     generation = state.generation(connection)
@@ -62,24 +80,58 @@ def add(
             arguments=json.dumps(arguments, separators=(",", ":")),
             made_at_ms=made_at_ms,
             expires_at_ms=expires_at_ms,
+            given_by=given_by,
         )
     )
     state.note_command(connection)
     return n
 
 
-def expire(connection: Connection, device: str, name: str, at_ms: int) -> None:
-    """Say the open commands of this name no more from ``at_ms`` on."""
-    connection.execute(
-        update(command)
-        .where(
-            command.c.device == device,
-            command.c.name == name,
-            command.c.outcome.is_(None),
-            command.c.expires_at_ms > at_ms,
-        )
-        .values(expires_at_ms=at_ms)
+def expire(connection: Connection, device: str, name: str, at_ms: int, given_by: str | None = None) -> None:
+    """Say the open commands of this name, or those that one gave, no more from ``at_ms`` on."""
+    mine = update(command).where(
+        command.c.device == device,
+        command.c.name == name,
+        command.c.outcome.is_(None),
+        command.c.expires_at_ms > at_ms,
     )
+    if given_by is not None:
+        mine = mine.where(command.c.given_by == given_by)
+    connection.execute(mine.values(expires_at_ms=at_ms))
+
+
+def prune(connection: Connection, device: str, name: str, at_ms: int) -> None:
+    """Drop the commands of this name that are answered or expired, but the newest: what they told is of no use later.
+
+    No number is given twice by that: the highest of the generation either has another name, or is kept.
+    """
+    generation = state.generation(connection)
+    mine = (command.c.device == device, command.c.name == name)
+    last = connection.execute(
+        select(func.max(command.c.n)).where(*mine, command.c.generation == generation)
+    ).scalar()
+    connection.execute(
+        delete(command).where(
+            *mine,
+            or_(command.c.outcome.is_not(None), command.c.expires_at_ms <= at_ms),
+            or_(command.c.generation != generation, command.c.n != (last or 0)),
+        )
+    )
+
+
+def lose(connection: Connection, losses: Sequence[Loss]) -> None:
+    """Note that devices have lost what was set before. To be called after `acknowledge` of the same readings."""
+    for loss in losses:
+        connection.execute(
+            update(command)
+            .where(
+                command.c.device == loss.device,
+                command.c.name == "settings",
+                command.c.outcome == 0,
+                or_(command.c.epoch != loss.epoch, command.c.seq < loss.seq),
+            )
+            .values(lost=True)
+        )
 
 
 def acknowledge(connection: Connection, answers: Sequence[Answer]) -> None:
@@ -125,6 +177,16 @@ def of_device(connection: Connection, device: str) -> list[CommandRow]:
     return [_row(row) for row in connection.execute(newest)]
 
 
+def settings_of(connection: Connection, device: str, most: int = 100) -> list[CommandRow]:
+    """The commands of the store's generation that were to change a device's settings, newest first."""
+    rows = select(command).where(
+        command.c.device == device,
+        command.c.name == "settings",
+        command.c.generation == state.generation(connection),
+    )
+    return [_row(row) for row in connection.execute(rows.order_by(command.c.n.desc()).limit(most))]
+
+
 def _row(row: Row[Any]) -> CommandRow:
     return CommandRow(
         row.device,
@@ -136,4 +198,6 @@ def _row(row: Row[Any]) -> CommandRow:
         row.expires_at_ms,
         None if row.seq is None else (row.epoch, row.seq),
         row.outcome,
+        row.given_by,
+        row.lost,
     )

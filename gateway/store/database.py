@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchTableError
 
 from gateway.store.dialect import WRITES, make_engine
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration. Kept here so that a store that is up to date opens without loading the migration tool."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

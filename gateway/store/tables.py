@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData()
@@ -223,5 +224,13 @@ command = Table(
     Column("epoch", BigInteger, doc="of the reading that acknowledged it"),
     Column("seq", BigInteger),
     Column("outcome", Integer, doc="0 done, 1 not understood, 2 failed, 3 refused; none: not acknowledged"),
+    Column("given_by", Text, nullable=False, server_default="", doc="'gateway', or who; '' before form 0004"),
+    Column(
+        "lost",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        doc="the device has told that it can not read any more what this command set",
+    ),
     Index("command_by_outcome", "outcome", "expires_at_ms"),
 )
