@@ -21,6 +21,8 @@ from folder import Folder
 from journal import Journal
 from littlefs_cuts import BLOCK, BLOCKS, LIMIT, PowerCutFlash, random
 
+BEYOND = 1000  # command n sets intervals of so many seconds and n
+
 
 class Provisioned:
     sample_s = 60
@@ -79,7 +81,7 @@ class Tag:
         self.n = n
         if n % 3 == 2:
             return self.commands.take(1, [n, "locate", []])
-        return self.commands.take(1, [n, "settings", [{SAMPLE_S: n, UPLOAD_S: n}]])
+        return self.commands.take(1, [n, "settings", [{SAMPLE_S: BEYOND + n, UPLOAD_S: BEYOND + n}]])
 
     def change(self, arguments):
         if not self.device.dead:
@@ -97,11 +99,13 @@ class Tag:
     def check(self):
         """Settings are those of one command, wholly; never older than one that is known to be done."""
         gateway, settings = self.gateway, self.settings
-        of = settings.sample_s
-        if of == 60:
-            assert settings.upload_s == 120
+        of = settings.sample_s - BEYOND
+        if settings.sample_s == Provisioned.sample_s:
+            assert settings.upload_s == Provisioned.upload_s
         else:
-            assert settings.upload_s == of and of in gateway.executed, "settings of two commands"
+            assert settings.upload_s == settings.sample_s and of in gateway.executed, (
+                "settings of two commands"
+            )
         done = [n for n in gateway.changed if gateway.changed[n] == DONE]
         assert not done or of >= max(done), "settings that were taken are gone"
         for n, outcome in gateway.told.items():
