@@ -4,6 +4,10 @@
 zone and a distance beyond. A tag takes 64 intervals and 8 circles of up to 100 km. Where there are more intervals it
 gets the first; where there are more circles, those that are nearest to the wearer's last position or home; of a zone
 that one circle can not hold, the part that is nearest.
+
+A circle lies on the flash of a tag, which the wearer holds in his hands, and many a zone is drawn about somebody's
+home: so its centre is put aside by a quarter to a half of the distance, always the same way for the same zone, and it
+is drawn as much wider.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ Spot = tuple[float, float]
 _EARTH_M = 6_378_137.0
 _ROUNDER = 1.005
 """A degree of the ellipsoid is up to 0.34 % longer than one of the sphere of its equator."""
+_LEAST_ASIDE_M = 500.0
 _COARSE_DEG = 0.1
 """The part of a large zone that is nearest to the wearer moves in such steps, not with every position."""
 _COARSE_M = 8_000.0
@@ -92,14 +97,14 @@ def homes(activations: Iterable[Activation], now_ms: int) -> list[Spot]:
 
 def ambiguous(zones: Sequence[Zone], near_m: float) -> bool:
     """Whether it depends on where the wearer is what a tag is told of these zones."""
-    return len(zones) > MOST_PLACES or any(_ball(zone)[2] + near_m > MOST_RADIUS_M for zone in zones)
+    return len(zones) > MOST_PLACES or any(_aside(zone, near_m)[2] + near_m > MOST_RADIUS_M for zone in zones)
 
 
 def circles(zones: Iterable[Zone], near_m: float, around: Sequence[Spot]) -> tuple[Circle, ...]:
     """Circles that hold each zone and ``near_m`` metres beyond: the `MOST_PLACES` nearest to any of ``around``."""
     found: dict[Circle, float] = {}
     for zone in zones:
-        latitude, longitude, radius_m = _ball(zone)
+        latitude, longitude, radius_m = _aside(zone, near_m)
         away = [(distance_m((latitude, longitude), spot), spot) for spot in around]
         far_m, nearest = min(away, default=(0.0, (latitude, longitude)))
         reach_m = radius_m + near_m
@@ -136,6 +141,20 @@ def _ball(zone: Zone) -> tuple[float, float, float]:
     longitude = float(longitudes.min() + longitudes.max()) / 2
     radius_m = _distances_m((latitude, longitude), np.column_stack([ends[:, 1], longitudes])).max()
     return latitude, longitude, float(radius_m) + zone.grow_m
+
+
+def _aside(zone: Zone, near_m: float) -> tuple[float, float, float]:
+    """Centre and radius of a circle that holds a zone and does not tell where its middle is."""
+    latitude, longitude, radius_m = _ball(zone)
+    chance = int(zone.digest[:16], 16)
+    turn = 2 * math.pi * (chance % 3600) / 3600
+    aside_m = max(_LEAST_ASIDE_M, near_m) * (0.25 + 0.25 * (chance // 3600 % 1000) / 1000)
+    degree_m = math.radians(_EARTH_M)
+    north = math.cos(turn) * aside_m / degree_m
+    # near a pole a degree of longitude has no length: there the centre is put aside to the north or south
+    cosine = max(0.01, math.cos(math.radians(latitude)))
+    moved = max(-90.0, min(90.0, latitude + north)), longitude + math.sin(turn) * aside_m / degree_m / cosine
+    return *moved, radius_m + distance_m((latitude, longitude), moved)
 
 
 def _towards(centre: Spot, spot: Spot, far_m: float, reach_m: float) -> Spot:
