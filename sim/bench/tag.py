@@ -44,7 +44,7 @@ MOVING_PIN, SENSOR_PIN = 100, 101
 """Pins that no chip has: whether the tag is moved (1), and how its motion sensor fares; see shadow/accelerometer.py."""
 TOOL_PIN = 38
 """High while an officer's tool is on the console's contacts; see firmware/boards/esp32_pins.py."""
-SENSOR_HEALTHY, SENSOR_MUTE, SENSOR_BROKEN, SENSOR_NUMB = range(4)
+SENSOR_HEALTHY, SENSOR_MUTE, SENSOR_BROKEN, SENSOR_NUMB, SENSOR_HANGING = range(5)
 MOST_RESETS = 20
 """A firmware that resets itself more often in one run has nothing to live for."""
 _LARGEST_RECORD = 1024

@@ -245,10 +245,11 @@ def test_a_tag_that_loses_power_before_it_could_acknowledge_executes_nothing_twi
     assert post.states()[n] == DONE
 
 
-def test_a_tag_whose_receiver_is_a_round_of_weeks_behind_gets_the_right_time_and_its_positions_are_right_or_flagged(
-    rig: Rig,
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_a_tag_whose_receiver_is_rounds_of_weeks_behind_gets_the_right_time_and_its_positions_are_right_or_flagged(
+    rig: Rig, rounds: int
 ) -> None:
-    post = Post(rig, "gps00003", behind_ms=ROUND_MS, clock_set=False)
+    post = Post(rig, f"gps0003{rounds}", behind_ms=rounds * ROUND_MS, clock_set=False)
     post.live(10)
     positions = post.records(Kind.POSITION)
     assert len(positions) >= 10

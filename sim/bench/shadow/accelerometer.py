@@ -7,7 +7,8 @@ import struct
 
 MOVING = 100  # pin: 1 while the tag is moved
 CONDITION = 101  # pin: one of those below
-HEALTHY, MUTE, BROKEN, NUMB = range(4)  # answers nothing; fails its self-test; passes it and feels nothing
+# answers nothing; fails its self-test; passes it and feels nothing; holds the bus, so that who asks it waits for ever
+HEALTHY, MUTE, BROKEN, NUMB, HANGING = range(5)
 
 ADDRESS = 0x19
 _CTRL4, _INT1_CFG, _INT1_SRC, _OUT = 0x23, 0x30, 0x31, 0x28
@@ -44,6 +45,8 @@ class Accelerometer:
     def _answer(self) -> None:
         if self._world.pins.get(CONDITION, HEALTHY) == MUTE:
             raise OSError(_ENODEV)
+        while self._world.pins.get(CONDITION, HEALTHY) == HANGING:
+            self._world.sleep(1000)
 
     def _moves(self, moving: int) -> None:
         if moving and self._registers[_INT1_CFG] and self._world.pins.get(CONDITION, HEALTHY) != NUMB:
