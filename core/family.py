@@ -18,17 +18,21 @@ import numpy as np
 
 from core.activation import Activation
 from core.alerts import Alert
-from core.rows import DTYPES, Fixes, Rows
+from core.rows import DTYPES, Columns, Fixes, Rows, columns_of
 from core.rules import RuleSet
 
 
 class Batch(NamedTuple):
-    """Readings of many activations, kind by kind, one after the other; dtypes are those of `core.rows.DTYPES`."""
+    """Readings of many activations, kind by kind, one after the other; dtypes are those of `core.rows.DTYPES`.
+
+    ``columns`` are the positions once more: who writes ``radius_m`` writes it in both.
+    """
 
     positions: Fixes
     contacts: Rows
     samples: Rows
     events: Rows
+    columns: Columns
 
 
 class Part(NamedTuple):
@@ -74,11 +78,13 @@ class Family(Protocol):
 
 def batch_of(**kinds: Rows) -> Batch:
     """A batch of the kinds given by name, the others empty: for looking at one family alone."""
-    return Batch(
-        *(kinds.get(name, np.zeros(0, dtype)) for name, dtype in zip(Batch._fields, DTYPES, strict=True))
-    )
+    rows = [
+        kinds.get(name, np.zeros(0, dtype)) for name, dtype in zip(Batch._fields[:4], DTYPES, strict=True)
+    ]
+    positions, contacts, samples, events = rows
+    return Batch(positions, contacts, samples, events, columns_of(positions))
 
 
 def part_of(handle: Any, batch: Batch) -> Part:
     """The whole of ``batch`` for one activation."""
-    return Part(handle, *((0, len(rows)) for rows in batch))
+    return Part(handle, *((0, len(rows)) for rows in batch[:4]))

@@ -10,7 +10,7 @@ import numpy as np
 from core.case import Case
 from core.family import Batch
 from core.history import Ends
-from core.rows import DTYPES, Rows
+from core.rows import DTYPES, Rows, columns_of
 from core.strap import mask
 
 _NO_ROWS = tuple(np.zeros(0, dtype) for dtype in DTYPES)
@@ -52,4 +52,5 @@ def gather(strides: Sequence[Stride]) -> tuple[Batch, list[list[tuple[int, int]]
                     mask(rows[lo:hi], kind, case.unworn)
         kinds.append(rows)
         places.append(list(zip(begins, ends, strict=True)))
-    return Batch(*kinds), places
+    positions, contacts, samples, events = kinds
+    return Batch(positions, contacts, samples, events, columns_of(positions)), places

@@ -164,12 +164,13 @@ class Geofence:
         )
         if not len(where):
             return []
-        last_ms = fixes["t_ms"][where[:, 2] - 1]
+        last_ms = batch.columns.t_ms[where[:, 2] - 1]
         self._reach(where[:, 0], last_ms)
         (anchors,), (visits, drafts) = self._anchors.rows, self._visits.rows
         plans, reaches = self._plans.terms
         settled = watch_zones(
             fixes,
+            batch.columns,
             where,
             self._anchors.terms[0],
             self._pieces.terms[0],

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from core.kernel import BORROWS
 from core.readings import F64, I64
 from core.slots import Slots, room_for
 from core.zones import SCALE_TERMS, Zone
@@ -75,7 +76,9 @@ class ZonePool:
                 zone.links[:, 2:] > 0, np.array([node, edge, edge]), np.array([node, 0, 0])
             )
             for column, value in zip(
-                self._zones.terms, (zone.scale, (node, node + nodes), zone.grow_m), strict=True
+                self._zones.terms,
+                (zone.scale, (node, node + nodes), zone.grow_m),
+                strict=True,
             ):
                 column[number] = value
         self._zones.owners[number].users += 1
@@ -109,7 +112,7 @@ def pool(zones: Sequence[Zone]) -> ZoneTable:
     return pooled.table()
 
 
-@njit(cache=True)
+@njit(**BORROWS, error_model="numpy")
 def metres_at(scale: Any, latitude: float) -> Any:
     """Metres per degree of longitude and of latitude (``Zone.scale``); held at the ends of the zone's latitudes."""
     at = min(max(latitude, scale[0, 0]), scale[0, 4])
@@ -121,7 +124,7 @@ def metres_at(scale: Any, latitude: float) -> Any:
     return kx, ky
 
 
-@njit(cache=True)
+@njit(**BORROWS, error_model="numpy")
 def _bound(table: Any, k: int, longitude: float, latitude: float, kx: float, ky: float) -> Any:
     """A little more than the squared distance to a vertex that is likely to be among the nearest of zone k.
 
@@ -144,25 +147,63 @@ def _bound(table: Any, k: int, longitude: float, latitude: float, kx: float, ky:
     return nearest * 1.000001 + 1e-6
 
 
-@njit(cache=True)
+@njit(**BORROWS, error_model="numpy")
 def _box_distance2(table: Any, node: int, longitude: float, latitude: float, kx: float, ky: float) -> Any:
     dx = max(table.boxes[node, 0] - longitude, 0.0, longitude - table.boxes[node, 2]) * kx
     dy = max(table.boxes[node, 1] - latitude, 0.0, latitude - table.boxes[node, 3]) * ky
     return dx * dx + dy * dy
 
 
-@njit(cache=True)
+@njit(**BORROWS, error_model="numpy")
+def _edge_distance2(table: Any, e: int, longitude: float, latitude: float, kx: float, ky: float) -> Any:
+    """The square of the metres to edge ``e``, and the degrees to its nearest point, times ``kx`` and ``ky``."""
+    ax, ay = (table.edges[e, 0] - longitude) * kx, (table.edges[e, 1] - latitude) * ky
+    bx, by = (table.edges[e, 2] - longitude) * kx, (table.edges[e, 3] - latitude) * ky
+    ux, uy = bx - ax, by - ay
+    length2 = ux * ux + uy * uy
+    # an edge can be too short for its square to be a number: then either end will do
+    along = min(max(-(ax * ux + ay * uy) / length2, 0.0), 1.0) if length2 > 0.0 else 0.0
+    px, py = ax + along * ux, ay + along * uy
+    return px * px + py * py, px, py
+
+
+@njit(**BORROWS, error_model="numpy")
+def edge_m(table: Any, e: int, longitude: float, latitude: float, kx: float, ky: float) -> Any:
+    """Metres from a position to edge ``e``: no boundary that it belongs to is further."""
+    return np.sqrt(_edge_distance2(table, e, longitude, latitude, kx, ky)[0])
+
+
+@njit(**BORROWS, error_model="numpy")
 def signed_distance(table: Any, k: int, longitude: float, latitude: float, kx: float, ky: float) -> Any:
     """Metres from a position to the boundary of zone k, negative inside.
 
-    ``kx``, ``ky`` are `metres_at` the position. One walk through the tree of boxes answers both questions: how near is
-    the nearest edge, and how often does a ray to the east cross the boundary. A line or a point with a width has no
-    inside of its own: there the distance is that to the line, less the width.
+    ``kx``, ``ky`` are `metres_at` the position. A line or a point with a width has no inside of its own: there the
+    distance is that to the line, less the width.
     """
-    nearest = _bound(table, k, longitude, latitude, kx, ky)
-    east_deg, north_deg = 0.0, 0.0
+    return distance_from(table, k, longitude, latitude, kx, ky, -1, 0.0)[0]
+
+
+@njit(**BORROWS, error_model="numpy")
+def distance_from(
+    table: Any, k: int, longitude: float, latitude: float, kx: float, ky: float, edge: int, side: float
+) -> Any:
+    """`signed_distance`, and the nearest edge, for somebody who knows something already.
+
+    ``edge`` is one of the zone that is likely to be near, −1 where none is known; ``side`` is negative inside and
+    positive outside, 0 where that is not known. What is given changes the time, never the answer.
+
+    One walk through the tree of boxes answers both questions: how near is the nearest edge, and how often does a ray to
+    the east cross the boundary.
+    """
+    if edge < 0:
+        nearest = _bound(table, k, longitude, latitude, kx, ky)
+    else:
+        # a little more, so that the walk finds that edge, or the first that ties with it, again
+        nearest = _edge_distance2(table, edge, longitude, latitude, kx, ky)[0] * 1.000001 + 1e-6
+    east_m, north_m = 0.0, 0.0
     grow_m = table.grows[k]
-    inside = False
+    rays = grow_m == 0.0 and side == 0.0
+    inside = side < 0.0
     node, end = table.nodes[k, 0], table.nodes[k, 1]
     while node < end:
         west, south = table.boxes[node, 0], table.boxes[node, 1]
@@ -171,34 +212,33 @@ def signed_distance(table: Any, k: int, longitude: float, latitude: float, kx: f
         dy = max(south - latitude, 0.0, latitude - north) * ky
         # a hair of slack: rounding in the box must not hide an edge that ties with the nearest
         near = (dx * dx + dy * dy) * 0.999999999 <= nearest
-        crossed = grow_m == 0.0 and south <= latitude < north and longitude < east
+        crossed = rays and south <= latitude < north and longitude < east
         if not near and not crossed:
             node = table.links[node, 0]
             continue
-        for e in range(table.links[node, 1], table.links[node, 2]):
-            ax, ay = table.edges[e, 0] - longitude, table.edges[e, 1] - latitude
-            bx, by = table.edges[e, 2] - longitude, table.edges[e, 3] - latitude
-            # half-open in latitude, so that a vertex on the ray counts once
-            if crossed and (ay > 0.0) != (by > 0.0) and ax - ay * (bx - ax) / (by - ay) > 0.0:
-                inside = not inside
-            if near:
-                ax, ay, bx, by = ax * kx, ay * ky, bx * kx, by * ky
-                ux, uy = bx - ax, by - ay
-                length2 = ux * ux + uy * uy
-                # an edge can be too short for its square to be a number: then either end will do
-                along = min(max(-(ax * ux + ay * uy) / length2, 0.0), 1.0) if length2 > 0.0 else 0.0
-                px, py = ax + along * ux, ay + along * uy
-                if px * px + py * py < nearest:
-                    nearest = px * px + py * py
-                    east_deg, north_deg = px / kx, py / ky
+        first, last = table.links[node, 1], table.links[node, 2]
+        if crossed:
+            for e in range(first, last):
+                ax, ay = table.edges[e, 0] - longitude, table.edges[e, 1] - latitude
+                bx, by = table.edges[e, 2] - longitude, table.edges[e, 3] - latitude
+                # half-open in latitude, so that a vertex on the ray counts once
+                if (ay > 0.0) != (by > 0.0) and ax - ay * (bx - ax) / (by - ay) > 0.0:
+                    inside = not inside
+        if near:
+            for e in range(first, last):
+                distance2, px, py = _edge_distance2(table, e, longitude, latitude, kx, ky)
+                if distance2 < nearest:
+                    nearest, edge = distance2, e
+                    east_m, north_m = px, py
         node += 1
     if grow_m > 0.0:
         # the boundary lies between here and the line: over the width, degrees are worth what they are half-way
+        east_deg, north_deg = east_m / kx, north_m / ky
         kx, ky = metres_at(table.scales[k], latitude + north_deg / 2.0)
         dx, dy = east_deg * kx, north_deg * ky
-        return np.sqrt(dx * dx + dy * dy) - grow_m
+        return np.sqrt(dx * dx + dy * dy) - grow_m, edge
     distance = np.sqrt(nearest)
-    return -distance if inside else distance
+    return (-distance if inside else distance), edge
 
 
 @njit(cache=True)

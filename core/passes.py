@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from core.geometry import ZoneTable, metres_at, signed_distance
+from core.kernel import BORROWS
 from core.visits import OUT, PASSED, ZoneLimits
 
 _FINEST_M = 1.0
@@ -18,14 +19,14 @@ _STEPS = 256
 _SAMPLES = 64
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def at(table: Any, k: int, lon: float, lat: float) -> Any:
     """Signed distance of one position to zone k."""
     kx, ky = metres_at(table.scales[k], lat)
     return signed_distance(table, k, lon, lat, kx, ky)
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def through(
     table: Any, k: int, lon: float, lat: float, to_lon: float, to_lat: float, length_m: float, need_m: float
 ) -> Any:
@@ -55,7 +56,7 @@ def through(
     return deepest_m, inside * length_m / _SAMPLES
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def _infer(
     visit: Any,
     draft: Any,
@@ -98,7 +99,7 @@ def _infer(
     return True
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def passes(
     visit: Any, draft: Any, plan: Any, was: Any, linked: bool, fix: Any, gap_m: float, calm_ms: int, begun_ms: int,
     table: ZoneTable, limits: ZoneLimits, out: Any, count: int,

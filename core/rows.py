@@ -7,13 +7,15 @@ that a number comes with other content is found, kept and alarmed before the cor
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from core.readings import (
+    F64,
+    I64,
     TIME_QUALITY_MASK,
     Contacts,
     Events,
@@ -47,6 +49,17 @@ FIX = np.dtype(  # 48 bytes, aligned and without gaps: every family reads them a
     align=True,
 )
 """What no rule asks of a position (speed, course, satellites) stays behind in `core.readings.Positions`."""
+
+
+class Columns(NamedTuple):
+    """The same positions column by column: what zones ask of every one of them, and nothing else has to be fetched."""
+
+    t_ms: I64
+    lat: F64
+    lon: F64
+    radius_m: F64
+
+
 CONTACT_ROW = np.dtype(
     [
         ("t_ms", np.int64),  # end of the interval
@@ -142,6 +155,11 @@ def _convert(
         if i and (t_ms[i] < t_ms[i - 1] or (t_ms[i] == t_ms[i - 1] and key <= out[i - 1]["key"])):
             ascending = False
     return ascending
+
+
+def columns_of(fixes: Fixes) -> Columns:
+    """``fixes`` column by column, copied."""
+    return Columns(*(np.ascontiguousarray(fixes[name]) for name in Columns._fields))
 
 
 def _others_from(columns: Contacts | Samples | Events, dtype: np.dtype[np.void]) -> Rows:

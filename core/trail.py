@@ -210,9 +210,11 @@ def trust(fixes: Any, lo: int, hi: int, state: Any, limits: TrustLimits, way_m: 
 
 
 @njit(cache=True)
-def _trust_all(fixes: Any, parts: Any, states: Any, limits: TrustLimits, no_way: Any) -> None:
+def _trust_all(fixes: Any, radius_m: Any, parts: Any, states: Any, limits: TrustLimits, no_way: Any) -> None:
     for p in range(len(parts)):
         trust(fixes, parts[p, 1], parts[p, 2], states[parts[p, 0]], limits, no_way)
+        for i in range(parts[p, 1], parts[p, 2]):
+            radius_m[i] = fixes[i]["radius_m"]
 
 
 class TrailWatch:
@@ -251,7 +253,12 @@ class TrailWatch:
         places = [(slot, *positions) for slot, positions, *_ in parts if positions[0] < positions[1]]
         if places:
             _trust_all(
-                batch.positions, np.array(places, np.int64), self._slots.rows[0], self._limits, self._no_way
+                batch.positions,
+                batch.columns.radius_m,
+                np.array(places, np.int64),
+                self._slots.rows[0],
+                self._limits,
+                self._no_way,
             )
         return []
 

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from core.episodes import NEVER_MS, OPEN_MS
+from core.kernel import BORROWS
 from core.rules import RuleSet
 
 IN, OUT, UNCERTAIN = 1, 2, 0
@@ -70,7 +71,7 @@ def zone_limits(rules: RuleSet) -> ZoneLimits:
     )
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def first_after(periods: Any, first: int, last: int, t_ms: int) -> Any:
     """The first of periods ``first`` to ``last`` that ends after ``t_ms``; ``last`` if none does."""
     while first < last:
@@ -82,7 +83,7 @@ def first_after(periods: Any, first: int, last: int, t_ms: int) -> Any:
     return first
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def _begin(visit: Any, draft: Any, start_ms: int, period_ms: int) -> None:
     """A new draft: the run IN goes on, or begins, at ``start_ms`` within a period."""
     visit["drafted"] = 1
@@ -104,7 +105,7 @@ def _begin(visit: Any, draft: Any, start_ms: int, period_ms: int) -> None:
         draft["last_key"] = visit["run_last_key"]
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def pass_time(
     visit: Any,
     draft: Any,
@@ -145,7 +146,7 @@ def pass_time(
     return p, count
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def step_in(
     visit: Any,
     draft: Any,
@@ -182,7 +183,7 @@ def step_in(
     visit["run_last_m"] = depth_m
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def step_out(visit: Any, draft: Any, t_ms: int, key: int, limits: ZoneLimits) -> Any:
     """A position certainly OUT; True when it ends a visit."""
     visit["out_ms"] = t_ms

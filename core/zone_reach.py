@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from core.kernel import BORROWS
 from core.zones import Zone, metres_per_degree
 
 REACH = np.dtype(
@@ -33,6 +34,10 @@ REACH = np.dtype(
         ("lon", np.float64),  # where the zone was looked at last
         ("lat", np.float64),
         ("clear_m", np.float64),  # nothing forbidden is nearer than this to there; not above 0: not quiet
+        ("edge", np.int64),  # the edge, in the zone table, that was nearest last; −1: none yet
+        ("side_lon", np.float64),  # where its boundary was measured last
+        ("side_lat", np.float64),
+        ("side_m", np.float64),  # and the signed distance to it; 0: not yet
     ]
 )
 MOST_PER_DEGREE_M = 111_700.0
@@ -40,6 +45,8 @@ LEAST_PER_DEGREE_M = 110_500.0
 """More and less than a degree of latitude measures anywhere on the ellipsoid."""
 _A_HAIR = 1e-4
 """More than the polynomials of a scale, and rounding, are wrong by."""
+_TOO_NEAR_M = 0.1
+"""So near to a boundary, rounding is left to decide as it does without knowing anything."""
 _FAR_M = 50_000.0
 _STEEP_DEG = 75.0
 
@@ -54,17 +61,28 @@ def reach_of(zone: Zone, sense: float, margin_m: float) -> tuple[float, ...]:
     box = zone.boxes[0].tolist() if sense > 0.0 else everywhere
     width_m = margin_m + (zone.grow_m if sense > 0.0 else 0.0)
     share = min(least / most, LEAST_PER_DEGREE_M / MOST_PER_DEGREE_M)
-    return (*box, width_m, least, most, share, 0.0, 0.0, -1.0)
+    return (*box, width_m, least, most, share, 0.0, 0.0, -1.0, -1, 0.0, 0.0, 0.0)
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def moved2(reach: Any, lon: float, lat: float, kx: float) -> Any:
     """The square of the metres from where the zone was looked at last, or more; ``kx`` is the most that there are."""
     dx, dy = (lon - reach["lon"]) * kx, (lat - reach["lat"]) * MOST_PER_DEGREE_M
     return dx * dx + dy * dy
 
 
-@njit(cache=True)
+@njit(**BORROWS)
+def side_of(reach: Any, lon: float, lat: float, kx: float) -> Any:
+    """On which side of the boundary a position lies, negative inside; 0 if only the boundary itself can tell.
+
+    No boundary lies nearer to where it was measured than was measured; who has moved less has not crossed it.
+    """
+    left_m = reach["share"] * abs(reach["side_m"]) - _TOO_NEAR_M
+    dx, dy = (lon - reach["side_lon"]) * kx, (lat - reach["side_lat"]) * MOST_PER_DEGREE_M
+    return reach["side_m"] if left_m > 0.0 and dx * dx + dy * dy < left_m * left_m else 0.0
+
+
+@njit(**BORROWS)
 def boxed_m(reach: Any, lon: float, lat: float) -> Any:
     """Metres from a position to what is forbidden, or less: those to the box. Not above 0 within."""
     dx = max(reach["west"] - lon, 0.0, lon - reach["east"]) * reach["kx"]
@@ -72,7 +90,7 @@ def boxed_m(reach: Any, lon: float, lat: float) -> Any:
     return np.sqrt(dx * dx + dy * dy) - reach["width_m"]
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def free_m(reach: Any, gap_m: float, lat: float, inside: bool) -> Any:
     """Of ``gap_m`` metres between a position and what is forbidden, what is left by the least metres per degree.
 

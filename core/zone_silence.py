@@ -14,11 +14,12 @@ from numba import njit
 from core.activation import ALWAYS_MS
 from core.episodes import EPISODE, NEVER_MS, OPEN_MS, room
 from core.geometry import ZoneTable
+from core.kernel import BORROWS
 from core.passes import at
 from core.visits import IN, LOST, VISIT, ZoneLimits, first_after, pass_time
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def see(visit: Any, seen: Any) -> None:
     """Remember in a visit what an anchor, or a visit, saw last."""
     if seen["seen_ms"] > visit["seen_ms"]:
@@ -30,7 +31,7 @@ def see(visit: Any, seen: Any) -> None:
         visit["seen_radius_m"], visit["seen_key"] = seen["seen_radius_m"], seen["seen_key"]
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def catch_up(visit: Any, anchor: Any) -> None:
     """Tell a visit what its wearer's anchor knows: positions since it was looked at were certainly OUT."""
     if visit["touch_ms"] < anchor["at_ms"]:
@@ -38,7 +39,7 @@ def catch_up(visit: Any, anchor: Any) -> None:
     see(visit, anchor)
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def most_of(plans: Any, first: int, last: int) -> Any:
     """No position, and no silence, makes more episodes of plans ``first`` to ``last`` than this."""
     most = 0
@@ -48,13 +49,13 @@ def most_of(plans: Any, first: int, last: int) -> Any:
     return most
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def known_from(seen_ms: int, plan: Any) -> Any:
     """Since when a silence lasts: the last position, however old, or else the beginning of the watch."""
     return seen_ms if seen_ms != NEVER_MS else plan["from_ms"]
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def lost_from(visit: Any, plan: Any, table: ZoneTable, limits: ZoneLimits) -> Any:
     """From when on, without another position, the forbidden side of a zone could have been reached."""
     if visit["seen_ms"] == NEVER_MS:
@@ -66,7 +67,7 @@ def lost_from(visit: Any, plan: Any, table: ZoneTable, limits: ZoneLimits) -> An
     return max(visit["seen_ms"] + max(travel_ms, limits.silence_ms), plan["from_ms"])
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def lose(
     visit: Any, draft: Any, plan: Any, lost_ms: int, t_ms: int, key: int, periods: Any, out: Any, count: int
 ) -> Any:

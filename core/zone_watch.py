@@ -12,13 +12,16 @@ import numpy as np
 from numba import njit
 
 from core.episodes import EPISODE, NEVER_MS, room
-from core.geometry import ZoneTable, metres_at, signed_distance
+from core.geometry import ZoneTable, distance_from, edge_m, metres_at
+from core.kernel import BORROWS
 from core.passes import passes
 from core.rows import first_at
 from core.visits import IN, OUT, UNCERTAIN, ZoneLimits, first_after, pass_time, step_in, step_out
-from core.zone_reach import MOST_PER_DEGREE_M, boxed_m, free_m, moved2
+from core.zone_reach import MOST_PER_DEGREE_M, boxed_m, free_m, moved2, side_of
 from core.zone_silence import catch_up, known_from, lose, lost_from, most_of, see
 
+_BLOCK = 16
+"""Positions that are looked at together while all zones are quiet."""
 ANCHOR = np.dtype(
     [
         ("span_ms", np.int64),  # since when the zones have been those that are watched
@@ -67,7 +70,7 @@ FENCE = (
 )
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def _keep(row: Any, prefix_is_seen: bool, fix: Any) -> None:
     """Remember a position in an anchor."""
     if prefix_is_seen:
@@ -78,10 +81,20 @@ def _keep(row: Any, prefix_is_seen: bool, fix: Any) -> None:
         row["at_radius_m"], row["at_key"] = fix["radius_m"], fix["key"]
 
 
-@njit(cache=True)
+@njit(**BORROWS)
+def _keep_both(anchor: Any, fixes: Any, at: int, seen: int) -> None:
+    """Remember the last position that told a place, and the last that told where the wearer was (−1: no later ones)."""
+    if at >= 0:
+        _keep(anchor, False, fixes[at])
+    if seen >= 0:
+        _keep(anchor, True, fixes[seen])
+
+
+@njit(**BORROWS)
 def _calm(
-    visit: Any, plan: Any, was: Any, linked: bool, fix: Any, gap_m: float, line2: float, limits: ZoneLimits
-) -> Any:
+    visit: Any, plan: Any, was: Any, linked: bool, t_ms: int, radius_m: float, gap_m: float, line2: float,
+    limits: ZoneLimits,
+) -> Any:  # fmt: skip
     """A position certainly OUT, ``gap_m`` away at least: True where that is all there is to be known of the zone.
 
     Nothing goes on, no silence has been long enough, and the line from the last position, ``line2`` the square of its
@@ -89,18 +102,18 @@ def _calm(
     """
     if visit["open"] == 1 or visit["run"] != UNCERTAIN or visit["passing"] == 1:
         return False
-    if fix["t_ms"] - known_from(max(visit["seen_ms"], was["seen_ms"]), plan) > limits.silence_ms:
+    if t_ms - known_from(max(visit["seen_ms"], was["seen_ms"]), plan) > limits.silence_ms:
         return False
     if plan["main"] == 0 or plan["sense"] < 0.0:
         return True
     if not linked or (visit["touch_ms"] >= was["at_ms"] and visit["was"] != OUT):
         return False
-    reach_m = gap_m + 2.0 * max(limits.pass_depth_m, fix["radius_m"], was["at_radius_m"])
+    reach_m = gap_m + 2.0 * max(limits.pass_depth_m, radius_m, was["at_radius_m"])
     # a twentieth for metres per degree that differ along the line
     return reach_m * reach_m >= 1.1 * line2
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def _turn(anchor: Any, fence: Any, piece: Any, pieces: Any, plans: Any, reaches: Any, visits: Any) -> None:
     """From the zones that were watched to those of ``piece``."""
     for n in range(fence["piece"], fence["piece"] + fence["pieces"]):
@@ -118,40 +131,57 @@ def _turn(anchor: Any, fence: Any, piece: Any, pieces: Any, plans: Any, reaches:
             see(visit, anchor)
 
 
-@njit(cache=True)
-def _stay(fixes: Any, i: int, hi: int, anchor: Any, kx: float, limits: ZoneLimits) -> Any:
+@njit(**BORROWS)
+def _stay(
+    t_ms: Any, lats: Any, lons: Any, radii_m: Any, i: int, hi: int, last_ms: int, calm_ms: int,
+    lon: float, lat: float, clear_m: float, kx: float, limits: ZoneLimits,
+) -> Any:  # fmt: skip
     """From position ``i`` on past all that leave every zone quiet: nearly all. Apart for speed.
 
-    Returns the first that may not, and the last that told a place (−1: none).
+    Returns the first that may not, the last that told a place (−1: none), and since when it has been calm.
     """
-    lon, lat, clear_m = anchor["lon"], anchor["lat"], anchor["clear_m"]
-    last_ms, calm_ms = anchor["at_ms"], anchor["calm_ms"]
     soon_ms = min(limits.within_ms, limits.silence_ms - 1)
     passed = -1
     while i < hi:
-        fix = fixes[i]
-        t_ms, radius_m = fix["t_ms"], fix["radius_m"]
-        dx, dy = (fix["lon"] - lon) * kx, (fix["lat"] - lat) * MOST_PER_DEGREE_M
-        room_m = clear_m - radius_m
-        near = room_m > 0.0 and dx * dx + dy * dy < room_m * room_m
-        if near and t_ms - last_ms <= soon_ms:
-            last_ms = t_ms
-            passed = i
-        elif radius_m < np.inf:
-            if not near or t_ms - last_ms >= limits.silence_ms:
+        # a block at once, without a branch, where all of it stays: as at home
+        while i + _BLOCK <= hi and t_ms[i] - last_ms <= soon_ms:
+            held = 0
+            for j in range(i, i + _BLOCK):
+                dx, dy = (lons[j] - lon) * kx, (lats[j] - lat) * MOST_PER_DEGREE_M
+                room_m = clear_m - radii_m[j]
+                held += (room_m > 0.0) & (dx * dx + dy * dy < room_m * room_m)
+            if t_ms[i + _BLOCK - 1] - last_ms <= soon_ms:
+                held += _BLOCK - 1
+            else:
+                for j in range(i + 1, i + _BLOCK):
+                    held += t_ms[j] - t_ms[j - 1] <= soon_ms
+            if held != 2 * _BLOCK - 1:
                 break
-            if t_ms - last_ms > limits.within_ms:
-                calm_ms = t_ms
-            last_ms = t_ms
-            passed = i
-        i += 1
-    anchor["calm_ms"] = calm_ms
-    return i, passed
+            i += _BLOCK
+            passed = i - 1
+            last_ms = t_ms[passed]
+        for j in range(i, min(i + _BLOCK, hi)):
+            radius_m = radii_m[j]
+            dx, dy = (lons[j] - lon) * kx, (lats[j] - lat) * MOST_PER_DEGREE_M
+            room_m = clear_m - radius_m
+            near = room_m > 0.0 and dx * dx + dy * dy < room_m * room_m
+            if near and t_ms[j] - last_ms <= soon_ms:
+                last_ms = t_ms[j]
+                passed = j
+            elif radius_m < np.inf:
+                if not near or t_ms[j] - last_ms >= limits.silence_ms:
+                    return j, passed, calm_ms
+                if t_ms[j] - last_ms > limits.within_ms:
+                    calm_ms = t_ms[j]
+                last_ms = t_ms[j]
+                passed = j
+        i = min(i + _BLOCK, hi)
+    return hi, passed, calm_ms
 
 
-@njit(cache=True)
+@njit(**BORROWS)
 def _carry(
-    fixes: Any, i: int, hi: int, piece: Any, plans: Any, reaches: Any, periods: Any, table: ZoneTable,
+    fixes: Any, columns: Any, i: int, hi: int, piece: Any, plans: Any, reaches: Any, periods: Any, table: ZoneTable,
     anchor: Any, visits: Any, drafts: Any, linked: bool, most: int, limits: ZoneLimits, out: Any, count: int,
 ) -> Any:  # fmt: skip
     """Carry the zones of one wearer on through positions ``i`` to ``hi``, as far as ``out`` has room.
@@ -159,29 +189,39 @@ def _carry(
     ``linked``: the position before was judged by the same zones. ``most``: so many episodes one position may make.
     Returns how far it came, how many episodes there are now, and ``linked``.
     """
+    times_ms, lats, lons, radii_m = columns
     kx = 0.0
     for q in range(piece["first"], piece["last"]):
         kx = max(kx, reaches[q]["most"])
+    # the anchor is written when somebody looks at it
+    middle_lat, middle_lon, free = anchor["lat"], anchor["lon"], anchor["clear_m"]
+    at_ms, at_lat, at_lon = anchor["at_ms"], anchor["at_lat"], anchor["at_lon"]
+    at, seen = -1, -1
     while i < hi:
-        if anchor["clear_m"] > 0.0:
-            i, passed = _stay(fixes, i, hi, anchor, kx, limits)
+        if free > 0.0:
+            i, passed, calm_ms = _stay(
+                times_ms, lats, lons, radii_m, i, hi, at_ms, anchor["calm_ms"], middle_lon, middle_lat, free, kx,
+                limits,
+            )  # fmt: skip
+            anchor["calm_ms"] = calm_ms
             if passed >= 0:
-                _keep(anchor, False, fixes[passed])
-                _keep(anchor, True, fixes[passed])
+                at, seen = passed, passed
+                at_ms, at_lat, at_lon = times_ms[at], lats[at], lons[at]
             if i == hi:
                 break
         if count + most > len(out):
             break
-        fix = fixes[i]
+        this = i
         i += 1
-        radius_m = fix["radius_m"]
+        radius_m = radii_m[this]
         if not radius_m < np.inf:
             continue
-        t_ms, lon, lat = fix["t_ms"], fix["lon"], fix["lat"]
-        step_ms = t_ms - anchor["at_ms"]
+        fix = fixes[this]
+        t_ms, lon, lat = times_ms[this], lons[this], lats[this]
+        step_ms = t_ms - at_ms
         if step_ms > limits.within_ms:
             anchor["calm_ms"] = t_ms
-        dx, dy = (lon - anchor["at_lon"]) * kx, (lat - anchor["at_lat"]) * MOST_PER_DEGREE_M
+        dx, dy = (lon - at_lon) * kx, (lat - at_lat) * MOST_PER_DEGREE_M
         line2 = dx * dx + dy * dy
         tells = radius_m <= limits.located_m
         # else every zone has to note for itself what the position told it
@@ -201,17 +241,34 @@ def _carry(
                 if away_m > radius_m:
                     clear_m = min(clear_m, away_m)
                     continue
+            if at >= 0:
+                _keep_both(anchor, fixes, at, seen)
+                at, seen = -1, -1
             plan = plans[q]
             k, visit, draft = plan["zone"], visits[plan["slot"]], drafts[plan["slot"]]
             gap_m = boxed_m(reach, lon, lat)
             away_m = gap_m
             if not gap_m > radius_m:
                 kx_here, ky_here = metres_at(table.scales[k], lat)
-                distance_m = signed_distance(table, k, lon, lat, kx_here, ky_here)
-                gap_m = plan["sense"] * distance_m - plan["margin_m"]
-                away_m = free_m(reach, gap_m, lat, plan["sense"] < 0.0 and table.grows[k] > 0.0)
+                edge = reach["edge"]
+                on_boundary = (
+                    edge >= 0
+                    and table.grows[k] == 0.0
+                    and plan["margin_m"] == 0.0
+                    and edge_m(table, edge, lon, lat, kx_here, ky_here) <= radius_m
+                )
+                if on_boundary:
+                    # UNCERTAIN, whatever else is near; of that no distance is asked
+                    gap_m, away_m = 0.0, -1.0
+                else:
+                    distance_m, reach["edge"] = distance_from(
+                        table, k, lon, lat, kx_here, ky_here, edge, side_of(reach, lon, lat, kx)
+                    )
+                    reach["side_lon"], reach["side_lat"], reach["side_m"] = lon, lat, distance_m
+                    gap_m = plan["sense"] * distance_m - plan["margin_m"]
+                    away_m = free_m(reach, gap_m, lat, plan["sense"] < 0.0 and table.grows[k] > 0.0)
             reach["lon"], reach["lat"], reach["clear_m"] = lon, lat, away_m
-            if gap_m > radius_m and _calm(visit, plan, anchor, linked, fix, gap_m, line2, limits):
+            if gap_m > radius_m and _calm(visit, plan, anchor, linked, t_ms, radius_m, gap_m, line2, limits):
                 visit["touch_ms"], visit["was"], visit["out_ms"] = t_ms, OUT, t_ms
                 if not tells:
                     visit["seen_ms"], visit["seen_lat"], visit["seen_lon"] = t_ms, lat, lon
@@ -260,26 +317,28 @@ def _carry(
             if shown != OUT or visit["open"] == 1 or visit["run"] != UNCERTAIN or visit["passing"] == 1:
                 reach["clear_m"] = away_m = -1.0
             clear_m = min(clear_m, away_m)
-        anchor["lat"], anchor["lon"], anchor["clear_m"] = lat, lon, clear_m
-        _keep(anchor, False, fix)
+        middle_lat, middle_lon, free = lat, lon, clear_m
+        at, at_ms, at_lat, at_lon = this, t_ms, lat, lon
         if tells or all_out:
-            _keep(anchor, True, fix)
+            seen = this
         linked = True
+    _keep_both(anchor, fixes, at, seen)
+    anchor["lat"], anchor["lon"], anchor["clear_m"] = middle_lat, middle_lon, free
     return i, count, linked
 
 
 @njit(cache=True)
 def watch_zones(
-    fixes: Any, stints: Any, fences: Any, pieces: Any, plans: Any, reaches: Any, periods: Any, table: ZoneTable,
-    anchors: Any, visits: Any, drafts: Any, limits: ZoneLimits,
+    fixes: Any, columns: Any, stints: Any, fences: Any, pieces: Any, plans: Any, reaches: Any, periods: Any,
+    table: ZoneTable, anchors: Any, visits: Any, drafts: Any, limits: ZoneLimits,
 ) -> Any:  # fmt: skip
     """Carry the zones of every stint on through its positions; the episodes that are settled.
 
-    ``stints`` int64 ``(n, 3)``: anchor, and its positions lo to hi.
+    ``columns`` are `core.rows.Columns` of ``fixes``, ``stints`` int64 ``(n, 3)``: anchor, and its positions lo to hi.
     """
     out = np.empty(16, EPISODE)
     count = 0
-    t_ms = fixes["t_ms"]
+    t_ms = columns.t_ms
     for s in range(len(stints)):
         anchor, fence = anchors[stints[s, 0]], fences[stints[s, 0]]
         hi = stints[s, 1]
@@ -296,7 +355,7 @@ def watch_zones(
             while i < hi:
                 out = room(out, count, most)
                 i, count, linked = _carry(
-                    fixes, i, hi, piece, plans, reaches, periods, table, anchor, visits, drafts, linked, most,
-                    limits, out, count,
+                    fixes, columns, i, hi, piece, plans, reaches, periods, table, anchor, visits, drafts, linked,
+                    most, limits, out, count,
                 )  # fmt: skip
     return out[:count]

@@ -53,14 +53,14 @@ class Witness:
             memory = part.handle
             seen = [
                 (int(row["t_ms"]), (1, 2, 3, 0)[kind], row.tobytes())
-                for kind, (rows, (lo, hi)) in enumerate(zip(batch, part[1:], strict=True))
+                for kind, (rows, (lo, hi)) in enumerate(zip(batch[:4], part[1:], strict=True))
                 for row in rows[lo:hi]
             ]
             # what happens at one instant must come in one piece
             assert not seen or min(seen)[0] > memory.last_ms
             assert all(
                 a["t_ms"] <= b["t_ms"]
-                for rows, (lo, hi) in zip(batch, part[1:], strict=True)
+                for rows, (lo, hi) in zip(batch[:4], part[1:], strict=True)
                 for a, b in itertools.pairwise(rows[lo:hi])
             )
             for t_ms, kind, content in sorted(seen, key=lambda one: one[:2]):
