@@ -225,6 +225,8 @@ class Geofence:
     def _hear(self, batch: Batch, parts: Sequence[Part]) -> None:
         """Take in what home units heard."""
         spoken = []
+        if not len(batch.contacts) and not len(batch.events):
+            return
         for part in parts:
             if part.contacts[0] < part.contacts[1] or part.events[0] < part.events[1]:
                 heard = self._heard.get(part.handle) or self._units.enrol(self._anchors.owners[part.handle])

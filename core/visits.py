@@ -27,7 +27,7 @@ VISIT = np.dtype(
         ("run_start_key", np.uint64),
         ("run_last_ms", np.int64),
         ("run_last_key", np.uint64),
-        ("run_last_m", np.float64),  # how far IN
+        ("run_last_m", np.float64),  # how far IN; 0 if no period begins for which it could vouch
         ("drafted", np.int8),  # the draft is of this run, in the period that goes on
         ("vouched", np.int8),  # when that period began, a position IN still vouched
         ("touch_ms", np.int64),  # last position at which the zone was looked at; OUT at all since then

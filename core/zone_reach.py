@@ -72,12 +72,13 @@ def moved2(reach: Any, lon: float, lat: float, kx: float) -> Any:
 
 
 @njit(**BORROWS)
-def side_of(reach: Any, lon: float, lat: float, kx: float) -> Any:
-    """On which side of the boundary a position lies, negative inside; 0 if only the boundary itself can tell.
+def side_of(reach: Any, lon: float, lat: float, kx: float, least_m: float) -> Any:
+    """On which side of the boundary a position lies, negative inside, if it is further from it than ``least_m`` for
+    certain; else 0: only the boundary itself can tell.
 
     No boundary lies nearer to where it was measured than was measured; who has moved less has not crossed it.
     """
-    left_m = reach["share"] * abs(reach["side_m"]) - _TOO_NEAR_M
+    left_m = reach["share"] * abs(reach["side_m"]) - least_m - _TOO_NEAR_M
     dx, dy = (lon - reach["side_lon"]) * kx, (lat - reach["side_lat"]) * MOST_PER_DEGREE_M
     return reach["side_m"] if left_m > 0.0 and dx * dx + dy * dy < left_m * left_m else 0.0
 

@@ -114,6 +114,19 @@ def _calm(
 
 
 @njit(**BORROWS)
+def _gap(
+    reach: Any, plan: Any, table: ZoneTable, lon: float, lat: float, kx: float, kx_here: float, ky_here: float
+) -> Any:
+    """Metres from a position to what is forbidden, negative within; remembers from where they were measured."""
+    side = side_of(reach, lon, lat, kx, 0.0)
+    distance_m, reach["edge"] = distance_from(
+        table, plan["zone"], lon, lat, kx_here, ky_here, reach["edge"], side
+    )
+    reach["side_lon"], reach["side_lat"], reach["side_m"] = lon, lat, distance_m
+    return plan["sense"] * distance_m - plan["margin_m"]
+
+
+@njit(**BORROWS)
 def _turn(anchor: Any, fence: Any, piece: Any, pieces: Any, plans: Any, reaches: Any, visits: Any) -> None:
     """From the zones that were watched to those of ``piece``."""
     for n in range(fence["piece"], fence["piece"] + fence["pieces"]):
@@ -246,26 +259,22 @@ def _carry(
                 at, seen = -1, -1
             plan = plans[q]
             k, visit, draft = plan["zone"], visits[plan["slot"]], drafts[plan["slot"]]
-            gap_m = boxed_m(reach, lon, lat)
+            gap_m, measured = boxed_m(reach, lon, lat), True
             away_m = gap_m
             if not gap_m > radius_m:
                 kx_here, ky_here = metres_at(table.scales[k], lat)
-                edge = reach["edge"]
-                on_boundary = (
-                    edge >= 0
-                    and table.grows[k] == 0.0
-                    and plan["margin_m"] == 0.0
-                    and edge_m(table, edge, lon, lat, kx_here, ky_here) <= radius_m
-                )
-                if on_boundary:
+                near_m = np.inf
+                if reach["edge"] >= 0 and table.grows[k] == 0.0 and plan["margin_m"] == 0.0:
+                    near_m = edge_m(table, reach["edge"], lon, lat, kx_here, ky_here)
+                away_m = -1.0
+                if near_m <= radius_m:
                     # UNCERTAIN, whatever else is near; of that no distance is asked
-                    gap_m, away_m = 0.0, -1.0
+                    gap_m = 0.0
+                elif near_m < np.inf and plan["sense"] * side_of(reach, lon, lat, kx, radius_m) < 0.0:
+                    # IN, and no deeper than this
+                    gap_m, measured = -near_m, False
                 else:
-                    distance_m, reach["edge"] = distance_from(
-                        table, k, lon, lat, kx_here, ky_here, edge, side_of(reach, lon, lat, kx)
-                    )
-                    reach["side_lon"], reach["side_lat"], reach["side_m"] = lon, lat, distance_m
-                    gap_m = plan["sense"] * distance_m - plan["margin_m"]
+                    gap_m = _gap(reach, plan, table, lon, lat, kx, kx_here, ky_here)
                     away_m = free_m(reach, gap_m, lat, plan["sense"] < 0.0 and table.grows[k] > 0.0)
             reach["lon"], reach["lat"], reach["clear_m"] = lon, lat, away_m
             if gap_m > radius_m and _calm(visit, plan, anchor, linked, t_ms, radius_m, gap_m, line2, limits):
@@ -298,7 +307,15 @@ def _carry(
             if shown == IN or begun_ms == NEVER_MS:
                 visit["passing"] = 0
             if shown == IN:
+                following = p if begun_ms == NEVER_MS else p + 1
+                vouches = following < plan["last"] and periods[following, 0] < t_ms + limits.vouch_ms
+                # a depth matters that is the greatest, or the last before a period
+                if not measured and (vouches or visit["open"] == 0 or -gap_m > draft["extreme_m"]):
+                    kx_here, ky_here = metres_at(table.scales[k], lat)
+                    gap_m = _gap(reach, plan, table, lon, lat, kx, kx_here, ky_here)
                 step_in(visit, draft, t_ms, fix["key"], -gap_m, begun_ms, limits)
+                if not vouches:
+                    visit["run_last_m"] = 0.0
             elif shown == OUT:
                 if plan["main"] == 1 and plan["sense"] > 0.0 and visit["open"] == 0 and begun_ms != NEVER_MS:
                     count = passes(
