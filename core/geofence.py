@@ -159,9 +159,11 @@ class Geofence:
         """Judge the positions of each part; the alerts that they settle."""
         fixes = batch.positions
         self._hear(batch, parts)
-        where = np.array(
-            [(anchor, *positions) for anchor, positions, *_ in parts if positions[0] < positions[1]], np.int64
-        )
+        stints: list[int] = []
+        for anchor, (lo, hi), *_ in parts:
+            if lo < hi:
+                stints += (anchor, lo, hi)
+        where = np.array(stints, np.int64).reshape(-1, 3)
         if not len(where):
             return []
         last_ms = batch.columns.t_ms[where[:, 2] - 1]
@@ -183,7 +185,9 @@ class Geofence:
             drafts,
             self._limits,
         )
-        return [self._alert(row) for one in settled for row in self._unheard(one, ALWAYS_MS)[0]]
+        if self._heard:
+            settled = [row for one in settled for row in self._unheard(one, ALWAYS_MS)[0]]
+        return [self._alert(row) for row in settled]
 
     def tail(self, handles: Iterable[int], now_ms: int) -> tuple[list[Alert], list[int]]:
         """The alerts that go on at ``now_ms``, and for each handle when time alone will change something."""
