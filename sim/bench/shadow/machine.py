@@ -168,30 +168,27 @@ class UART(io.IOBase):
     virtual_line = True
 
     def __init__(self, number: int, baudrate: int = 9600, *, tx=None, rx=None, rxbuf=256, timeout=0) -> None:
-        self._held = b""
+        self.held = b""
         self._room = rxbuf
         self._number = number
         _world().lines[number] = self
 
     def arrive(self, data: bytes) -> None:
         """Bytes come down the line; what the buffer can not hold is lost, as in life."""
-        held = self._held
-        self._held = (held + data)[: self._room] if held else data[: self._room]
-
-    def wake(self) -> bool:
-        return bool(self._held) and _world().queue.wake_line(self)
+        held = self.held
+        self.held = (held + data)[: self._room] if held else data[: self._room]
 
     def any(self) -> int:
-        return len(self._held)
+        return len(self.held)
 
     def read(self, n: int = -1):
-        held = self._held
+        held = self.held
         if not held:
             return None
         if n < 0 or n >= len(held):
-            self._held = b""
+            self.held = b""
             return held
-        self._held = held[n:]
+        self.held = held[n:]
         return held[:n]
 
     def readinto(self, buffer):
@@ -202,7 +199,7 @@ class UART(io.IOBase):
         return len(data)
 
     def readline(self):
-        end = self._held.find(b"\n")
+        end = self.held.find(b"\n")
         return self.read(end + 1 if end >= 0 else -1)
 
     def write(self, data) -> int:
@@ -217,5 +214,5 @@ class UART(io.IOBase):
 
     def ioctl(self, request: int, argument: int) -> int:
         if request == POLL:
-            return argument & ((POLLIN if self._held else 0) | POLLOUT)
+            return argument & ((POLLIN if self.held else 0) | POLLOUT)
         return 0

@@ -250,7 +250,8 @@ class World:
     def _lines_ready(self) -> bool:
         woken = False
         for line in self.lines.values():
-            woken = line.wake() or woken
+            if line.held:
+                woken = self.queue.wake_line(line) or woken
         return woken
 
     def _keep_pace(self, due_ms: int, sockets_ready) -> bool:
