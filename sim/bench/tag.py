@@ -93,6 +93,8 @@ class VirtualTag:
         self.resets = 0
         self.vibrations: list[tuple[int, int]] = []
         """Each instant at which the vibration motor was switched, and to which level."""
+        self.wakes = 0
+        """How often the processor had slept and was awake again since its boot, when it last reached a horizon."""
         self.kind = kind
         self._seed = seed
         self._heap_bytes = heap_bytes
@@ -377,6 +379,8 @@ class VirtualTag:
             self._said += bytes.fromhex(rest[0])
         elif kind == "H":
             self._counters = json.loads(rest[0])
+        elif kind == "W":
+            self.wakes = int(rest[0])
         elif kind == "R":
             self._died = rest[0]
         elif kind == "V":

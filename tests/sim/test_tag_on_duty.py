@@ -136,6 +136,18 @@ def test_at_rest_there_is_a_position_an_hour_and_a_movement_brings_one_within_te
     assert duty.tampers() == []
 
 
+WAKE_MS = 50
+"""More than a look at strap, case, charger and motion sensor takes an ESP32 in MicroPython."""
+
+
+def test_a_tag_at_rest_has_nothing_to_do_for_more_than_nine_tenths_of_the_time(duty: Duty) -> None:
+    duty.pin(0, MOVING_PIN, 0)
+    duty.run(20 * MINUTE_MS)
+    before = duty.tag.wakes
+    duty.run(20 * MINUTE_MS + 3 * HOUR_MS)
+    assert 0 < (duty.tag.wakes - before) * WAKE_MS < 3 * HOUR_MS // 10
+
+
 @pytest.mark.parametrize(("condition", "detail"), [(SENSOR_BROKEN, 1), (1, 2)])
 def test_a_motion_sensor_at_fault_is_told_and_there_is_no_rest(
     duty: Duty, condition: int, detail: int

@@ -11,7 +11,8 @@ The host writes records on one descriptor: kind (1), instant (int64), length (ui
     U  bytes on the GNSS line    P  pin: number (uint8), level (uint16)    E  nothing more before the horizon
     R  an advertisement over the air: dBm (int8), its data    C  bytes on the console's line
     L  as P, before the first G: a level that is there when the board wakes up
-and reads lines on another: `T instant` now and then, `H instant counters` there, `R instant cause` at a reset,
+and reads lines on another: `T instant` now and then, `W instant wakes` and `H instant counters` there,
+`R instant cause` at a reset,
 `A instant data` for each advertisement that the board sends, `C instant data` for what it says on the console's line
 (hexadecimal); `V instant level` when the vibration motor is switched. Where the heap is metered: `K instant bytes` that
 the code's structures take once loaded, and `M instant bytes` that are live beside code and board, instead of T.
@@ -56,6 +57,7 @@ class World:
         self.queue = None  # asyncio's, loop.IOQueue
         self.awake = False
         self.watchdog_ms = None  # when the watchdog bites
+        self.wakes = 0  # how often the processor had nothing to do until some later instant, and then had
         self._commands = commands
         self._reports = reports
         self._next = None  # the next record, when it is not due yet
@@ -206,6 +208,7 @@ class World:
             self._reported = True
             from counters import COUNTERS
 
+            self.report("W", str(self.wakes))
             self.report("H", json.dumps(COUNTERS))
 
     # --------------------------------------------------------------------------------------- what asyncio asks
@@ -218,10 +221,12 @@ class World:
         """
         if sockets_ready(0):
             return
+        asked_ms = self.now_ms
         until = None if dt_ms < 0 else self.now_ms + dt_ms
         while True:
             self._deliver()
             if self._lines_ready() or self.now_ms == until:
+                self.wakes += self.now_ms != asked_ms
                 return
             answer_due = self.awake and self.queue.waits_for_socket()
             if answer_due and not self._let_go:
