@@ -18,7 +18,10 @@ from typing import Any
 
 Answer = dict[str, Any]
 _LINE_BYTES = 64 * 1024
+WORKING = "compiling the rules (once after an update; a minute or more)"
+"""What status says of an ingest that is not ready for that reason."""
 _CONNECT_S = 5.0
+_STATUS: Answer = {"do": "status"}
 
 
 class ControlError(RuntimeError):
@@ -83,7 +86,17 @@ class Control:
 
     def status(self) -> Answer:
         """The ingest's counters. Raises ControlError where it is not there."""
-        return self.ask({"do": "status"})
+        return self.ask(_STATUS)
+
+    def _works(self) -> bool:
+        """Is the ingest at work, as it tells others? Then an answer that takes long is still to come."""
+        other = Control(self._path, self._timeout_s)
+        try:
+            return bool(other.status()["working"])
+        except (ControlError, KeyError):
+            return False
+        finally:
+            other.close()
 
     def ask(self, request: Answer) -> Answer:
         """Send one request and return its answer."""
@@ -91,7 +104,12 @@ class Control:
             stream = self._connected()
             stream.sendall(json.dumps(request).encode() + b"\n")
             while b"\n" not in self._buffer:
-                part = stream.recv(_LINE_BYTES)
+                try:
+                    part = stream.recv(_LINE_BYTES)
+                except TimeoutError:
+                    if request == _STATUS or not self._works():
+                        raise
+                    continue
                 if not part:
                     raise ConnectionError("it has ended")
                 self._buffer += part

@@ -26,12 +26,12 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from core import envelope, wire
-from gateway import broker, logs, topics
+from gateway import broker, compiling, logs, topics
 from gateway.authority import Authority
 from gateway.clock import Clock, ClockError, SteppedClock, SystemClock
 from gateway.commands import Outbox
 from gateway.commit import Committer
-from gateway.control import ControlError, ControlServer
+from gateway.control import WORKING, ControlError, ControlServer
 from gateway.duties import Duties
 from gateway.group import Committed, Received
 from gateway.judge import Judge
@@ -48,6 +48,7 @@ _WAKE_S = 0.25  # how soon a stop is noticed
 _RETRY_S = (0.05, 5.0)
 _REBUILD_S = 30.0
 _ADVANCE_S = 45.0
+"""So long a step of the clock waits for the broker; not counting the time in which this process is at work."""
 _ECHO_AGAIN_S = 2.0
 
 
@@ -80,22 +81,37 @@ class Ingest:
         self._stopping = threading.Event()
         self._counts: Counter[str] = Counter()
         self._trouble = ""
+        self._working = ""
 
     def run(self) -> None:
         """Work until stopped. Raises LinkDeadError where only a new process helps."""
+        self._compile()
         self._judge_now()
         self._link.start()
         next_tick = time.monotonic() + TICK_S
         while not self._stopping.is_set():
             wait_s = max(0.0, min(_WAKE_S, next_tick - time.monotonic()))
             items = self._link.take(self._settings.group_size, wait_s, self._settings.group_s)
+            self._working = "committing and judging" if items else ""
             self._work(items)
+            self._working = ""
             if time.monotonic() >= next_tick:
                 next_tick = time.monotonic() + TICK_S
                 self._link.check()
                 if self._settings.clock == "system":
                     self._say_commands()
                     self._judge_now()
+
+    def _compile(self) -> None:
+        """Have the rules compiled before anybody is told that this gateway is ready."""
+        if compiling.compiled():
+            return
+        self._working = WORKING
+        log.info("compiling the rules, once after an update: it takes a minute or more")
+        began_s = time.monotonic()
+        compiling.compile_all()
+        log.info("the rules are compiled", after_s=round(time.monotonic() - began_s, 1))
+        self._working = ""
 
     def stop(self) -> None:
         """End ``run`` after what it is doing now."""
@@ -123,6 +139,7 @@ class Ingest:
             "now_ms": self._clock.now_ms(),
             "connected": self._link.subscribed.is_set(),
             "trouble": self._trouble,
+            "working": self._working,
             "queue": self._link.waiting,
             "messages": counters.get("messages", 0),
             "committed": counters.get("readings", 0),
@@ -296,8 +313,9 @@ class Ingest:
                 sent = self._link.echo(token)
                 try:
                     return step.done.result(_ECHO_AGAIN_S if sent else 0.05)
-                except FutureTimeoutError:
-                    continue  # the connection was lost, or is not there yet
+                except FutureTimeoutError:  # the connection was lost, or is not there yet
+                    if self._working:
+                        deadline = time.monotonic() + _ADVANCE_S
             raise ControlError(f"the broker did not come back within {_ADVANCE_S:.0f} s: time was not moved")
         finally:
             del self._steps[token]

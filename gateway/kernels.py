@@ -9,7 +9,7 @@ apart by what they are made of, in the first of these that can be written:
 - the core's own ``__pycache__``: a checkout, or an environment of one's own;
 - ``kernels`` in the data folder. It holds nothing that is not made again; it needs no backup.
 
-What has not been used for a week is removed.
+What has not been used for a week is removed. `gateway.compiling` has all of them compiled at the first start.
 """
 
 from __future__ import annotations

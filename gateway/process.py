@@ -13,15 +13,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from gateway.control import Control, IngestGoneError
+from gateway.control import WORKING, Control, ControlError, IngestGoneError
 from gateway.settings import Settings
 
 Part = Literal["broker", "ingest", "web"]
 
-_START_S = 60.0  # the first start of all compiles the rules
+_START_S = 60.0  # not counting the time in which rules are compiled
 _STOP_S = 15.0
 _GONE_S = 30.0
 _POLL_S = 0.02
+_LOOK_S = 1.0
 
 
 class GatewayError(RuntimeError):
@@ -65,10 +66,26 @@ class GatewayProcess:
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            said = self._process.stdout.readline() if selector.select(timeout_s) else ""
+            said = ""
+            deadline = time.monotonic() + timeout_s
+            while not said and time.monotonic() < deadline and self._process.poll() is None:
+                if selector.select(_LOOK_S):
+                    said = self._process.stdout.readline()
+                elif self._compiles():
+                    deadline = time.monotonic() + timeout_s
         if not said:
             self.stop()
             raise GatewayError(f"the gateway did not become ready in {timeout_s:.0f} s: {self._last_words()}")
+
+    def _compiles(self) -> bool:
+        """Is the ingest, not ready yet, compiling rules?"""
+        control = Control(self.settings.control_path, timeout_s=_LOOK_S)
+        try:
+            return bool(control.status()["working"] == WORKING)
+        except ControlError:
+            return False  # not there yet
+        finally:
+            control.close()
 
     def stop(self) -> int:
         """End everything cleanly; returns the exit code."""
