@@ -153,7 +153,9 @@ class Watch:
             first = max(self.latest, latest - RECENT)
             if first != self.latest:
                 self._recent.clear()
-            self._recent.extend(await run_in_threadpool(self._book.since, first, RECENT))
+            found = await run_in_threadpool(self._book.since, first, RECENT)
+            # what was written since `latest` was asked for comes with the next look, and must not be kept twice
+            self._recent.extend(revision for revision in found if revision.number <= latest)
             self.latest = latest
         except StoreUnreadableError as problem:
             if self.status.store:

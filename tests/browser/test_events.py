@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from sqlalchemy import delete
 
 from gateway.store.tables import alert, alert_revision
 from gateway.web.__main__ import STALLED_MS, listen
+from gateway.web.stored import StoredBook
+from gateway.web.watch import Watch
 from tests.browser.caseload import Caseload
 from tests.browser.server import WebProcess
 
@@ -112,6 +115,31 @@ def test_a_listener_far_behind_hears_everything_once_while_more_is_written(
         numbers = [int(event.id or 0) for event in stream.revisions(450)]
         writer.join()
     assert numbers == list(range(before + 1, before + 451))
+
+
+def test_what_is_written_while_the_store_is_looked_at_is_told_once(caseload: Caseload) -> None:
+    class Overtaken(StoredBook):
+        """Somebody writes just after the newest number was read."""
+
+        def latest_revision(self) -> int:
+            latest = super().latest_revision()
+            if latest < 20:
+                caseload.raised()
+            return latest
+
+    async def heard() -> list[int]:
+        watch = Watch(Overtaken(caseload.store), poll_s=0.001)
+        await watch.open()
+        numbers: list[int] = []
+        async for told in watch.follow(0):
+            if isinstance(told, Sequence):
+                numbers += [revision.number for revision in told]
+            if numbers[-1:] == [20]:
+                break
+        await watch.close()
+        return numbers
+
+    assert asyncio.run(heard()) == list(range(1, 21))
 
 
 def test_the_page_hears_which_alert_changed_and_nothing_about_whom(
