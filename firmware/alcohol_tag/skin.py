@@ -152,7 +152,6 @@ class Skin:
         except OSError:
             count("flash_errors")
             return False
-        count("readings_made")
         self._link.wake(urgent)
         return True
 

@@ -176,6 +176,5 @@ class Sampler:
         except OSError:
             count("flash_errors")  # the next fix tries again
             return False
-        count("readings_made")
         self._link.wake(urgent)
         return True

@@ -192,6 +192,5 @@ class Ear:
         except OSError:
             count("flash_errors")
             return False
-        count("readings_made")
         self._link.wake(urgent)
         return True

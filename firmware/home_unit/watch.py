@@ -145,6 +145,5 @@ class Watch:
         except OSError:
             count("flash_errors")
             return False
-        count("readings_made")
         self._link.wake(urgent)
         return True

@@ -133,6 +133,5 @@ class Equipment:
         except OSError:
             count("flash_errors")
             return False
-        count("readings_made")
         self._link.wake(urgent)
         return True

@@ -155,6 +155,7 @@ class Journal:
         self._batch_bytes += len(record)
         self._batch_lane = lane
         self.next = number + 1
+        count("readings_made")
         return number
 
     def _readings(self, from_number: int) -> "Iterator[Reading]":

@@ -69,3 +69,25 @@ class Flash:
             raise OSError(errno.ENOENT, name)
         del self.files[name]
         self._step()
+
+
+class Shelf:
+    """A folder in memory."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.worn = False
+
+    def names(self) -> list[str]:
+        return list(self.files)
+
+    def read(self, name: str, offset: int, n: int) -> bytes:
+        return self.files[name][offset : offset + n]
+
+    def size(self, name: str) -> int:
+        return len(self.files[name])
+
+    def replace(self, name: str, data: bytes) -> None:
+        if self.worn:
+            raise OSError(28)
+        self.files[name] = data

@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from rhythm import CALM_MS, FAST_S, SLOW_S, Rhythm
 from skin import WELL_SAMPLES, Skin
 
+from tests.firmware.flash import Shelf
+
 MINUTE_MS = 60_000
 OFFSET_UV, SLOPE_UV = 400_000, 50_000
 UNKNOWN_I16, UNKNOWN_U16 = -32768, 65535
@@ -238,25 +240,6 @@ class Ledger:
 
     def wake(self, urgent: bool) -> None:
         self.woken.append(urgent)
-
-
-class Shelf:
-    """A folder in memory."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.worn = False
-
-    def names(self) -> list[str]:
-        return list(self.files)
-
-    def read(self, name: str, offset: int, n: int) -> bytes:
-        return self.files[name][offset : offset + n]
-
-    def replace(self, name: str, data: bytes) -> None:
-        if self.worn:
-            raise OSError(28)
-        self.files[name] = data
 
 
 class Leg:
