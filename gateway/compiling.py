@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import config
 
 from core.activation import Activation
 from core.monitor import Monitor
@@ -66,7 +65,8 @@ _ORDER: dict[str, Any] = {
 def compiled() -> bool:
     """Is everything compiled and kept, for this machine and these packages? Also where nothing is compiled at all."""
     mark = _mark()
-    return bool(getattr(config, "DISABLE_JIT", False)) or (mark is not None and mark.exists())
+    nothing_is = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+    return nothing_is or (mark is not None and mark.exists())
 
 
 def compile_all() -> None:
