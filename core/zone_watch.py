@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from core.episodes import EPISODE, NEVER_MS, room
-from core.geometry import ZoneTable, distance_from, edge_m, metres_at
+from core.geometry import FAR_M, ZoneTable, distance_from, edge_m, metres_at
 from core.kernel import BORROWS
 from core.passes import passes
 from core.rows import first_at
@@ -154,6 +154,8 @@ def _stay(
     Returns the first that may not, the last that told a place (−1: none), and since when it has been calm.
     """
     soon_ms = min(limits.within_ms, limits.silence_ms - 1)
+    # where no zone is near it is endless, and so is the radius of a position that proves nothing
+    clear_m = min(clear_m, FAR_M)
     passed = -1
     while i < hi:
         # a block at once, without a branch, where all of it stays: as at home
