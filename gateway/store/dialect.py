@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +28,7 @@ def make_engine(url: str, busy_timeout_ms: int) -> Engine:
     def set_up(connection: Any, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # transactions are begun below, not guessed by the driver
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _enter_wal(cursor, busy_timeout_ms)
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA busy_timeout={busy_timeout_ms:d}")
@@ -39,6 +41,23 @@ def make_engine(url: str, busy_timeout_ms: int) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _enter_wal(cursor: sqlite3.Cursor, busy_timeout_ms: int) -> None:
+    """Put the file into write-ahead mode, waiting for others that do the same to a new one.
+
+    SQLite's own busy time does not hold here: of two that raise a shared lock at once, one is refused straight away.
+    """
+    until = time.monotonic() + busy_timeout_ms / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as refusal:
+            if refusal.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def upsert(

@@ -56,9 +56,10 @@ def test_a_store_opened_again_keeps_what_it_holds(store: Store, tmp_path: Path) 
 
 
 def test_several_that_open_a_new_store_at_once_all_succeed(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(6) as pool:
-        for opened in pool.map(Store.open, [tmp_path / "new.sqlite"] * 6):
-            opened.close()
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(25):  # the switch to write-ahead mode was refused to one in 600
+            for opened in pool.map(Store.open, [tmp_path / f"{number}.sqlite"] * 8):
+                opened.close()
 
 
 def test_a_store_of_a_newer_program_is_refused_with_the_remedy(store: Store, tmp_path: Path) -> None:
