@@ -11,7 +11,7 @@ Processor time is what the kernel has counted.
                              clock; the machine's load counts. ``_by_processor``: by all processor time that the tag,
                              the broker and the gateway took, which is what a machine with nothing else to do needs
 ``tags_per_core``            GPS tags at one message a second in real time, whole firmware, mutual TLS: one over the
-                             share of a core that one takes, of TAGS (environment; 100) that really run
+                             share of a core that one takes, of TAGS (environment; 400) that really run
 ``tags_400_cores``           cores that 400 of them take, by that share; ``_broker`` what the broker takes besides
 """
 
@@ -41,7 +41,7 @@ from tests.sim.stand_in import StandIn
 
 HOUR_MS = 3_600_000
 SPEED_HOURS, SPEED_ROUNDS = 4, 3
-TAGS = int(os.environ.get("TAGS", "100"))
+TAGS = int(os.environ.get("TAGS", "400"))
 TAGS_S = 20
 BATCH = 10
 
