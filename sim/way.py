@@ -1,0 +1,63 @@
+"""Where somebody is at every instant, and what stands about them: the truth, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from core.readings import F64, I64, U8
+
+Bool = npt.NDArray[np.bool_]
+
+
+class Surroundings(IntEnum):
+    """What stands between a wearer and the sky."""
+
+    OPEN = 0
+    """Open sky."""
+    STREET = 1
+    """Between buildings: walls throw signals back."""
+    INDOORS = 2
+    """A room with windows: weak, reflected, often nothing."""
+    DEEP = 3
+    """A cellar, a tunnel, a steel hall: nothing at all."""
+    VEHICLE = 4
+    """A car or a bus, on a road."""
+    TRAIN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where somebody is at every instant, as legs of shape ``(n,)`` one after the other, ``n`` at least 1.
+
+    Leg ``i`` lasts from ``start_ms[i]`` until the next begins, the last one until ``end_ms``; on it the wearer moves
+    evenly and straight from (``lat``, ``lon``) to (``to_lat``, ``to_lon``), WGS84 degrees. ``surroundings`` are
+    `Surroundings`; ``covered`` says whether a tag there reaches the mobile network; ``walls`` how many walls stand
+    between the wearer and a home unit, where one is within reach (`sim.life.Unit`).
+    """
+
+    start_ms: I64
+    end_ms: int
+    lat: F64
+    lon: F64
+    to_lat: F64
+    to_lon: F64
+    surroundings: U8
+    covered: Bool
+    walls: U8
+
+    def leg(self, t_ms: I64) -> npt.NDArray[np.intp]:
+        """Which leg holds at each instant; before the first the first, after the last the last."""
+        return np.clip(np.searchsorted(self.start_ms, t_ms, side="right") - 1, 0, len(self.start_ms) - 1)
+
+    def at(self, t_ms: I64) -> tuple[F64, F64]:
+        """Latitude and longitude at each instant; before the first leg and after the last, their ends."""
+        leg = self.leg(t_ms)
+        ends = np.append(self.start_ms[1:], self.end_ms)
+        share = np.clip((t_ms - self.start_ms[leg]) / np.maximum(ends[leg] - self.start_ms[leg], 1), 0.0, 1.0)
+        lat = self.lat[leg] + (self.to_lat[leg] - self.lat[leg]) * share
+        lon = self.lon[leg] + (self.to_lon[leg] - self.lon[leg]) * share
+        return lat, lon
