@@ -43,16 +43,22 @@ _LAST_SEEN_MS = 86_400_000
 
 
 class Duties:
-    """Queues what GPS tags are to be told. Used by one thread.
+    """Queues what GPS tags are to be told. Used by one thread; ``compiled`` may be shared with others in it.
 
     ``look`` raises ``sqlalchemy.exc.DBAPIError`` where the store fails; the call can be made again.
     """
 
-    def __init__(self, store: Store, near_m: float, timezone: str = DEFAULT_RULES.timezone) -> None:
+    def __init__(
+        self,
+        store: Store,
+        near_m: float,
+        timezone: str = DEFAULT_RULES.timezone,
+        compiled: Orders | None = None,
+    ) -> None:
         self._store = store
         self._near_m = near_m
         self._timezone = timezone
-        self._orders = Orders()
+        self._orders = Orders() if compiled is None else compiled
         self._changes = -1
         self._worn: dict[str, tuple[Activation, ...]] = {}
         self._looked_ms: dict[str, int] = {}

@@ -35,6 +35,7 @@ from gateway.control import WORKING, ControlError, ControlServer
 from gateway.duties import Duties
 from gateway.group import Committed, Received
 from gateway.judge import Judge
+from gateway.orders import Orders
 from gateway.settings import Settings
 from gateway.store import Store, alerts, state
 from gateway.uplink import Echo, LinkDeadError, Uplink
@@ -74,7 +75,8 @@ class Ingest:
             quarantine_bytes=settings.quarantine_bytes,
         )
         self._outbox = Outbox(store)
-        self._duties = Duties(store, settings.near_zone_m)
+        self._orders = Orders()
+        self._duties = Duties(store, settings.near_zone_m, compiled=self._orders)
         self._judge: Judge | None = None
         self._judge_again_s = 0.0
         self._steps: dict[str, _Step] = {}
@@ -274,7 +276,7 @@ class Ingest:
         if now_ms is None or time.monotonic() < self._judge_again_s:
             return None
         if self._judge is None:
-            self._judge = Judge(self._store)
+            self._judge = Judge(self._store, compiled=self._orders)
         if not self._with_judge(Judge.refresh):
             return None
         written: list[int] = []

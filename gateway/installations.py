@@ -35,7 +35,7 @@ def install(
             raise OrderRefused(
                 f"{unit} is no home unit that is known: add it with `tagwatch device add {unit} --kind home_unit`"
             )
-        worn = {one.id: one for one in Orders().activations(connection)}.get(activation_id)
+        worn = Orders().activation(connection, activation_id)
         if worn is None:
             raise OrderRefused(
                 f"activation {activation_id} is not known: it is told by `tagwatch order add --device`"

@@ -46,6 +46,8 @@ _LOAD_READINGS = 65_536
 class Judge:
     """Keeps the monitor in step with the store. Used by one thread; ``refresh`` before anything else.
 
+    ``compiled`` may be shared with others in that thread, so that no order is compiled twice.
+
     Every method raises ``sqlalchemy.exc.DBAPIError`` where the store fails; the call can be made again.
     """
 
@@ -56,6 +58,7 @@ class Judge:
         keep_readings: int = KEEP_READINGS,
         checkpoint_readings: int = CHECKPOINT_READINGS,
         remember_s: int = REMEMBER_S,
+        compiled: Orders | None = None,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -68,7 +71,7 @@ class Judge:
             remember_s=remember_s,
         )
         self._successions = Successions()
-        self._orders = Orders()
+        self._orders = Orders() if compiled is None else compiled
         self._register = Register()
         self._beacons = Beacons()
         self._incidents: list[incidents.Incident] = []

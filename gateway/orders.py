@@ -114,17 +114,21 @@ class Orders:
         One whose order this program can not read (it was taken in by another) is left out, and told of in the log: it
         must not keep everybody else from being judged.
         """
-        found: list[Activation] = []
-        for row in orders.activations(connection):
-            try:
-                known = [self._read(version) for version in orders.versions(connection, row.order_id)]
-            except ValueError as error:
-                log.error("an order can not be read: NOT MONITORED", activation=row.id, problem=str(error))
-                continue
-            found.append(
-                Activation(row.id, row.device, known[-1], row.fitted_ms, row.removed_ms, tuple(known[:-1]))
-            )
-        return found
+        every = [self._with_order(connection, row) for row in orders.activations(connection)]
+        return [activation for activation in every if activation is not None]
+
+    def activation(self, connection: Connection, activation_id: str) -> Activation | None:
+        """The activation of that id, or None; also where its order can not be read."""
+        row = orders.one_activation(connection, activation_id)
+        return None if row is None else self._with_order(connection, row)
+
+    def _with_order(self, connection: Connection, row: orders.ActivationRow) -> Activation | None:
+        try:
+            known = [self._read(version) for version in orders.versions(connection, row.order_id)]
+        except ValueError as error:
+            log.error("an order can not be read: NOT MONITORED", activation=row.id, problem=str(error))
+            return None
+        return Activation(row.id, row.device, known[-1], row.fitted_ms, row.removed_ms, tuple(known[:-1]))
 
     def _read(self, version: orders.OrderVersion) -> Order:
         key = version.order_id, version.version

@@ -35,6 +35,17 @@ def test_an_order_is_read_back_as_the_core_takes_it_with_its_earlier_versions(st
     assert [earlier.version for earlier in activation.earlier] == [1]
 
 
+def test_one_activation_is_read_as_it_is_among_all_and_nobody_asked_for_is_none(store: Store) -> None:
+    add_order(store, order())
+    first = activate(store, DEVICE, "o-1", 1000)
+    deactivate(store, first, 2000)
+    activate(store, DEVICE, "o-1", 3000)
+    with store.read() as connection:
+        among_all = {one.id: one for one in Orders().activations(connection)}
+        assert Orders().activation(connection, first) == among_all[first]
+        assert Orders().activation(connection, "nobody-1") is None
+
+
 def test_the_same_order_again_changes_nothing(store: Store) -> None:
     add_order(store, order())
     with store.read() as connection:
