@@ -5,8 +5,8 @@ import asyncio
 import channels
 import records
 from commands import DONE, FAILED, NOT_UNDERSTOOD, REFUSED
-from counters import count
 from equipment import LOOK_MS
+from making import make
 from rhythm import Rhythm, alcohol, away
 
 try:
@@ -129,7 +129,9 @@ class Skin:
         if rhythm.fast(now_ms):
             flags |= records.FAST
         body = records.sample(values[0], values[1], values[2], flags | quality)
-        if not self._append(records.ALCOHOL, t_ds, body, drunk or flags & records.BASELINE != 0):
+        if not make(
+            self._journal, self._link, records.ALCOHOL, t_ds, body, drunk or flags & records.BASELINE != 0
+        ):
             return False
         rhythm.take(now_ms)
         self._before_e2 = values[2]
@@ -143,17 +145,8 @@ class Skin:
             return
         self._rhythm.see(now_ms)
         body = records.tamper(records.TAMPER_SENSOR_FAULT, now, quality)
-        if self._append(records.TAMPER, t_ds, body, True):
+        if make(self._journal, self._link, records.TAMPER, t_ds, body, True):
             self._baseline.told(now)
-
-    def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool) -> bool:
-        try:
-            self._journal.append(kind, t_ds, body, urgent)
-        except OSError:
-            count("flash_errors")
-            return False
-        self._link.wake(urgent)
-        return True
 
 
 def faulty(values: tuple[int, int, int]) -> bool:

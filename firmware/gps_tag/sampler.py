@@ -5,6 +5,7 @@ import asyncio
 import records
 from clock import DAY_DS, days_from_civil
 from counters import COUNTERS, count
+from making import make
 from motion import WORKS
 from nmea import Receiver
 from signs import LOOK_MS, Signs
@@ -109,8 +110,13 @@ class Sampler:
         fault = self._duty.fault()
         if fault != self._fault:
             t_ds, quality = self._clock.now()
-            if self._append(
-                records.TAMPER, t_ds, records.tamper(records.TAMPER_MOTION_FAULT, fault, quality), True
+            if make(
+                self._journal,
+                self._link,
+                records.TAMPER,
+                t_ds,
+                records.tamper(records.TAMPER_MOTION_FAULT, fault, quality),
+                True,
             ):
                 self._fault = fault
 
@@ -121,7 +127,13 @@ class Sampler:
         step = self._clock.take_step()
         if step is not None:
             now_ds, quality = self._clock.now()
-            self._append(records.TIME, now_ds, records.time_quality(step[0], step[1], step[2], quality))
+            make(
+                self._journal,
+                self._link,
+                records.TIME,
+                now_ds,
+                records.time_quality(step[0], step[1], step[2], quality),
+            )
         duty = self._duty
         if not fix.flags & records.NOT_SATELLITE:
             duty.moves(fix.speed, fix.precision_dm)
@@ -137,7 +149,7 @@ class Sampler:
             fix.hdop,
             fix.flags | flags,
         )
-        if self._append(records.POSITION, t_ds, body):
+        if make(self._journal, self._link, records.POSITION, t_ds, body):
             self._last_ds = t_ds
             if duty.at_once(t_ds, flags, fix):
                 self._link.hurry()
@@ -152,7 +164,14 @@ class Sampler:
             sign = self._signs.look(sky.view, now_ms, self._duty.still())
             if sign is not None:
                 t_ds, quality = self._clock.now()
-                self._append(records.TAMPER, t_ds, records.tamper(sign[0], sign[1], quality), True)
+                make(
+                    self._journal,
+                    self._link,
+                    records.TAMPER,
+                    t_ds,
+                    records.tamper(sign[0], sign[1], quality),
+                    True,
+                )
         if now_ms - self._viewed_ms >= LOOK_MS:
             self._viewed_ms = now_ms
             sky.want()
@@ -169,12 +188,3 @@ class Sampler:
         if flags & records.DATE_SUSPECT:
             count("dates_suspect")
         return t_ds, flags
-
-    def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool = False) -> bool:
-        try:
-            self._journal.append(kind, t_ds, body, urgent)
-        except OSError:
-            count("flash_errors")  # the next fix tries again
-            return False
-        self._link.wake(urgent)
-        return True

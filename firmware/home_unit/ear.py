@@ -4,6 +4,7 @@ import beacon
 import records
 from counters import count
 from freshness import Freshness
+from making import make
 from roster import read_counters, write_counters
 from strengths import Strengths
 
@@ -155,7 +156,9 @@ class Ear:
             unit,
             quality,
         )
-        if not self._append(records.RF_CONTACT, t_ds - (now_ms - end_ms) // 100, body, False):
+        if not make(
+            self._journal, self._link, records.RF_CONTACT, t_ds - (now_ms - end_ms) // 100, body, False
+        ):
             return  # the next one tells of a longer span
         tag.since_ms = end_ms
         tag.silent = not heard
@@ -176,21 +179,14 @@ class Ear:
         )
         t_ds, quality = self._clock.now()
         body = records.tag_state(tag.number, counter, battery, state, age, quality)
-        if self._append(records.TAG_STATE, t_ds - (now_ms - tag.said_ms) // 100, body, urgent):
+        if make(
+            self._journal, self._link, records.TAG_STATE, t_ds - (now_ms - tag.said_ms) // 100, body, urgent
+        ):
             tag.told, tag.told_ms = state, tag.said_ms
 
     def _tell_refused(self, tag: _Tag, now_ms: int, unit: int) -> None:
         self._tell(tag, now_ms, now_ms, unit, False)  # it says of which tag they were
         t_ds, quality = self._clock.now()
         body = records.tamper(records.TAMPER_BEACON, tag.forged, quality)
-        if self._append(records.TAMPER, t_ds, body, True):
+        if make(self._journal, self._link, records.TAMPER, t_ds, body, True):
             tag.forged, tag.forged_ms = 0, now_ms
-
-    def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool) -> bool:
-        try:
-            self._journal.append(kind, t_ds, body, urgent)
-        except OSError:
-            count("flash_errors")
-            return False
-        self._link.wake(urgent)
-        return True

@@ -36,7 +36,6 @@ class Unit:
 
     async def run(self) -> None:
         """Listen for ever."""
-        self._watch.started()
         while True:
             self.look()
             await asyncio.sleep_ms(max(min(LOOK_MS, self._ear.end_ms - self._clock.uptime_ms()), 1))

@@ -1,8 +1,8 @@
 """The watch of a home unit over itself: mains, back-up battery, place, case, watchdog."""
 
 import records
-from counters import count
-from equipment import STATUS_MS, VERSION
+from equipment import STATUS_MS
+from making import make
 
 try:
     from typing import TYPE_CHECKING
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
         def battery_mv(self) -> int:
             """The back-up battery's voltage."""
 
-        def reset_cause(self) -> int:
-            """Why the processor started."""
-
         def feed_watchdog(self) -> None:
             """The firmware is alive."""
 
@@ -52,7 +49,7 @@ _CODES = (
 
 
 class Watch:
-    """Makes boot, tamper and equipment status readings; ``unit`` is what every contact says of the unit."""
+    """Makes tamper and equipment status readings; ``unit`` is what every contact says of the unit."""
 
     def __init__(self, journal: "Journal", clock: "Clock", link: "Wakes", board: "WatchBoard") -> None:
         self._journal = journal
@@ -64,12 +61,6 @@ class Watch:
         self._moving = False
         self._moved_ms: int | None = None
         self._status_ms = 0
-
-    def started(self) -> None:
-        """Record the boot."""
-        t_ds, quality = self._clock.now()
-        body = records.boot(self._board.reset_cause(), VERSION, self._journal.boots, quality)
-        self._append(records.BOOT, t_ds, body, False)
 
     def seen(self) -> int:
         """Look at everything; what ``unit`` should be now. It is so after :meth:`tell`."""
@@ -95,7 +86,14 @@ class Watch:
         for bit, code, amiss in _CODES:
             if (unit ^ self.unit) & bit:
                 detail = amiss if unit & bit else 1 - amiss
-                if self._append(records.TAMPER, t_ds, records.tamper(code, detail, quality), True):
+                if make(
+                    self._journal,
+                    self._link,
+                    records.TAMPER,
+                    t_ds,
+                    records.tamper(code, detail, quality),
+                    True,
+                ):
                     self.unit ^= bit
         self._tell_moved(now_ms, t_ds, quality)
         if now_ms >= self._status_ms:
@@ -104,7 +102,7 @@ class Watch:
             body = records.status(
                 self._board.battery_mv(), records.UNKNOWN_TEMPERATURE, charger, self._board.missed, quality
             )
-            self._append(records.STATUS, t_ds, body, False)
+            make(self._journal, self._link, records.STATUS, t_ds, body, False)
 
     def tests(self) -> "dict[str, Callable[[], bool | str]]":
         """What an officer's tool asks: each True, or what is wrong."""
@@ -119,8 +117,13 @@ class Watch:
     def checked(self, _wish: "dict[str, object]") -> "dict[str, object]":
         """An officer has seen the unit in its place. Raises ValueError where flash refuses."""
         t_ds, quality = self._clock.now()
-        if not self._append(
-            records.TAMPER, t_ds, records.tamper(records.TAMPER_UNIT_CHECKED, 0, quality), True
+        if not make(
+            self._journal,
+            self._link,
+            records.TAMPER,
+            t_ds,
+            records.tamper(records.TAMPER_UNIT_CHECKED, 0, quality),
+            True,
         ):
             raise ValueError("flash refuses")
         self.unit &= ~records.UNIT_MOVED
@@ -134,16 +137,14 @@ class Watch:
         self.unit |= records.UNIT_MOVED  # until an officer's check
         if not began or (self._moved_ms is not None and now_ms - self._moved_ms < MOVED_EVERY_MS):
             return
-        if self._append(records.TAMPER, t_ds, records.tamper(records.TAMPER_MOVED, 1, quality), True):
+        if make(
+            self._journal,
+            self._link,
+            records.TAMPER,
+            t_ds,
+            records.tamper(records.TAMPER_MOVED, 1, quality),
+            True,
+        ):
             self._moved_ms = now_ms
         else:
             self._moving = False  # the next look tells it
-
-    def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool) -> bool:
-        try:
-            self._journal.append(kind, t_ds, body, urgent)
-        except OSError:
-            count("flash_errors")
-            return False
-        self._link.wake(urgent)
-        return True

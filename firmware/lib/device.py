@@ -14,10 +14,12 @@ import records
 from clock import Clock
 from commands import Commands
 from console import ANSWER_MS, Console, serve
+from equipment import started
 from fitting import Fitting
 from folder import Folder
 from journal import Journal
 from link import Link
+from making import make
 from mqtt import Client
 from safe_mode import LIFE_MS, SafeMode
 from tls_stream import dial, dial_bare
@@ -124,6 +126,7 @@ class Device:
         self.tell(self.changeable.lost, records.TAMPER_KEPT_LOST, records.LOST_SETTINGS)
         self.tell(self.commands.lost, records.TAMPER_KEPT_LOST, records.LOST_COMMAND)
         self.tell(self.safe_mode.on, records.TAMPER_SAFE_MODE, self.safe_mode.crashes)
+        started(self.journal, self.clock, self.link, self._board.reset_cause())
         if self.safe_mode.on:
             for sensor in sensors:
                 sensor.close()
@@ -165,8 +168,7 @@ class Device:
         if not so:
             return
         t_ds, flags = self.clock.now()
-        self.journal.append(records.TAMPER, t_ds, records.tamper(code, detail, flags), urgent=True)
-        self.link.wake(True)
+        make(self.journal, self.link, records.TAMPER, t_ds, records.tamper(code, detail, flags), True)
 
     def _client(self) -> Client:
         return Client(self._connect, self.settings.device, self.clock.uptime_ms)

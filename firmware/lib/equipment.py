@@ -3,7 +3,8 @@
 import asyncio
 
 import records
-from counters import COUNTERS, count
+from counters import COUNTERS
+from making import make
 
 try:
     from typing import TYPE_CHECKING
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
         def charging(self) -> bool:
             """Whether it is on its charger."""
 
-        def reset_cause(self) -> int:
-            """Why the processor started."""
-
         def feed_watchdog(self) -> None:
             """The firmware is alive."""
 
@@ -49,8 +47,14 @@ WELL_MV = 3600  # with less a tag is not given to anybody
 OPENED, CLOSED = 1, 0  # detail of a contact's tamper record
 
 
+def started(journal: "Journal", clock: "Clock", link: "Wakes", reset_cause: int) -> None:
+    """Record the boot, of whatever device."""
+    t_ds, quality = clock.now()
+    make(journal, link, records.BOOT, t_ds, records.boot(reset_cause, VERSION, journal.boots, quality))
+
+
 class Equipment:
-    """Makes boot, tamper and equipment status readings."""
+    """Makes tamper and equipment status readings."""
 
     def __init__(self, journal: "Journal", clock: "Clock", link: "Wakes", board: "EquipmentBoard") -> None:
         self._journal = journal
@@ -65,16 +69,9 @@ class Equipment:
 
     async def run(self) -> None:
         """Watch for ever."""
-        self.started()
         while True:
             self.look()
             await asyncio.sleep_ms(LOOK_MS)
-
-    def started(self) -> None:
-        """Record the boot."""
-        t_ds, quality = self._clock.now()
-        body = records.boot(self._board.reset_cause(), VERSION, self._journal.boots, quality)
-        self._append(records.BOOT, t_ds, body, False)
 
     def look(self) -> None:
         """Look at everything once."""
@@ -91,7 +88,7 @@ class Equipment:
             body = records.status(
                 self._board.battery_mv(), records.UNKNOWN_TEMPERATURE, charging, rejected, quality
             )
-            self._append(records.STATUS, t_ds, body, False)
+            make(self._journal, self._link, records.STATUS, t_ds, body, False)
 
     def tests(self) -> "dict[str, Callable[[], bool | str]]":
         """What an officer's tool asks: each True, or what is wrong."""
@@ -110,7 +107,7 @@ class Equipment:
             raise ValueError("strap or case is open")
         t_ds, quality = self._clock.now()
         body = records.tamper(records.TAMPER_TAG_CHECKED, 0, quality)
-        if not self._append(records.TAMPER, t_ds, body, True):
+        if not make(self._journal, self._link, records.TAMPER, t_ds, body, True):
             raise ValueError("flash refuses")
         return {}
 
@@ -123,15 +120,6 @@ class Equipment:
         if closed != self._closed[code]:
             t_ds, quality = self._clock.now()
             body = records.tamper(code, CLOSED if closed else OPENED, quality)
-            if self._append(records.TAMPER, t_ds, body, True):
+            if make(self._journal, self._link, records.TAMPER, t_ds, body, True):
                 self._closed[code] = closed
                 self.changes += 1
-
-    def _append(self, kind: int, t_ds: int, body: bytes, urgent: bool) -> bool:
-        try:
-            self._journal.append(kind, t_ds, body, urgent)
-        except OSError:
-            count("flash_errors")
-            return False
-        self._link.wake(urgent)
-        return True

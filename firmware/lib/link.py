@@ -9,6 +9,7 @@ import asyncio
 import conversation
 import records
 from conversation import Conversation
+from making import make
 
 try:
     from asyncio import wait_for_ms
@@ -262,13 +263,8 @@ class Link:
         t_ds, quality = self._clock.now()
         body = records.tamper(records.TAMPER_LINK, self._forged, quality)
         self._tamper_ms = now_ms
-        try:
-            self._journal.append(records.TAMPER, t_ds, body, urgent=True)
-        except OSError:
-            self._counters.count("flash_errors")
-            return
-        self._forged = 0
-        self.wake(True)
+        if make(self._journal, self, records.TAMPER, t_ds, body, True):
+            self._forged = 0
 
     def _release(self) -> None:
         self._flush()

@@ -12,7 +12,7 @@ import records
 from clock import Clock
 from commands import DONE, REFUSED
 from duty import Duty
-from equipment import LOOK_MS, STATUS_MS, Equipment
+from equipment import LOOK_MS, STATUS_MS, Equipment, started
 from fix import Fix
 from hypothesis import given
 from hypothesis import strategies as st
@@ -316,10 +316,19 @@ def equipment(board: Board, ledger: Ledger) -> Equipment:
 
 
 def test_the_boot_record_tells_why_and_how_often_the_tag_has_started() -> None:
-    ledger = Ledger()
-    equipment(Board(), ledger).started()
+    board, ledger = Board(), Ledger()
+    started(ledger, Clock(board), ledger, board.reset_cause())
     ((_, body),) = ledger.of_kind(records.BOOT)
     assert struct.unpack("<BHHB", body) == (3, 1, 7, records.UNSET)
+
+
+def test_what_flash_refuses_at_boot_is_counted_and_the_device_goes_on() -> None:
+    counters.COUNTERS.clear()
+    board, ledger = Board(), Ledger()
+    ledger.full = True
+    started(ledger, Clock(board), ledger, board.reset_cause())
+    assert (ledger.made, ledger.woken) == ([], [])
+    assert counters.COUNTERS["flash_errors"] == 1
 
 
 def test_a_strap_that_opens_and_closes_is_told_twice_each_time_at_once() -> None:
