@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from gateway.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from gateway.store import Store
 
 app = typer.Typer(
     name="tagwatch",
@@ -49,6 +53,20 @@ def _settings(data_dir: Path | None, **overrides: object) -> Settings:
         raise Refused(error) from None
 
 
+@contextmanager
+def _store(settings: Settings, *refusals: type[Exception]) -> Iterator[Store]:
+    """The gateway's store, open; an error of the types ``refusals`` ends the command with what it says."""
+    from gateway.store import Store
+
+    store = Store.open(settings.store_path)
+    try:
+        yield store
+    except refusals as error:
+        raise Refused(error) from None
+    finally:
+        store.close()
+
+
 @app.command()
 def serve(
     data_dir: DataDir = None,
@@ -81,29 +99,21 @@ def device_add(
     """Add a device: a random key and a certificate of the gateway's own authority."""
     from gateway.authority import Authority
     from gateway.devices import DeviceError, add_device
-    from gateway.store import Store
 
     settings = _settings(data_dir)
-    store = Store.open(settings.store_path)
-    try:
+    with _store(settings, DeviceError) as store:
         authority = Authority.open(settings.authority_dir, settings.server_names)
         add_device(store, authority, device, settings=settings, kind=kind)
-    except DeviceError as error:
-        raise Refused(error) from None
-    finally:
-        store.close()
     typer.echo(f"{device} added; what it is provisioned with lies in {settings.devices_dir / device}")
 
 
 @device_app.command("list")
 def device_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the devices and whether each may speak."""
-    from gateway.store import Store, devices
+    from gateway.store import devices
 
-    store = Store.open(_settings(data_dir).store_path)
-    with store.read() as connection:
+    with _store(_settings(data_dir)) as store, store.read() as connection:
         known = devices.every(connection)
-    store.close()
     rows = [
         {
             "device": entry.id,
@@ -134,15 +144,9 @@ def device_install(
     """A home unit was installed at an address: from now on what it hears of the wearer's tag counts."""
     from gateway.installations import install
     from gateway.orders import OrderRefused
-    from gateway.store import Store
 
-    store = Store.open(_settings(data_dir).store_path)
-    try:
+    with _store(_settings(data_dir), OrderRefused) as store:
         made = install(store, unit, activation, address, at)
-    except OrderRefused as error:
-        raise Refused(error) from None
-    finally:
-        store.close()
     typer.echo(f"{unit} listens for {activation} at address {made.place + 1} of the order")
 
 
@@ -156,15 +160,9 @@ def device_uninstall(
     """A home unit was taken away: what it hears from now on counts for nobody."""
     from gateway.installations import uninstall
     from gateway.orders import OrderRefused
-    from gateway.store import Store
 
-    store = Store.open(_settings(data_dir).store_path)
-    try:
+    with _store(_settings(data_dir), OrderRefused) as store:
         gone = uninstall(store, unit, activation, at)
-    except OrderRefused as error:
-        raise Refused(error) from None
-    finally:
-        store.close()
     for one in gone:
         typer.echo(f"{unit} listens for {one.activation} no longer")
 
@@ -202,7 +200,6 @@ def device_command(
 ) -> None:
     """Command something of a device. It is said until the device acknowledges it, or it has expired."""
     from gateway import commands
-    from gateway.store import Store
 
     given = {
         "minutes": minutes,
@@ -214,8 +211,7 @@ def device_command(
     }
     arguments: dict[str, object] = {key: value for key, value in given.items() if value is not None}
     settings = _settings(data_dir)
-    store = Store.open(settings.store_path)
-    try:
+    with _store(settings, commands.CommandError) as store:
         if at_once:
             arguments["at_once_times"] = commands.intervals(at_once)
         if near:
@@ -230,10 +226,6 @@ def device_command(
             expires_ms=None if expires_minutes is None else expires_minutes * 60_000,
             given_by=_operator() if given_by is None else given_by,
         )
-    except commands.CommandError as error:
-        raise Refused(error) from None
-    finally:
-        store.close()
     if as_json:
         typer.echo(json.dumps({"device": device, "n": n, "name": name}))
     else:
@@ -250,16 +242,10 @@ def device_commands(
 ) -> None:
     """List what was commanded of a device, newest first, and what came of it."""
     from gateway import commands
-    from gateway.store import Store
 
     settings = _settings(data_dir)
-    store = Store.open(settings.store_path)
-    try:
+    with _store(settings, commands.CommandError) as store:
         rows = commands.listing(store, device, commands.present_ms(store, settings.clock))
-    except commands.CommandError as error:
-        raise Refused(error) from None
-    finally:
-        store.close()
     _print(rows, as_json)
 
 
@@ -277,11 +263,8 @@ def order_add(
     from core.law import check_order
     from core.rules import DEFAULT_RULES
     from gateway.orders import OrderRefused, activate, add_order
-    from gateway.store import Store
 
-    settings = _settings(data_dir)
-    store = Store.open(settings.store_path)
-    try:
+    with _store(_settings(data_dir), OSError, json.JSONDecodeError, OrderRefused) as store:
         order = add_order(store, json.loads(file.read_text("utf-8")))
         typer.echo(
             f"order {order.order_id} version {order.version}: {len(order.conditions)} conditions monitored"
@@ -292,22 +275,15 @@ def order_add(
             typer.secho(f"NOT MONITORED: {unmonitored}", fg=typer.colors.YELLOW)
         if device:
             typer.echo(f"activation {activate(store, device, order.order_id, fitted)}")
-    except (OSError, json.JSONDecodeError, OrderRefused) as error:
-        raise Refused(error) from None
-    finally:
-        store.close()
 
 
 @app.command()
 def alerts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the violation alerts, newest first. What people loosely call a breach alert is one of these."""
-    from gateway.store import Store
     from gateway.store import alerts as book
 
-    store = Store.open(_settings(data_dir).store_path)
-    with store.read() as connection:
+    with _store(_settings(data_dir)) as store, store.read() as connection:
         rows = book.listing(connection)
-    store.close()
     if as_json:
         _print(rows, as_json=True)
     else:
