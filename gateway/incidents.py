@@ -77,14 +77,15 @@ def forgotten(device: str, epoch: int, hole: Span, start_ms: int, *, tag_time: b
 
 
 def link_tamper(device: str, epoch: int, number: int, forged: int, t_ms: int, *, tag_time: bool) -> Incident:
-    """A device was told things by someone who does not have its key."""
+    """A device was told things, by radio or at its console, by someone who does not have its key."""
     return Incident(
         device,
         "link_tamper",
         epoch,
         (epoch, number),
         "high",
-        f"Device {device} refused messages that did not come from this gateway.",
+        f"Device {device} refused messages that did not come from this gateway, or lines on its console that were "
+        "signed without its key.",
         t_ms,
         tag_time,
         (number,),

@@ -115,6 +115,7 @@ class Device:
         )
         self.console = Console(kind, board.random, self.folder, Fitting(), self.settings, self.journal)
         self.console.tests["radio"] = self._radio
+        self.console.forged = self.link.refused
 
     async def run(
         self, watch: "Coroutine[object, object, None]", *sensors: "Coroutine[object, object, None]"

@@ -68,7 +68,7 @@ LEAST_PAUSE_MS = 5000  # even an urgent reading lets a broken network rest that 
 # A reading is made when it is on flash: none stays longer in memory only, and one that comes alone is written at once.
 # At one position in 15 s that makes 5,760 erases a day over 160 blocks: 100,000 cycles last seven years.
 FLUSH_MS = 10000
-TAMPER_EVERY_MS = 600000  # docs/protocol.md: forged messages are reported at most once in 10 minutes
+TAMPER_EVERY_MS = 600000  # docs/protocol.md: what is forged is reported at most once in 10 minutes
 
 
 class Link:
@@ -134,6 +134,11 @@ class Link:
         """Send what has been made at once; unlike an urgent reading, without cutting short the rest of a lost link."""
         self._send_ms = self._clock.uptime_ms()
         self._event.set()
+
+    def refused(self) -> None:
+        """Something was said that was signed with another key, elsewhere than over the link: it is told like that."""
+        self._forged += 1
+        self._report_forged(self._clock.uptime_ms())
 
     async def run(self) -> None:
         """Connect, converse, and connect again, for ever."""
@@ -221,6 +226,7 @@ class Link:
         end_ms = start_ms + most_ms // 2 + most_ms // 2 * self._board.random(1)[0] // 255
         while True:
             now_ms = self._clock.uptime_ms()
+            self._report_forged(now_ms)
             if self._urgent:
                 end_ms = min(end_ms, start_ms + LEAST_PAUSE_MS)
             if now_ms >= end_ms:

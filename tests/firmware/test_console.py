@@ -109,6 +109,28 @@ def test_locked_it_obeys_only_what_is_signed_under_the_nonce_just_given(device: 
     assert "counters" in device.say("counters")
 
 
+def test_only_a_wrong_signature_that_comes_to_a_locked_device_is_told_of(device: Fitted) -> None:
+    told: list[bool] = []
+    device.console.forged = lambda: told.append(True)
+    assert "error" in device.line(device.signed("counters", key=bytes(32)))
+    device.say("lock")
+    for noise in (
+        b"",
+        b"0" * 64,
+        b"0" * 63 + b'{"do":"read"}',
+        b"x" * 64 + b'{"do":"read"}',
+        b'{"do":"read"}',
+    ):
+        assert "error" in device.line(noise)
+    assert told == []
+    line = device.signed("counters")
+    assert "counters" in device.line(line)
+    assert told == []
+    assert "error" in device.line(line)
+    assert "error" in device.line(device.signed("counters", key=bytes(32)))
+    assert len(told) == 2
+
+
 def test_a_lock_that_can_not_be_read_holds(device: Fitted, tmp_path: Path) -> None:
     device.say("lock")
     (tmp_path / "kept" / "locked").write_bytes(b"?")

@@ -121,6 +121,37 @@ def test_a_tag_from_the_factory_is_fitted_over_a_serial_port_lives_and_is_emptie
     assert "safe_mode" not in tag.counters()
 
 
+def test_wrong_signatures_on_a_locked_console_are_told_at_once_and_then_every_ten_minutes_with_their_number(
+    gateway: StandIn, tmp_path: Path
+) -> None:
+    credentials = gateway.credentials(DEVICE)
+
+    def told() -> list[int]:
+        """How many each tamper record of the link tells of."""
+        made = [record for kind, _, record in gateway.readings[DEVICE].values() if kind == Kind.TAMPER]
+        return [int.from_bytes(record[1:3], "little") for record in made if record[0] == 1]
+
+    with VirtualTag(tmp_path / "tag", credentials, start_ms=START_MS) as tag:
+        tag.start()
+        tag.run_until(START_MS + MINUTE_MS)
+        tag.console(sign(bytes(32), tag.console('{"do": "identify"}')["nonce"], "counters"))
+        assert tag.console('{"do": "lock"}') == {"ok": True}
+        for noise in (b'{"do": "counters"}', b"\xff" * 70 + b"{", b"0" * 200):
+            assert "error" in tag.console(noise)
+        tag.run_until(tag.now_ms + MINUTE_MS)
+        assert told() == [], "an open console obeys anyone, and noise is nobody's"
+        for key in (bytes(32), bytes(32), credentials.key):
+            line = sign(key, tag.console('{"do": "identify"}')["nonce"], "counters")
+            assert ("counters" in tag.console(line)) == (key == credentials.key)
+        assert "error" in tag.console(line), "said again"
+        tag.run_until(tag.now_ms + 9 * MINUTE_MS)
+        assert told() == [1]
+        tag.run_until(tag.now_ms + 2 * MINUTE_MS)
+        assert told() == [1, 2]
+        tag.run_until(tag.now_ms + 11 * MINUTE_MS)
+    assert told() == [1, 2]
+
+
 def test_noise_on_the_line_costs_neither_memory_nor_the_next_line(gateway: StandIn, tmp_path: Path) -> None:
     with VirtualTag(tmp_path / "tag", gateway.credentials(DEVICE), start_ms=START_MS) as tag:
         tag.start()

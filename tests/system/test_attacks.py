@@ -199,3 +199,15 @@ def test_after_all_that_every_reading_of_the_tag_is_there_once(house: House, tmp
     assert house.committed() == journal.next - 1
     instants = house.rig.positions(DEVICE).t_ms
     assert len(set(instants.tolist())) == len(instants) >= house.minutes
+
+
+def test_a_wrong_signature_at_a_locked_tags_console_is_told_to_the_gateway(tmp_path: Path) -> None:
+    with Rig(tmp_path, patience_s=1.0) as rig:
+        house = House(rig)
+        house.mallory.leave()
+        assert house.tag.console('{"do": "lock"}') == {"ok": True}
+        assert "error" in house.tag.console("0" * 64 + '{"do": "reset", "force": true}')
+        house.live(2)
+        (alert,) = rig.alerts(DEVICE)
+        assert alert["rule"] == "link_tamper"
+        assert "console" in alert["sentence"]
