@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from core.atv import Absence
 from core.order import Condition, Order
 from core.schedule import ALWAYS_MS
+from core.senses import EVERYTHING
 
 __all__ = ["ALWAYS_MS", "LATEST_MS", "Activation", "Stretch", "Watch", "in_turn", "watches"]
 
@@ -29,6 +30,8 @@ class Activation:
     ``carried`` are the absences of earlier activations of the same order, and of others beside this one
     (`core.monitor.Monitor.absences`; `Monitor.carry` changes them): they count towards its accumulated time violation,
     which is the order's.
+
+    ``senses`` are the types of conditions that the device can tell of (`core.senses.SENSES`); no other is judged.
     """
 
     id: str
@@ -38,6 +41,7 @@ class Activation:
     removed_ms: int | None = None
     earlier: tuple[Order, ...] = ()
     carried: tuple[Absence, ...] = ()
+    senses: frozenset[type[Condition]] = EVERYTHING
 
     def __post_init__(self) -> None:
         if not 0 <= self.fitted_ms < LATEST_MS:
@@ -110,11 +114,13 @@ class Watch(Generic[C]):
 
 
 def watches(activation: Activation, kind: type[C]) -> Iterator[Watch[C]]:
-    """What is to be watched of the conditions of type ``kind``.
+    """What is to be watched of the conditions of type ``kind``: nothing where the device does not sense them.
 
     A condition is watched while the order and its own dates have it in force, and no suspension stands. Suspensions
     are those of the version known last: the list grows with every version, and holds for the past too.
     """
+    if kind not in activation.senses:
+        return
     running: dict[str, list[Stretch[C]]] = {}
     for start, end, order in activation.spans():
         mine = {condition.id: condition for condition in order.conditions if isinstance(condition, kind)}

@@ -251,7 +251,7 @@ def located(activation: Activation) -> tuple[tuple[int, int], ...]:
         spans = [
             (max(from_ms, condition.from_ms), min(to_ms, condition.to_ms))
             for condition in order.conditions
-            if isinstance(condition, _LOCATED)
+            if isinstance(condition, _LOCATED) and type(condition) in activation.senses
         ]
         for start, end in sorted(spans):
             if found and start <= found[-1][1]:

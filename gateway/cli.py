@@ -262,7 +262,7 @@ def order_add(
     """Add an order, or a new version of one; with --device also the activation."""
     from core.law import check_order
     from core.rules import DEFAULT_RULES
-    from gateway.orders import OrderRefused, activate, add_order
+    from gateway.orders import OrderRefused, activate, add_order, beyond
 
     with _store(_settings(data_dir), OSError, json.JSONDecodeError, OrderRefused) as store:
         order = add_order(store, json.loads(file.read_text("utf-8")))
@@ -274,7 +274,14 @@ def order_add(
         for unmonitored in order.unmonitored:
             typer.secho(f"NOT MONITORED: {unmonitored}", fg=typer.colors.YELLOW)
         if device:
-            typer.echo(f"activation {activate(store, device, order.order_id, fitted)}")
+            activation_id = activate(store, device, order.order_id, fitted)
+            typer.echo(f"activation {activation_id}")
+            for condition in beyond(store, activation_id):
+                typer.secho(
+                    f"NOT MONITORED by {device}: condition {condition.id!r}, which it can not tell of: "
+                    "fit a device that can",
+                    fg=typer.colors.YELLOW,
+                )
 
 
 @app.command()

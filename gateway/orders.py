@@ -10,7 +10,8 @@ import structlog
 from sqlalchemy import Connection
 
 from core.activation import Activation
-from core.order import Order, OrderError, order_from_json
+from core.order import Condition, Order, OrderError, order_from_json
+from core.senses import SENSES
 from gateway.clock import SystemClock, utc_ms, utc_text
 from gateway.store import Store, devices, orders
 
@@ -61,7 +62,7 @@ def activate(store: Store, device: str, order_id: str, fitted: datetime | int | 
     """A device is fitted to the wearer of an order; returns the activation's id.
 
     ``fitted`` is the instant in tag time: a datetime (UTC where it has no zone), milliseconds, or None for now.
-    Raises OrderRefused where device or order are unknown, or the device is worn already.
+    Raises OrderRefused where device or order are unknown, the device is a home unit, or it is worn already.
     """
     fitted_ms = instant_ms(fitted)
     with store.write() as connection:
@@ -69,6 +70,11 @@ def activate(store: Store, device: str, order_id: str, fitted: datetime | int | 
         if entry is None or entry.revoked_at_ms is not None:
             raise OrderRefused(
                 f"device {device} is not known or was revoked: add it with `tagwatch device add`"
+            )
+        if entry.kind not in SENSES:
+            raise OrderRefused(
+                f"device {device} is a {entry.kind}, which nobody wears: fit the tag, and install this for it with "
+                "`tagwatch device install`"
             )
         if not orders.versions(connection, order_id):
             raise OrderRefused(f"order {order_id} is not known: add it with `tagwatch order add`")
@@ -128,13 +134,32 @@ class Orders:
         except ValueError as error:
             log.error("an order can not be read: NOT MONITORED", activation=row.id, problem=str(error))
             return None
-        return Activation(row.id, row.device, known[-1], row.fitted_ms, row.removed_ms, tuple(known[:-1]))
+        entry = devices.one(connection, row.device)
+        assert entry is not None, "an activation is of a device that is known"
+        return Activation(
+            row.id,
+            row.device,
+            known[-1],
+            row.fitted_ms,
+            row.removed_ms,
+            tuple(known[:-1]),
+            senses=SENSES[entry.kind],
+        )
 
     def _read(self, version: orders.OrderVersion) -> Order:
         key = version.order_id, version.version
         if key not in self._compiled:
             self._compiled[key] = order_from_json(json.loads(version.document))
         return self._compiled[key]
+
+
+def beyond(store: Store, activation_id: str) -> list[Condition]:
+    """The conditions of an activation's order, as worded last, that its device can not tell of."""
+    with store.read() as connection:
+        activation = Orders().activation(connection, activation_id)
+    if activation is None:
+        return []
+    return [one for one in activation.order.conditions if type(one) not in activation.senses]
 
 
 def instant_ms(given: datetime | int | None) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.orders import OrderRefused, Orders, activate, add_order, deactivate
+from gateway.orders import OrderRefused, Orders, activate, add_order, beyond, deactivate
 from gateway.store import Store, devices, orders, state
 from tests.gateway.test_judge import order
 
@@ -44,6 +44,34 @@ def test_one_activation_is_read_as_it_is_among_all_and_nobody_asked_for_is_none(
         among_all = {one.id: one for one in Orders().activations(connection)}
         assert Orders().activation(connection, first) == among_all[first]
         assert Orders().activation(connection, "nobody-1") is None
+
+
+def test_each_device_judges_what_it_can_tell_of_and_what_it_can_not_is_named(store: Store) -> None:
+    document = order()
+    document["conditions"] = [
+        *document["conditions"],
+        {"id": "curfew", "type": "curfew", "timetable": [{"days": ["Mo"], "start": "19:00", "end": "07:00"}],
+         "address": {"name": "primary", "latitude": 52.0, "longitude": 0.0, "radius_m": 30}},
+        {"id": "sober", "type": "alcohol", "mode": "abstinence"},
+    ]  # fmt: skip
+    add_order(store, document)
+    with store.write() as connection:
+        for kind in ("rf_tag", "alcohol_tag"):
+            devices.add(connection, devices.Device(kind.replace("_", ""), bytes(32), b"", 0, None, kind=kind))
+    zone = document["conditions"][0]["id"]
+    beyond_it = {
+        device: {condition.id for condition in beyond(store, activate(store, device, "o-1", 1000))}
+        for device in (DEVICE, "rftag", "alcoholtag")
+    }
+    assert beyond_it == {DEVICE: {"sober"}, "rftag": {zone, "sober"}, "alcoholtag": {zone, "curfew"}}
+
+
+def test_a_home_unit_is_fitted_to_nobody(store: Store) -> None:
+    add_order(store, order())
+    with store.write() as connection:
+        devices.add(connection, devices.Device("unit0001", bytes(32), b"", 0, None, kind="home_unit"))
+    with pytest.raises(OrderRefused, match="nobody wears: fit the tag"):
+        activate(store, "unit0001", "o-1", 1000)
 
 
 def test_the_same_order_again_changes_nothing(store: Store) -> None:
