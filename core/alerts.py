@@ -50,11 +50,6 @@ def by_unit(key: int, by: int) -> Evidence:
     return Evidence(key, Source("position") if by == 0 else Source("contact", by - 1))
 
 
-def of_episode(row: Any, roles: tuple[str, ...]) -> tuple[Evidence, ...]:
-    """The readings of an episode, a row of `core.episodes.EPISODE`, by what they are to it."""
-    return tuple(by_unit(int(row[f"{role}_key"]), int(row[f"{role}_by"])) for role in roles)
-
-
 @dataclass(frozen=True, slots=True)
 class Alert:
     """One occurrence as it is judged now. Instants are UTC milliseconds since 1970, in tag time.

@@ -11,22 +11,20 @@ from core.alerts import (
     Figures,
     Severity,
     about_activation,
-    about_watch,
     by_unit,
     civil,
     iso_utc,
-    of_episode,
     raise_alert,
 )
 from core.atv import Absence, Atv
 from core.conditions import CurfewCondition
 from core.curfew_calendar import AddressSet
-from core.episodes import OPEN_MS, ROLES, Episodes
+from core.episode_alerts import WHEREABOUTS, episode_alert
+from core.episodes import OPEN_MS, Episodes
 from core.rules import RuleSet
 from core.sightings import DISAGREE
 
-ABSENT, WHEREABOUTS = "absent_during_curfew", "whereabouts_unknown"
-DISAGREEMENT, ATV_REACHED = "sources_disagree", "atv_reached"
+ABSENT, DISAGREEMENT, ATV_REACHED = "absent_during_curfew", "sources_disagree", "atv_reached"
 
 
 class AbsenceKind(StrEnum):
@@ -133,17 +131,7 @@ def curfew_alert(
         )
         if ended:
             figures["unknown_min"] = (end_ms - start_ms) // 60_000
-    return raise_alert(
-        about_watch(watch, start_ms, rules.version),
-        rule,
-        severity,
-        start_ms,
-        end_ms if ended else None,
-        f"{sentence}.",
-        figures,
-        of_episode(row, ROLES),
-        occurrence,
-    )
+    return episode_alert(watch, row, rule, severity, f"{sentence}.", figures, rules, occurrence)
 
 
 def atv_alert(activation: Activation, atv: Atv, rules: RuleSet) -> Alert | None:

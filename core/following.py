@@ -16,16 +16,16 @@ import numpy as np
 from numba import njit
 
 from core.activation import ALWAYS_MS, Activation, Watch, watches
-from core.alerts import Alert, Figures, about_watch, civil, of_episode, raise_alert
+from core.alerts import Alert, Figures
 from core.conditions import TrailCondition
-from core.episodes import EPISODE, NEVER_MS, OPEN_MS, ROLES, Episodes, emit
+from core.episode_alerts import WHEREABOUTS, episode_alert, last_known, unknown_span
+from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, emit
 from core.family import Batch, Part
 from core.heard import Heard, HomeUnits, Spell, without_home
 from core.heard import Saved as HeardSaved
 from core.rows import cut
 from core.rules import RuleSet
 from core.slots import Slots
-from core.zone_alerts import WHEREABOUTS, last_known
 
 SEEN = np.dtype([("seen_ms", np.int64), ("seen_key", np.uint64)])
 """The last position that told where the wearer was; NEVER_MS: none yet."""
@@ -176,24 +176,10 @@ class Following:
         return spell.end_ms + self._silence_ms
 
     def _alert(self, watch: Watch[TrailCondition], row: Episodes) -> Alert:
-        start_ms, end_ms = int(row["start_ms"]), int(row["end_ms"])
         figures: Figures = {}
-        span = f"from {civil(start_ms, self._rules.timezone)}"
-        if end_ms != OPEN_MS:
-            figures["unknown_min"] = (end_ms - start_ms) // 60_000
-            span += f" until {civil(end_ms, self._rules.timezone)}"
+        span = unknown_span(row, self._rules, figures)
         sentence = (
             f"Whereabouts unknown to trail monitoring, {span}: {last_known(row, self._rules, figures)}. "
             "No place is forbidden here. Not a violation: a question for a person."
         )
-        return raise_alert(
-            about_watch(watch, start_ms, self._rules.version),
-            WHEREABOUTS,
-            "medium",
-            start_ms,
-            end_ms if end_ms != OPEN_MS else None,
-            sentence,
-            figures,
-            of_episode(row, ROLES),
-            (start_ms,),
-        )
+        return episode_alert(watch, row, WHEREABOUTS, "medium", sentence, figures, self._rules)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from core.activation import Watch
-from core.alerts import Alert, Figures, Severity, about_watch, civil, iso_utc, of_episode, raise_alert
+from core.alerts import Alert, Figures, Severity, civil, iso_utc
 from core.conditions import ExclusionCondition, InclusionCondition, RestrictionCondition, ZoneCondition
-from core.episodes import OPEN_MS, ROLES, Episodes
+from core.episode_alerts import WHEREABOUTS, episode_alert, last_known, unknown_span
+from core.episodes import OPEN_MS, Episodes
 from core.rules import RuleSet
 from core.visits import LOST, PASSED
 
-WHEREABOUTS, PASS = "whereabouts_unknown", "inferred_pass"
+PASS = "inferred_pass"
 
 
 class Wording(NamedTuple):
@@ -44,8 +45,7 @@ WORDINGS: dict[type[ZoneCondition], Wording] = {
 
 def zone_alert(watch: Watch[ZoneCondition], ring: bool, row: Episodes, rules: RuleSet) -> Alert:
     """The alert that an episode of a zone (``ring``: of its warning ring) makes."""
-    start_ms, end_ms = int(row["start_ms"]), int(row["end_ms"])
-    condition = watch.at(start_ms).condition
+    condition = watch.at(int(row["start_ms"])).condition
     wording = WORDINGS[type(condition)]
     rule, severity = wording.rule, wording.severity
     if row["kind"] == LOST:
@@ -59,17 +59,7 @@ def zone_alert(watch: Watch[ZoneCondition], ring: bool, row: Episodes, rules: Ru
         figures, sentence = _near(condition, wording, row, watch.from_ms, rules)
     else:
         figures, sentence = _visit(condition, wording, row, watch.from_ms, rules)
-    return raise_alert(
-        about_watch(watch, start_ms, rules.version),
-        rule,
-        severity,
-        start_ms,
-        end_ms if end_ms != OPEN_MS else None,
-        sentence,
-        figures,
-        of_episode(row, ROLES),
-        (start_ms,),
-    )
+    return episode_alert(watch, row, rule, severity, sentence, figures, rules)
 
 
 def _spell(figures: Figures, row: Episodes, from_ms: int, rules: RuleSet) -> tuple[str, str]:
@@ -144,12 +134,8 @@ def _passed(condition: ZoneCondition, row: Episodes, rules: RuleSet) -> tuple[Fi
 
 
 def _lost(condition: ZoneCondition, wording: Wording, row: Episodes, rules: RuleSet) -> tuple[Figures, str]:
-    start_ms, end_ms = int(row["start_ms"]), int(row["end_ms"])
     figures: Figures = {"zone": condition.name}
-    span = f"from {civil(start_ms, rules.timezone)}"
-    if end_ms != OPEN_MS:
-        figures["unknown_min"] = (end_ms - start_ms) // 60_000
-        span += f" until {civil(end_ms, rules.timezone)}"
+    span = unknown_span(row, rules, figures)
     could = "have been reached" if wording.side == "inside" else "have been left"
     since = last_known(row, rules, figures)
     sentence = (
@@ -157,15 +143,3 @@ def _lost(condition: ZoneCondition, wording: Wording, row: Episodes, rules: Rule
         "since. Not a violation: a question for a person."
     )
     return figures, sentence + _in_force(condition, row, rules, figures)
-
-
-def last_known(row: Episodes, rules: RuleSet, figures: Figures) -> str:
-    """By what the wearer's whereabouts were known last, as part of a sentence; the figure goes to ``figures``."""
-    if not row["first_key"]:
-        return "there has been no position at all"
-    since_ms = int(row["since_ms"])
-    if row["first_by"]:
-        figures["last_heard"] = iso_utc(since_ms)
-        return f"the home unit heard the tag last at {civil(since_ms, rules.timezone)}"
-    figures["last_position"] = iso_utc(since_ms)
-    return f"the last position is of {civil(since_ms, rules.timezone)}"
