@@ -205,11 +205,9 @@ class CurfewWatch:
             drafts,
             self._limits,
         )
-        for row in settled:
-            if row["kind"] == ABSENCE:
-                slot = int(row["watch"])
-                curfews = self._slots.owners[slot]
-                curfews.absences = (*curfews.absences, absence_of(row, self._watch(slot)[0]))
+        for slot, absence in self._absences(settled):
+            curfews = self._slots.owners[slot]
+            curfews.absences = (*curfews.absences, absence)
         return [self._alert(row) for rows in (settled, disagreed) for row in rows]
 
     def tail(self, enrolled: Iterable[Curfews], now_ms: int) -> tuple[list[Alert], list[int]]:
@@ -254,11 +252,8 @@ class CurfewWatch:
     def _atv(self, enrolled: Sequence[Curfews], standing: Episodes) -> list[Alert]:
         """The alerts of allowances used up, with the absences settled and those that stand."""
         now: dict[str, list[Absence]] = {}
-        for row in standing:
-            if row["kind"] == ABSENCE:
-                slot = int(row["watch"])
-                mine = now.setdefault(self._slots.owners[slot].activation.id, [])
-                mine.append(absence_of(row, self._watch(slot)[0]))
+        for slot, absence in self._absences(standing):
+            now.setdefault(self._slots.owners[slot].activation.id, []).append(absence)
         found = []
         for curfews in enrolled:
             activation = curfews.activation
@@ -284,10 +279,15 @@ class CurfewWatch:
     def absences(self, curfews: Curfews, now_ms: int) -> tuple[Absence, ...]:
         """The absences of one activation as they stand at ``now_ms``, ascending."""
         standing, _ = self._silence(np.arange(curfews.first, curfews.first + curfews.count), now_ms)
-        open_now = [
-            absence_of(row, self._watch(int(row["watch"]))[0]) for row in standing if row["kind"] == ABSENCE
-        ]
+        open_now = [absence for _, absence in self._absences(standing)]
         return tuple(sorted((*curfews.absences, *open_now)))
+
+    def _absences(self, rows: Episodes) -> Iterator[tuple[int, Absence]]:
+        """The absences among episodes, each with its slot."""
+        for row in rows:
+            if row["kind"] == ABSENCE:
+                slot = int(row["watch"])
+                yield slot, absence_of(row, self._watch(slot)[0])
 
     def _watch(self, slot: int) -> tuple[Watch[CurfewCondition], AddressSet]:
         """The curfew of a slot and its addresses, as the order words them."""
