@@ -11,38 +11,26 @@ from core.episodes import NEVER_MS
 from core.passes import at
 from core.visits import IN, OUT, UNCERTAIN, ZoneLimits, first_after
 
+_OF_APPOINTMENT: list[tuple[str, type]] = [
+    ("inside_ms", np.int64),  # certainly there
+    ("away_ms", np.int64),  # certainly not there
+    ("arrived_ms", np.int64),  # NEVER_MS: not yet
+    ("out_ms", np.int64),  # last position of those that show the wearer away before that
+    ("late", np.int64),  # such positions came after the grace
+    ("fixes", np.int64),  # positions certainly there
+    ("first_key", np.uint64),
+    ("last_key", np.uint64),
+    ("out_key", np.uint64),
+]
 SEEN = np.dtype(
     [
         ("run", np.int64),  # IN or OUT: consecutive certain positions that agree
         ("run_start_ms", np.int64),
         ("last_ms", np.int64),  # the last certain position
-        # of the appointment that goes on
-        ("inside_ms", np.int64),  # certainly there
-        ("away_ms", np.int64),  # certainly not there
-        ("arrived_ms", np.int64),  # NEVER_MS: not yet
-        ("out_ms", np.int64),  # last position of those that show the wearer away before that
-        ("late", np.int64),  # such positions came after the grace
-        ("fixes", np.int64),  # positions certainly there
-        ("first_key", np.uint64),
-        ("last_key", np.uint64),
-        ("out_key", np.uint64),
+        *_OF_APPOINTMENT,  # that goes on
     ]
 )
-VERDICT = np.dtype(
-    [
-        ("start_ms", np.int64),
-        ("end_ms", np.int64),
-        ("inside_ms", np.int64),
-        ("away_ms", np.int64),
-        ("arrived_ms", np.int64),
-        ("out_ms", np.int64),
-        ("late", np.int64),
-        ("fixes", np.int64),
-        ("first_key", np.uint64),
-        ("last_key", np.uint64),
-        ("out_key", np.uint64),
-    ]
-)
+VERDICT = np.dtype([("start_ms", np.int64), ("end_ms", np.int64), *_OF_APPOINTMENT])
 """What was seen of one appointment, which is over."""
 
 
