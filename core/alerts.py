@@ -169,8 +169,3 @@ def civil(t_ms: int, timezone: str) -> str:
 def name_of(key: int) -> ReadingName:
     """(epoch, seq) of a packed reading key."""
     return key >> 32, key & 0xFFFFFFFF
-
-
-def reading_names(*keys: int) -> tuple[ReadingName, ...]:
-    """(epoch, seq) of packed reading keys, each once, in the order given; 0 means none."""
-    return tuple(dict.fromkeys(name_of(int(key)) for key in keys if key))

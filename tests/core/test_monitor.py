@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from core.activation import LATEST_MS
-from core.alerts import alert_id, iso_utc, reading_names
+from core.alerts import About, alert_id, iso_utc, of_tag, raise_alert
 from core.monitor import Monitor, NotBoundError, evaluate
 from core.readings import Positions
 from core.rules import DEFAULT_RULES, RuleSet
@@ -144,7 +144,9 @@ def test_an_alert_as_json_has_whole_seconds_and_names_its_readings() -> None:
     assert document["readings"] == [[77, 1], [77, 2]]
     assert (document["order_version"], document["rule_set"]) == (1, DEFAULT_RULES.version)
     assert iso_utc(999) == "1970-01-01T00:00:00Z"
-    assert reading_names(0, 5 << 32 | 7, 5 << 32 | 7) == ((5, 7),)
+    evidence = of_tag("position", 0, 5 << 32 | 7, 5 << 32 | 7)
+    raised = raise_alert(About("a", "c", 1, "r"), "rule", "low", 0, None, "Said.", {}, evidence, (0,))
+    assert raised.readings == ((5, 7),), "each once, and none where there is none"
 
 
 @pytest.mark.parametrize(
