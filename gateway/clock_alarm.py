@@ -14,7 +14,8 @@ import structlog
 from sqlalchemy import Connection
 
 from core.activation import Activation
-from core.alerts import Alert, alert_id
+from core.alerts import About, Alert, raise_alert
+from core.contact import CONDITION
 from core.rules import RuleSet
 from gateway.clock import utc_text
 from gateway.store import alerts
@@ -22,7 +23,6 @@ from gateway.store import alerts
 log = structlog.get_logger(__name__)
 
 RULE = "readings_ahead"
-CONDITION = "equipment"
 
 
 def changes(
@@ -50,24 +50,18 @@ def changes(
 
 
 def _raised(activation: Activation, count: int, now_ms: int, rules: RuleSet) -> Alert:
-    return Alert(
-        id=alert_id(activation.id, CONDITION, RULE, now_ms),
-        activation=activation.id,
-        condition=CONDITION,
-        rule=RULE,
-        state="open",
-        severity="medium",
-        start_ms=now_ms,
-        end_ms=None,
-        order_version=activation.order.version,
-        rule_set=rules.version,
-        sentence=(
-            f"{count} readings about the wearer of device {activation.device} were dated more than "
-            f"{rules.ahead_s // 60} min after this gateway's clock ({utc_text(now_ms)}). One of the clocks is wrong; "
-            "they are judged when this clock gets there."
-        ),
-        figures={"time": "gateway", "readings": count, "ahead_min": rules.ahead_s // 60},
-        readings=(),
+    return raise_alert(
+        About(activation.id, CONDITION, activation.order.version, rules.version),
+        RULE,
+        "medium",
+        now_ms,
+        None,
+        f"{count} readings about the wearer of device {activation.device} were dated more than "
+        f"{rules.ahead_s // 60} min after this gateway's clock ({utc_text(now_ms)}). One of the clocks is wrong; "
+        "they are judged when this clock gets there.",
+        {"time": "gateway", "readings": count, "ahead_min": rules.ahead_s // 60},
+        (),
+        (now_ms,),
     )
 
 

@@ -14,10 +14,10 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from core.alerts import Alert, Severity, alert_id
+from core.contact import CONDITION
 from gateway.sequences import Span
 from gateway.store import alerts, orders
 
-CONDITION = "equipment"
 RULE_SET = "gateway-1"
 RULES = ("sequence_conflict", "forgotten_readings", "link_tamper", "beacon_goes_back")
 LISTED = 100
