@@ -1,16 +1,13 @@
 """Runs on MicroPython: commands and settings on LittleFS, power cut at every single program or erase of the flash.
 
-``command_cuts.py IMAGE COMMANDS FOLDER`` prints: lives that were cut, operations of a whole life, and in how many lives
+``command_cuts.py IMAGE COMMANDS`` prints: lives that were cut, operations of a whole life, and in how many lives
 power went after a command had been executed and before its record was on flash.
 """
 # mypy: ignore-errors
-# ruff: noqa: PTH123, SIM105, UP031
+# ruff: noqa: UP031
 
-import gc
 import struct
 import sys
-
-sys.path.append(sys.argv[3])
 
 import records
 import vfs
@@ -19,25 +16,15 @@ from commands import DONE, FAILED, Commands
 from config import SAMPLE_S, UPLOAD_S, Changeable
 from folder import Folder
 from journal import Journal
-from littlefs_cuts import BLOCK, BLOCKS, LIMIT, PowerCutFlash, random
+from power_cuts import Board, PowerCutFlash, each_cut, make, random
 
+LIMIT = 16384
 BEYOND = 1000  # command n sets intervals of so many seconds and n
 
 
 class Provisioned:
     sample_s = 60
     upload_s = 120
-
-
-class Board:
-    def ticks_ms(self):
-        return 0
-
-    def rtc(self):
-        return None
-
-    def set_rtc(self, when):
-        pass
 
 
 class Gateway:
@@ -130,12 +117,7 @@ def live(image, cut_at, commands):
         if not device.dead:
             raise
     operations = device.operations
-    try:
-        vfs.umount("/flash")
-    except OSError:
-        pass
-    gc.collect()  # finalisers of the dead life write to the dead device
-    device.file.close()
+    device.end()
     device = PowerCutFlash(image, 0)
     tag = Tag(gateway, device)
     gateway.hear(tag.journal)
@@ -153,34 +135,19 @@ def live(image, cut_at, commands):
     tag.check()
     if n > 1:
         assert tag.take(n - 1) == Commands.REPLAYED
-    vfs.umount("/flash")
-    device.file.close()
+    device.end()
     return operations, between
 
 
 def main(image, commands):
-    with open(image, "wb") as file:
-        for _ in range(BLOCKS):
-            file.write(b"\xff" * BLOCK)
-    device = PowerCutFlash(image, 0)
-    vfs.VfsLfs2.mkfs(device)
-    device.file.close()
-    with open(image, "rb") as file:
-        empty = [file.read(BLOCK) for _ in range(2)]  # the rest of it was never written
+    make(image)
     operations, _ = live(image, 0, commands)
     lives = interrupted = 0
-    for cut_at in range(1, operations + 1):
-        with open(image, "wb") as file:
-            for block in range(BLOCKS):
-                file.write(empty[block] if block < 2 else b"\xff" * BLOCK)
-        gc.collect()
-        try:
-            done, between = live(image, cut_at, commands)
-        except AssertionError as problem:
-            print("cut at operation", cut_at)
-            raise problem
-        assert done == cut_at
+    for done, between in each_cut(
+        image, range(1, operations + 1), lambda cut_at: live(image, cut_at, commands)
+    ):
         lives += 1
+        assert done == lives
         interrupted += between
     print(lives, operations, interrupted)
 

@@ -3,7 +3,7 @@
 ``counter_cuts.py IMAGE ROUNDS FOLDER`` prints how many lives were cut. Each life goes on with the flash of the last.
 """
 # mypy: ignore-errors
-# ruff: noqa: PTH123, SIM105, UP031
+# ruff: noqa: UP031
 
 import sys
 
@@ -11,7 +11,7 @@ sys.path.append(sys.argv[3])
 
 import vfs
 from folder import Folder
-from littlefs_cuts import BLOCK, BLOCKS, PowerCutFlash
+from power_cuts import PowerCutFlash, make
 from reserve import AHEAD, Reserve
 
 BEACONS = 60  # by 1,000 counters each: fifteen blocks
@@ -33,21 +33,12 @@ def live(image, cut_at, used):
     except OSError:
         if not device.dead:
             raise
-    try:
-        vfs.umount("/flash")
-    except OSError:
-        pass
-    device.file.close()
+    device.end()
     return used, device.operations
 
 
 def main(image, rounds):
-    with open(image, "wb") as file:
-        for _ in range(BLOCKS):
-            file.write(b"\xff" * BLOCK)
-    device = PowerCutFlash(image, 0)
-    vfs.VfsLfs2.mkfs(device)
-    device.file.close()
+    make(image)
     used, operations = live(image, 0, 0)
     lives = 0
     for _ in range(rounds):

@@ -4,7 +4,7 @@
 TORN is how many sixteenths of the write that is cut happen.
 """
 # mypy: ignore-errors
-# ruff: noqa: PTH123, SIM105, SIM115, UP031
+# ruff: noqa: UP031
 
 import gc
 import sys
@@ -12,62 +12,9 @@ import sys
 import records
 import vfs
 from journal import Journal
+from power_cuts import PowerCutFlash, each_cut, make, random
 
-BLOCK = 4096
-BLOCKS = 24
 LIMIT = 16384
-HALF_ERASED = b"\xff" * (BLOCK // 2)
-
-
-class PowerCutFlash:
-    """A block device over a file; at operation ``cut_at`` a part of it happens, and from then on nothing."""
-
-    sixteenths = 8  # of a write that is cut
-
-    def __init__(self, path, cut_at):
-        self.file = open(path, "r+b")
-        self.cut_at = cut_at
-        self.operations = 0
-        self.dead = False
-
-    def readblocks(self, block, buffer, offset=0):
-        if self.dead:
-            return -5
-        self.file.seek(block * BLOCK + offset)
-        self.file.readinto(buffer)
-        return 0
-
-    def writeblocks(self, block, buffer, offset=0):
-        return self.write(block * BLOCK + offset, buffer, len(buffer) * self.sixteenths // 16)
-
-    def write(self, at, data, torn):
-        if self.dead:
-            return -5
-        self.operations += 1
-        self.file.seek(at)
-        if self.operations == self.cut_at:
-            self.file.write(memoryview(data)[:torn])
-            self.dead = True
-            return -5
-        self.file.write(data)
-        return 0
-
-    def ioctl(self, operation, argument):
-        if operation == 4:
-            return BLOCKS
-        if operation == 5:
-            return BLOCK
-        if operation == 6:
-            # an erase cut short leaves old bytes in the second half
-            failed = self.write(argument * BLOCK, HALF_ERASED, BLOCK // 2)
-            if not failed:
-                self.file.write(HALF_ERASED)
-            return failed
-        return 0
-
-
-def random(n):
-    return b"\x5a" * n
 
 
 class Life:
@@ -138,50 +85,27 @@ def live(image, cut_at):
         if not device.dead:
             raise
     operations = device.operations
-    try:
-        vfs.umount("/flash")
-    except OSError:
-        pass
-    gc.collect()  # finalisers of the dead life write to the dead device
-    device.file.close()
+    device.end()
     device = PowerCutFlash(image, 0)
     vfs.mount(vfs.VfsLfs2(device), "/flash")
     journal = Journal("/flash/journal", LIMIT, random)
     life.check(journal)
     journal.append(records.TAMPER, 5, records.tamper(2, 1, 3), True)
     life.check(journal)
-    vfs.umount("/flash")
-    device.file.close()
+    device.end()
     return operations, free
 
 
 def main(image, stride, offset, torn):
     PowerCutFlash.sixteenths = torn
-    with open(image, "wb") as file:
-        for _ in range(BLOCKS):
-            file.write(b"\xff" * BLOCK)
-    device = PowerCutFlash(image, 0)
-    vfs.VfsLfs2.mkfs(device)
-    device.file.close()
-    with open(image + ".new", "wb") as copy, open(image, "rb") as file:
-        for _ in range(BLOCKS):
-            copy.write(file.read(BLOCK))
+    make(image)
     operations, free = live(image, 0)
     lives = 0
-    for cut_at in range(1 + offset, operations + 1, stride):
-        with open(image, "wb") as copy, open(image + ".new", "rb") as file:
-            for _ in range(BLOCKS):
-                copy.write(file.read(BLOCK))
-        gc.collect()
-        try:
-            done, _ = live(image, cut_at)
-        except AssertionError as problem:
-            print("cut at operation", cut_at)
-            raise problem
-        assert done == cut_at
+    numbers = range(1 + offset, operations + 1, stride)
+    for done, _ in each_cut(image, numbers, lambda cut_at: live(image, cut_at)):
+        assert done == numbers[lives]
         lives += 1
     print(lives, operations, free)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

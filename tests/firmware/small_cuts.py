@@ -6,15 +6,15 @@ strap, notes what a home unit has believed, and is provisioned anew and emptied;
 before or as after, and the device boots.
 """
 # mypy: ignore-errors
-# ruff: noqa: PTH123, SIM105, UP031
+# ruff: noqa: PTH123, UP031
 
-import gc
 import sys
 
 sys.path += sys.argv[5:]
 
 import config
 import kept
+import power_cuts
 import roster
 import vfs
 from commands import DONE, Commands
@@ -23,7 +23,7 @@ from fitting import FILES, Fitting
 from folder import Folder
 from guard import Guard
 from journal import Journal
-from littlefs_cuts import BLOCK, BLOCKS, PowerCutFlash
+from power_cuts import PowerCutFlash, each_cut, make, random
 from reserve import Reserve
 from safe_mode import SafeMode
 
@@ -32,7 +32,7 @@ SETTINGS = '{"device": "%s", "host": "h", "port": 1, "server_name": "n", "key": 
 OLD, NEW = "gps00001", "gps00002"
 
 
-class Board:
+class Board(power_cuts.Board):
     strap = True
 
     def strap_closed(self):
@@ -43,19 +43,6 @@ class Board:
 
     def battery_mv(self):
         return 3600
-
-    def ticks_ms(self):
-        return 0
-
-    def rtc(self):
-        return None
-
-    def set_rtc(self, when):
-        pass
-
-
-def random(n):
-    return b"\x5a" * n
 
 
 class Flashed:
@@ -168,12 +155,7 @@ def life(image, cut_at, state):
     except (OSError, ValueError, AssertionError):
         if not device_flash.dead:
             raise
-    try:
-        vfs.umount("/flash")
-    except OSError:
-        pass
-    gc.collect()
-    device_flash.file.close()
+    device_flash.end()
     return device_flash.operations
 
 
@@ -192,45 +174,36 @@ def boot(image, state):
     n = device.commands._pair[1] + 1
     assert device.commands.take(1, [n, "settings", [{SAMPLE_S: 33}]]) == Commands.EXECUTED
     assert device.changeable.sample_s == 33
-    vfs.umount("/flash")
-    gc.collect()
-    device_flash.file.close()
+    device_flash.end()
 
 
-def copy(source, target):
-    with open(source, "rb") as file, open(target, "wb") as other:
-        for _ in range(BLOCKS):
-            other.write(file.read(BLOCK))
-
-
-def main(image, stride, offset, torn):
-    PowerCutFlash.sixteenths = torn
-    with open(image, "wb") as file:
-        for _ in range(BLOCKS):
-            file.write(b"\xff" * BLOCK)
-    flash = PowerCutFlash(image, 0)
-    vfs.VfsLfs2.mkfs(flash)
-    vfs.mount(vfs.VfsLfs2(flash), "/flash")
+def furnish():
     for i, name in enumerate(FILES[:3]):
         with open("/flash/" + name, "wb") as file:
             file.write(content(i))
     with open("/flash/config.json", "w") as file:
         file.write(SETTINGS % (OLD, KEY))
     kept.write(Folder("/flash/kept"), "crashes", b"\0\0\0")
-    vfs.umount("/flash")
-    flash.file.close()
-    copy(image, image + ".new")
+
+
+def life_and_boot(image, cut_at):
+    state = {"done": 0}
+    try:
+        life(image, cut_at, state)
+        boot(image, state)
+    except Exception:
+        print(state)
+        raise
+
+
+def main(image, stride, offset, torn):
+    PowerCutFlash.sixteenths = torn
+    make(image, furnish)
     operations = life(image, 0, {"done": 0})
     lives = 0
-    for cut_at in range(1 + offset, operations + 1, stride):
-        copy(image + ".new", image)
-        state = {"done": 0}
-        try:
-            life(image, cut_at, state)
-            boot(image, state)
-        except Exception:
-            print("cut at operation", cut_at, "of", operations, state)
-            raise
+    for _ in each_cut(
+        image, range(1 + offset, operations + 1, stride), lambda cut_at: life_and_boot(image, cut_at)
+    ):
         lives += 1
     print(lives, operations)
 
