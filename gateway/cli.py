@@ -170,7 +170,9 @@ def device_uninstall(
 @device_app.command("command")
 def device_command(
     device: Annotated[str, typer.Argument(help="The device.")],
-    name: Annotated[str, typer.Argument(help="settings, pursuit, locate, vibrate or baseline.")],
+    name: Annotated[
+        str, typer.Argument(help="settings, pursuit, locate, vibrate, baseline, hear or unhear.")
+    ],
     minutes: Annotated[
         int | None, typer.Option(help="pursuit: sample and upload fast for so long; 0 ends it.")
     ] = None,
@@ -191,6 +193,7 @@ def device_command(
     provisioned: Annotated[
         list[str] | None, typer.Option(help="settings: back to what it was provisioned with, e.g. sample_s.")
     ] = None,
+    tag: Annotated[str | None, typer.Option(help="hear, unhear: the RF tag, by its device id.")] = None,
     expires_minutes: Annotated[int | None, typer.Option(help="How long it is said.")] = None,
     given_by: Annotated[
         str | None, typer.Option("--by", help="Who commands it; left out: who is logged in.")
@@ -208,6 +211,7 @@ def device_command(
         "sample_s": sample_s,
         "upload_s": upload_s,
         "pursuit_s": pursuit_s,
+        "tag": tag,
     }
     arguments: dict[str, object] = {key: value for key, value in given.items() if value is not None}
     settings = _settings(data_dir)

@@ -6,6 +6,9 @@ into what the device reads.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import struct
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +16,17 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+from sqlalchemy import Connection
+
 from core import wire
 from core.readings import Outcome
 from gateway.clock import utc_text
+from gateway.register import WITHOUT_LINK
 from gateway.store import Store, commands, devices, state
 from gateway.store.commands import CommandRow
 
 TIME = "time"
+HEAR, UNHEAR = commands.HEARING
 TIME_MS = 120_000
 """How long the answer to a nonce is said; a tag believes it for 60 s of its own time."""
 AGAIN_MS = 30_000
@@ -41,6 +48,8 @@ _MINUTE_MS = 60_000
 EXPIRES_MS: Mapping[str, int] = {
     # a setting is wanted whenever the device comes back; what the wearer is to feel is not
     "settings": 7 * 1440 * _MINUTE_MS,
+    HEAR: 7 * 1440 * _MINUTE_MS,
+    UNHEAR: 7 * 1440 * _MINUTE_MS,
     "pursuit": 60 * _MINUTE_MS,
     "locate": 60 * _MINUTE_MS,
     "vibrate": 15 * _MINUTE_MS,
@@ -53,6 +62,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "locate": (),
     "vibrate": ("pattern", "times"),
     "baseline": (),
+    HEAR: ("tag",),
+    UNHEAR: ("tag",),
 }
 """What each command takes; of settings any, of the others all."""
 
@@ -89,6 +100,12 @@ def queue(
             raise CommandError(f"device {device} is not known: see `tagwatch device list`")
         if entry.revoked_at_ms is not None:
             raise CommandError(f"device {device} was revoked and is not spoken to: add another")
+        if name in commands.HEARING:
+            tag = devices.one(connection, arguments["tag"])
+            if tag is None or tag.kind != WITHOUT_LINK:
+                raise CommandError(
+                    f"{arguments['tag']} is no RF tag that is known: see `tagwatch device list`"
+                )
         return commands.add(connection, device, name, arguments, now_ms, now_ms + life_ms, given_by)
 
 
@@ -112,6 +129,9 @@ def check(name: str, arguments: Mapping[str, Any]) -> None:
             low, high, what = BOUNDS[argument]
             if type(value) is not int or not low <= value <= high:
                 raise CommandError(f"{argument} is {value!r}: give {low} to {high} ({what})")
+        elif argument == "tag":
+            if not isinstance(value, str):
+                raise CommandError(f"tag is {value!r}: give the device id of an RF tag")
         elif argument == "at_once_times":
             _check_times(value)
         else:
@@ -200,9 +220,27 @@ def listing(store: Store, device: str, now_ms: int) -> list[dict[str, Any]]:
     ]
 
 
-def on_the_wire(row: CommandRow, now_ms: int) -> wire.Command:
-    """A command as the device reads it; ``now_ms`` is what a command ``time`` tells."""
+def beacon_key(device_key: bytes) -> bytes:
+    """The key by which a home unit knows an RF tag's beacons (docs/protocol.md, "The beacon")."""
+    return hmac.digest(device_key, b"beacon", hashlib.sha256)
+
+
+def masked(unit_key: bytes, tag_key: bytes, number: int, salt: int) -> bytes:
+    """An RF tag's beacon key as only the home unit of that device key can read it (docs/protocol.md, "Commands")."""
+    mask = hmac.digest(unit_key, b"hear" + struct.pack("<II", number, salt), hashlib.sha256)
+    return bytes(a ^ b for a, b in zip(mask, beacon_key(tag_key), strict=True))
+
+
+def on_the_wire(row: CommandRow, now_ms: int, masked_key: bytes = b"") -> wire.Command:
+    """A command as the device reads it; ``now_ms`` is what a command ``time`` tells.
+
+    ``masked_key`` belongs to the RF tag that a command ``hear`` names: no key stands in a command's arguments.
+    """
     arguments = row.arguments
+    if row.name in commands.HEARING:
+        number = wire.beacon_number(arguments["tag"])
+        hears = row.name == HEAR
+        return wire.Command(row.n, row.name, [number, row.n, masked_key] if hears else [number])
     if row.name == TIME:
         return wire.Command(row.n, TIME, [now_ms // 100, arguments["nonce"]])
     if row.name == "settings":
@@ -230,6 +268,7 @@ def state_of(row: CommandRow, now_ms: int, generation: int) -> str:
 @dataclass(slots=True)
 class _Open:
     row: CommandRow
+    masked_key: bytes
     said_ms: int | None = None
 
 
@@ -244,19 +283,19 @@ class Outbox:
         self._open: dict[str, _Open] = {}
         self._seen = -1
 
-    def refresh(self, now_ms: int, devices: Iterable[str] | None = None) -> None:
+    def refresh(self, now_ms: int, named: Iterable[str] | None = None) -> None:
         """Take note of what was commanded and acknowledged: of these devices, or of all where anything is new."""
         with self._store.read() as connection:
-            if devices is None:
+            if named is None:
                 seen = state.number(connection, state.COMMANDS)
                 expired = any(entry.row.expires_at_ms <= now_ms for entry in self._open.values())
                 if seen == self._seen and not expired:
                     return
                 self._seen = seen
-                self._take(commands.first_open(connection, now_ms), list(self._open))
+                self._take(connection, commands.first_open(connection, now_ms), list(self._open))
             else:
-                named = list(devices)
-                self._take(commands.first_open(connection, now_ms, named), named)
+                some = list(named)
+                self._take(connection, commands.first_open(connection, now_ms, some), some)
 
     def next_for(self, device: str, now_ms: int, *, hello: bool, present: bool = True) -> wire.Command | None:
         """The command to go with what is said to ``device`` now, if it is time to say one.
@@ -272,18 +311,26 @@ class Outbox:
         if not hello and entry.said_ms is not None and abs(now_ms - entry.said_ms) < AGAIN_MS:
             return None
         entry.said_ms = now_ms
-        return on_the_wire(entry.row, now_ms)
+        return on_the_wire(entry.row, now_ms, entry.masked_key)
 
     def due(self, now_ms: int) -> list[tuple[str, wire.Command]]:
         """What is to be said by itself."""
         found = [(device, self.next_for(device, now_ms, hello=False)) for device in self._open]
         return [(device, command) for device, command in found if command is not None]
 
-    def _take(self, found: Mapping[str, CommandRow], devices: Iterable[str]) -> None:
-        for device in devices:
+    def _take(self, connection: Connection, found: Mapping[str, CommandRow], named: Iterable[str]) -> None:
+        for device in named:
             if device not in found:
                 self._open.pop(device, None)
         for device, row in found.items():
             standing = self._open.get(device)
             if standing is None or standing.row.n != row.n or standing.row.generation != row.generation:
-                self._open[device] = _Open(row)
+                self._open[device] = _Open(row, _masked_key(connection, row))
+
+
+def _masked_key(connection: Connection, row: CommandRow) -> bytes:
+    """The key of the RF tag that a command ``hear`` names, as its unit reads it; none for another command."""
+    unit, tag = devices.one(connection, row.device), devices.one(connection, row.arguments.get("tag", ""))
+    if row.name != HEAR or unit is None or tag is None:
+        return b""
+    return masked(unit.key, tag.key, wire.beacon_number(tag.id), row.n)

@@ -149,7 +149,7 @@ def _change(rows: Sequence[CommandRow], wish: Wanted, since_ms: int, now_ms: int
     values: dict[str, Any] = {TIMES: wish.times or None, PLACES: wish.places or None}
     same = True
     for key in (TIMES, PLACES):
-        row = next((row for row in rows if key in row.arguments and _stands(row, now_ms)), None)
+        row = next((row for row in rows if key in row.arguments and stands(row, now_ms)), None)
         told = tuple(tuple(part) for part in row.arguments[key] or ()) if row is not None else ()
         if row is not None and told and row.given_by != GATEWAY and row.made_at_ms >= since_ms:
             del values[key]
@@ -157,18 +157,18 @@ def _change(rows: Sequence[CommandRow], wish: Wanted, since_ms: int, now_ms: int
             same = same and wish.still_told(told, now_ms) and bool(told) == bool(wish.times)
         else:
             same = same and told == wish.places
-    return {} if same or _tried_lately(rows, now_ms) else values
+    return {} if same or tried_lately(rows, now_ms) else values
 
 
-def _stands(row: CommandRow, now_ms: int) -> bool:
-    """Whether a tag goes by this command, or will: it is done, or still said."""
+def stands(row: CommandRow, now_ms: int) -> bool:
+    """Whether a device goes by this command, or will: it is done, or still said."""
     if row.outcome is None:
         return row.expires_at_ms > now_ms
     return row.outcome == Outcome.DONE and not row.lost
 
 
-def _tried_lately(rows: Sequence[CommandRow], now_ms: int) -> bool:
-    """Whether a tag has lately told that it can not do what the gateway asked last."""
+def tried_lately(rows: Sequence[CommandRow], now_ms: int) -> bool:
+    """Whether a device has lately told that it can not do what the gateway asked last; ``rows``, newest first."""
     last = next((row for row in rows if row.given_by == GATEWAY), None)
     if last is None or last.outcome in (None, Outcome.DONE):
         return False

@@ -144,6 +144,8 @@ class Group:
                 self._note_gaps(device, up.epoch, block)
             elif block.kind == Kind.TAMPER:
                 self._note_tamper(message, device, up.epoch, block, decision.fresh)
+            elif block.kind == Kind.BOOT:
+                self._note_boots(device, up.epoch, block, decision.fresh)
             elif block.kind == Kind.COMMAND:
                 self._note_answers(device, up.epoch, block, decision.fresh)
 
@@ -219,6 +221,13 @@ class Group:
             self.incidents.append(
                 incidents.link_tamper(device, epoch, number, forged, since.ms, tag_time=since.tag_time)
             )
+
+    def _note_boots(self, device: str, epoch: int, block: wire.Block, fresh: Sequence[Span]) -> None:
+        """A journal that begins anew may be that of a device that was emptied: what it was told may be gone."""
+        assert block.records is not None
+        for number, record in enumerate(block.records, block.first):
+            if record["boots"] == 1 and any(span.first <= number <= span.last for span in fresh):
+                self.losses.append(Loss(device, epoch, number))
 
     def _note_answers(self, device: str, epoch: int, block: wire.Block, fresh: Sequence[Span]) -> None:
         assert block.records is not None

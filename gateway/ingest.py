@@ -33,6 +33,7 @@ from gateway.commands import Outbox
 from gateway.commit import Committer
 from gateway.control import WORKING, ControlError, ControlServer
 from gateway.duties import Duties
+from gateway.ears import Ears
 from gateway.group import Committed, Received
 from gateway.judge import Judge
 from gateway.orders import Orders
@@ -77,6 +78,7 @@ class Ingest:
         self._outbox = Outbox(store)
         self._orders = Orders()
         self._duties = Duties(store, settings.near_zone_m, compiled=self._orders)
+        self._ears = Ears(store)
         self._judge: Judge | None = None
         self._judge_again_s = 0.0
         self._steps: dict[str, _Step] = {}
@@ -243,6 +245,7 @@ class Ingest:
         if now_ms is None:
             return
         self._look(lambda: self._duties.look(now_ms))
+        self._look(lambda: self._ears.look(now_ms))
         if not self._look(lambda: self._outbox.refresh(now_ms)):
             return
         if not self._look(self._committer.refresh):  # a device may have been added, and never heard

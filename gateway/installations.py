@@ -13,6 +13,8 @@ from gateway.store import Store, devices, installations
 from gateway.store.installations import Installation
 
 HOME_UNIT = "home_unit"
+MOST_TAGS = 30
+"""So many tags a home unit hears (docs/rf.md)."""
 
 
 def install(
@@ -26,7 +28,7 @@ def install(
 
     ``address`` may be left out where there is only one; ``installed`` is a datetime (UTC where it has no zone),
     milliseconds, or None for now. Raises OrderRefused where unit, activation or address are not known, or where the
-    unit, or another at that address, listens for the wearer already.
+    unit, or another at that address, listens for the wearer already, or the unit for `MOST_TAGS` others.
     """
     installed_ms = instant_ms(installed)
     with store.write() as connection:
@@ -43,6 +45,7 @@ def install(
         if worn.removed_ms is not None and worn.removed_ms <= installed_ms:
             raise OrderRefused(f"activation {activation_id} ended at {utc_text(worn.removed_ms)}")
         place = _place(worn.order, address)
+        listens = 0
         for one in installations.every(connection):
             overlaps = one.removed_ms is None or installed_ms < one.removed_ms
             if one.activation == activation_id and overlaps and (one.unit == unit or one.place == place):
@@ -54,6 +57,11 @@ def install(
                     else f"home unit {unit} listens for {activation_id} at another address: "
                     "record its removal there first"
                 )
+            listens += one.unit == unit and overlaps
+        if listens >= MOST_TAGS:
+            raise OrderRefused(
+                f"home unit {unit} listens for {listens} wearers, which is all it can: install another unit"
+            )
         made = Installation(unit, activation_id, installed_ms, None, place)
         installations.add(connection, made)
     return made

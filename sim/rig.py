@@ -6,8 +6,6 @@ instant, then the gateway judges at that instant, and so on. Nothing is waited f
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +14,7 @@ from typing import Any, Self
 from core.readings import Positions
 from core.wire import beacon_number
 from gateway.authority import Authority
+from gateway.commands import beacon_key
 from gateway.devices import add_device
 from gateway.installations import install
 from gateway.orders import activate, add_order, deactivate
@@ -127,12 +126,15 @@ class Rig:
         self._lines[device] = SerialLine(line)
         return tag
 
-    def enrol_unit(self, device: str, start_ms: int, tags: Sequence[str], **config: object) -> VirtualTag:
+    def enrol_unit(
+        self, device: str, start_ms: int, tags: Sequence[str], *, provisioned: bool = True, **config: object
+    ) -> VirtualTag:
         """Add a home unit that listens for ``tags``, which were enrolled before, and install it for their wearers.
 
-        Each tag is in the next room, until `place` says otherwise.
+        Each tag is in the next room, until `place` says otherwise. With ``provisioned`` False the unit knows of no tag
+        until the gateway tells it.
         """
-        heard = [[beacon_number(tag), self.beacon_key(tag).hex()] for tag in tags]
+        heard = [[beacon_number(tag), self.beacon_key(tag).hex()] for tag in tags] if provisioned else []
         unit = self.enrol(
             device, start_ms, (), kind="home_unit", order=None, clock_set=True, tags=heard, **config
         )
@@ -144,7 +146,7 @@ class Rig:
 
     def beacon_key(self, tag: str) -> bytes:
         """What a home unit is given to know a tag's beacons by."""
-        return hmac.digest(self._keys[tag], b"beacon", hashlib.sha256)
+        return beacon_key(self._keys[tag])
 
     def place(self, tag: str, place: Place = AWAY, *units: str) -> None:
         """From now on an RF tag is there, as home units (all that listen for it, or those named) see it."""

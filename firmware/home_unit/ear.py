@@ -26,6 +26,9 @@ SILENT_INTERVALS = 2
 STATE_EVERY_MS = 3600000
 # docs/protocol.md: at most one report of refused beacons in 10 minutes for a tag
 REFUSED_EVERY_MS = 600000
+# So many tags that are heard no longer are remembered by their counters: what was recorded of one is not believed when
+# it is heard again.
+MOST_GONE = 30
 # How much of what was believed a power cut without warning may make forget; 144 writes a day.
 KEEP_EVERY_MS = 600000
 
@@ -64,11 +67,33 @@ class Ear:
         self._interval_ms = roster.interval_s * 1000
         now_ms = clock.uptime_ms()
         known = read_counters(folder)
-        self._tags = [_Tag(number, key, known.get(number, 0), now_ms) for number, key in roster.tags]
+        self._gone = list(known.items())
+        self._tags = [self._new(number, key, now_ms) for number, key in roster.tags]
+        self._gone = self._gone[-MOST_GONE:]
         self._kept = self._counters()
         self._keep_ms = now_ms + KEEP_EVERY_MS
         self._begin_ms = now_ms
         self.end_ms = now_ms + self._interval_ms
+
+    def listen(self, tags: "list[tuple[int, bytes]]", now_ms: int, unit: int) -> None:
+        """From now on these tags are heard. How those that go were heard up to now is told."""
+        stay: list[_Tag] = []
+        for tag in self._tags:
+            if (tag.number, tag.key) in tags:
+                stay.append(tag)
+                continue
+            if tag.forged:
+                self._tell_refused(tag, now_ms, unit)
+            else:
+                self._tell(tag, now_ms, now_ms, unit, False)
+            # one that comes again with another key counts anew
+            if tag.number not in [number for number, _key in tags]:
+                self._gone.append((tag.number, tag.fresh.highest))
+        numbers = [tag.number for tag in stay]
+        stay += [self._new(number, key, now_ms) for number, key in tags if number not in numbers]
+        self._tags = stay
+        self._gone = self._gone[-MOST_GONE:]
+        self.keep()
 
     def hear(self, at_ms: int, dbm: int, data: bytes) -> None:
         """Take what the radio heard at ``at_ms``."""
@@ -120,8 +145,16 @@ class Ear:
             return
         self._kept = counters
 
+    def _new(self, number: int, key: bytes, now_ms: int) -> _Tag:
+        """A tag of which nothing was heard yet, in this life or since it was last on the list."""
+        highest = max([counter for one, counter in self._gone if one == number] or [0])
+        self._gone = [entry for entry in self._gone if entry[0] != number]
+        return _Tag(number, key, highest, now_ms)
+
     def _counters(self) -> dict[int, int]:
-        return {tag.number: tag.fresh.highest for tag in self._tags}
+        counters = dict(self._gone)
+        counters.update({tag.number: tag.fresh.highest for tag in self._tags})
+        return counters
 
     def _of(self, tag: _Tag, at_ms: int, dbm: int, data: bytes) -> None:
         if tag.fresh.is_echo(data, at_ms):

@@ -1,4 +1,4 @@
-"""Which tags a home unit hears: ``"tags"`` in ``/config.json``; and the highest counters believed, in a file."""
+"""The tags that a home unit is provisioned with: ``"tags"`` in ``/config.json``; and the highest counters believed."""
 
 import json
 import struct
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from folder import Folder
 
 MOST_TAGS = 30
-_KEY_BYTES = 32
+KEY_BYTES = 32
 _FILE = "counters"
 _PAIR = "<II"
 _PAIR_BYTES = 8
@@ -54,7 +54,7 @@ def _tag(path: str, index: int, entry: object) -> tuple[int, bytes]:
             key = bytes.fromhex(entry[1])
         except ValueError:
             key = b""
-        if 0 <= entry[0] <= 0xFFFFFFFF and len(key) == _KEY_BYTES:
+        if 0 <= entry[0] <= 0xFFFFFFFF and len(key) == KEY_BYTES:
             return entry[0], key
     raise ValueError("%s: tag %d is not [beacon number, key of 32 bytes in hexadecimal]" % (path, index))
 

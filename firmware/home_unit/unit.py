@@ -9,6 +9,8 @@ from boards.esp32_radio import UnitBoard
 from device import Device
 from ear import Ear
 from folder import Folder
+from listening import Listening
+from roster import Roster
 from watch import Watch
 
 try:
@@ -28,9 +30,12 @@ LOOK_MS = 2000
 class Unit:
     """The home unit's loop over its ear and its watch."""
 
-    def __init__(self, board: UnitBoard, clock: "Clock", ear: Ear, watch: Watch) -> None:
+    def __init__(
+        self, board: UnitBoard, clock: "Clock", listening: Listening, ear: Ear, watch: Watch
+    ) -> None:
         self._board = board
         self._clock = clock
+        self._listening = listening
         self._ear = ear
         self._watch = watch
 
@@ -43,6 +48,9 @@ class Unit:
     def look(self) -> None:
         """Take what was heard, look at the unit itself, and tell what is to be told."""
         now_ms = self._clock.uptime_ms()
+        if self._listening.changed:
+            self._listening.changed = False
+            self._ear.listen(self._listening.tags, now_ms, self._watch.unit)
         for ticks, dbm, data in self._board.heard():
             self._ear.hear(self._clock.uptime_of(ticks), dbm, data)
         unit = self._watch.seen()
@@ -62,14 +70,22 @@ async def live(board: UnitBoard) -> None:
     """Be a home unit; returns only by raising what one of its parts could not deal with."""
     parts = Device(board, KIND)
     journal, clock, link = parts.journal, parts.clock, parts.link
-    ear = Ear(journal, clock, link, roster.load("/config.json"), Folder("/heard"))
+    provisioned, heard = roster.load("/config.json"), Folder("/heard")
+    listening = Listening(provisioned, heard, parts.settings.key)
+    parts.tell(listening.lost, records.TAMPER_KEPT_LOST, records.LOST_SETTINGS)
+    parts.commands.handlers["hear"] = listening.hear
+    parts.commands.handlers["unhear"] = listening.unhear
+    ear = Ear(journal, clock, link, Roster(listening.tags, provisioned.interval_s), heard)
     watch = Watch(journal, clock, link, board)
     console = parts.console
     console.tests.update(watch.tests())
     console.tests["ear"] = lambda: ear.hears() or "no tag of its list heard yet"
     console.handlers["check"] = watch.checked
-    console.check = roster.load
-    await parts.run(Unit(board, clock, ear, watch).run())
+    console.handlers["hear"] = listening.console_hear
+    console.handlers["unhear"] = listening.console_unhear
+    console.handlers["tags"] = listening.console_tags
+    console.check = listening.check
+    await parts.run(Unit(board, clock, listening, ear, watch).run())
 
 
 def run() -> "NoReturn":

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 
 from gateway.store import state
 from gateway.store.tables import command
 
 GATEWAY = "gateway"
 """Who gives what no person gave."""
+HEARING = ("hear", "unhear")
+"""The commands about which tags a home unit hears."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Answer(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A device's word that the settings it keeps could not be read."""
+    """A device's word that what it keeps could not be read, or that its journal has begun anew."""
 
     device: str
     epoch: int
@@ -100,6 +102,20 @@ def expire(connection: Connection, device: str, name: str, at_ms: int, given_by:
     connection.execute(mine.values(expires_at_ms=at_ms))
 
 
+def say_no_more(connection: Connection, row: CommandRow, at_ms: int) -> None:
+    """Say one open command no more from ``at_ms`` on."""
+    connection.execute(update(command).where(*_this(row)).values(expires_at_ms=at_ms))
+
+
+def drop(connection: Connection, row: CommandRow) -> None:
+    """Forget one command; an answer to it is passed over. No number is given twice where it is not the last."""
+    connection.execute(delete(command).where(*_this(row)))
+
+
+def _this(row: CommandRow) -> tuple[ColumnElement[bool], ...]:
+    return command.c.device == row.device, command.c.generation == row.generation, command.c.n == row.n
+
+
 def prune(connection: Connection, device: str, name: str, at_ms: int) -> None:
     """Drop the commands of this name that are answered or expired, but the newest: what they told is of no use later.
 
@@ -121,12 +137,13 @@ def prune(connection: Connection, device: str, name: str, at_ms: int) -> None:
 
 def lose(connection: Connection, losses: Sequence[Loss]) -> None:
     """Note that devices have lost what was set before. To be called after `acknowledge` of the same readings."""
+    lasting = ("settings", *HEARING)
     for loss in losses:
         connection.execute(
             update(command)
             .where(
                 command.c.device == loss.device,
-                command.c.name == "settings",
+                command.c.name.in_(lasting),
                 command.c.outcome == 0,
                 or_(command.c.epoch != loss.epoch, command.c.seq < loss.seq),
             )
@@ -185,6 +202,16 @@ def settings_of(connection: Connection, device: str, most: int = 100) -> list[Co
         command.c.generation == state.generation(connection),
     )
     return [_row(row) for row in connection.execute(rows.order_by(command.c.n.desc()).limit(most))]
+
+
+def hearing_of(connection: Connection, device: str) -> list[CommandRow]:
+    """The commands of the store's generation about which tags a home unit hears, newest first."""
+    rows = select(command).where(
+        command.c.device == device,
+        command.c.name.in_(HEARING),
+        command.c.generation == state.generation(connection),
+    )
+    return [_row(row) for row in connection.execute(rows.order_by(command.c.n.desc()))]
 
 
 def _row(row: Row[Any]) -> CommandRow:

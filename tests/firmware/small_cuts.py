@@ -2,8 +2,8 @@
 
 ``small_cuts.py IMAGE STRIDE OFFSET TORN FOLDER...`` prints: lives that were cut, operations of a whole life. TORN is
 how many sixteenths of the write that is cut reach the flash. Each life changes the settings, takes a command, opens a
-strap, notes what a home unit has believed, and is provisioned anew and emptied; after the cut each of these is as
-before or as after, and the device boots.
+strap, notes what a home unit has believed, changes which tags it hears, and is provisioned anew and emptied; after the
+cut each of these is as before or as after, and the device boots.
 """
 # mypy: ignore-errors
 # ruff: noqa: PTH123, UP031
@@ -23,6 +23,7 @@ from fitting import FILES, Fitting
 from folder import Folder
 from guard import Guard
 from journal import Journal
+from listening import Listening
 from power_cuts import PowerCutFlash, each_cut, make, random
 from reserve import Reserve
 from safe_mode import SafeMode
@@ -66,7 +67,11 @@ class Flashed:
         self.reserve = Reserve(self.beacon)
         self.heard = Folder("/flash/heard")
         self.believed = roster.read_counters(self.heard)
-        assert not self.changeable.lost and not self.commands.lost, "lost"
+        self.listening = Listening(roster.load("/flash/config.json"), self.heard, b"")
+        self.commands.handlers["hear"] = self.listening.hear
+        self.commands.handlers["unhear"] = self.listening.unhear
+        lost = (self.changeable.lost, self.commands.lost, self.listening.lost)
+        assert lost == (False, False, False), "lost"
 
 
 def content(i):
@@ -90,6 +95,8 @@ def step(device, i):
     device.guard._board.strap = i % 2 == 0
     device.guard.look(i * 1000)
     roster.write_counters(device.heard, {7: i})
+    assert device.listening.console_hear({"beacon": i, "key": "%02x" % i * 32})
+    assert device.listening.unhear([i - 1]) == DONE
     device.safe_mode.survived()
     device.reserve.take(4000)
 
@@ -102,6 +109,9 @@ def check(device, done):
     assert pair in ((1, done), (1, done + 1)) or (done == 0 and pair == (0, 0)), "command"
     if pair == (1, done) and done and device.commands._outcome != DONE:
         raise AssertionError("a command that was done is told as failed")
+    heard = [number for number, key in device.listening.tags if key == bytes((number,)) * 32]
+    last, next_one = [done] if done else [], [done + 1]
+    assert heard in (last, last + next_one, next_one), "tags %s" % heard
     believed = device.believed.get(7, 0)
     assert believed in (done, done + 1), "believed %d" % believed
     if done or believed:
@@ -170,6 +180,8 @@ def boot(image, state):
         check(device, state["done"])
     elif state.get("emptied"):
         assert device.changeable.sample_s == 60 and device.commands._pair == (1, STEPS)
+    if state["done"] == STEPS:
+        assert device.listening.tags == [(STEPS, bytes((STEPS,)) * 32)], "they go with the identity only"
     # and it can go on
     n = device.commands._pair[1] + 1
     assert device.commands.take(1, [n, "settings", [{SAMPLE_S: 33}]]) == Commands.EXECUTED

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import statistics
 import struct
 from pathlib import Path
 
 import beacon
+import counters
 import pytest
 import records
 import roster
 from clock import Clock
+from commands import DONE, NOT_UNDERSTOOD, REFUSED
 from ear import KEEP_EVERY_MS, REFUSED_EVERY_MS, Ear
 from hypothesis import given
 from hypothesis import strategies as st
+from listening import Listening
 from roster import Roster
 from strengths import Strengths
 from watch import Watch
@@ -221,3 +226,145 @@ def test_a_list_of_tags_that_is_wrong_is_refused_and_shows_no_key(tmp_path: Path
     with pytest.raises(ValueError, match=r"tag|interval_s") as caught:
         roster.load(str(path))
     assert "00000000" not in str(caught.value)
+
+
+# -------------------------------------------------------------------------------------------- which tags
+
+
+def key_of(number: int) -> bytes:
+    return bytes([number % 256]) * 32
+
+
+def listening(flash: Flash, *provisioned: int) -> Listening:
+    """What a boot finds of a unit that is provisioned with these tags."""
+    return Listening(Roster([(number, key_of(number)) for number in provisioned], 60), flash, KEY)
+
+
+def masked(number: int, key: bytes, salt: int = 9) -> list[object]:
+    """What a command ``hear`` says, as docs/protocol.md has it."""
+    mask = hmac.digest(KEY, b"hear" + struct.pack("<II", number & 0xFFFFFFFF, salt), hashlib.sha256)
+    return [number, salt, bytes(a ^ b for a, b in zip(mask, key, strict=True))]
+
+
+def numbers(heard: Listening) -> set[int]:
+    return {number for number, _ in heard.tags}
+
+
+NUMBERS = st.integers(0, 5)
+CHANGES = st.lists(st.tuples(st.booleans(), NUMBERS), max_size=12)
+
+
+@given(st.sets(NUMBERS), CHANGES, st.sets(NUMBERS))
+def test_tags_are_those_provisioned_as_they_were_changed_since_over_boots_and_another_provisioning(
+    provisioned: set[int], changes: list[tuple[bool, int]], after: set[int]
+) -> None:
+    flash, wanted = Flash(), set(provisioned)
+    told: dict[int, bool] = {}
+    for hear, number in changes:
+        heard = listening(flash, *provisioned)
+        assert (heard.hear(masked(number, key_of(number))) if hear else heard.unhear([number])) == DONE
+        wanted = wanted | {number} if hear else wanted - {number}
+        told[number] = hear
+        assert numbers(heard) == numbers(listening(flash, *provisioned)) == wanted
+        assert all(key == key_of(number) for number, key in heard.tags)
+    # what was added to that list, or taken from it, is so beside the next list, too
+    added = {number for number, hear in told.items() if hear} - provisioned
+    taken = {number for number, hear in told.items() if not hear} & provisioned
+    assert numbers(listening(flash, *after)) == (after - taken) | added
+
+
+def test_a_thirty_first_tag_is_refused_and_what_is_no_tag_is_not_understood() -> None:
+    flash = Flash()
+    heard = listening(flash, *range(15))
+    for number in range(15, 30):
+        assert heard.hear(masked(number, key_of(number))) == DONE
+    assert heard.hear(masked(30, key_of(30))) == REFUSED
+    assert heard.hear(masked(29, key_of(7))) == DONE, "another key takes no more room"
+    assert heard.unhear([3]) == DONE
+    assert heard.hear(masked(30, key_of(30))) == DONE
+    key = key_of(1)
+    for wrong in (
+        [31, 1, b"short"],
+        [31, 1, key.hex()],
+        [31, -1, key],
+        [-1, 1, key],
+        [1 << 32, 1, key],
+        [True, 1, key],
+    ):
+        assert heard.hear(wrong) == NOT_UNDERSTOOD
+    assert heard.unhear(["3"]) == NOT_UNDERSTOOD
+    assert len(numbers(listening(flash, *range(15)))) == 30
+
+
+def test_what_flash_refuses_changes_nothing_and_what_it_lost_is_told_and_as_provisioned() -> None:
+    flash = Flash()
+    heard = listening(flash, 1)
+    flash.fail_at = {1}
+    with pytest.raises(OSError, match="refuses"):
+        heard.hear(masked(2, key_of(2)))
+    assert (numbers(heard), heard.changed) == ({1}, False)
+    assert heard.hear(masked(2, key_of(2))) == DONE
+    flash.files["tags"] = flash.files["tags"][:-1]
+    heard = listening(flash, 1)
+    assert (numbers(heard), heard.lost) == ({1}, True)
+    assert heard.unhear([9]) == DONE
+    assert listening(flash, 1).lost is False
+
+
+def test_settings_that_would_make_more_than_thirty_tags_are_not_taken(tmp_path: Path) -> None:
+    heard = listening(Flash(), 1)
+    heard.hear(masked(100, key_of(100)))
+    path = tmp_path / "config.json"
+    for most, good in ((29, True), (30, False)):
+        path.write_text(json.dumps({"tags": [[number, key_of(number).hex()] for number in range(most)]}))
+        if good:
+            heard.check(str(path))
+        else:
+            with pytest.raises(ValueError, match="more than 30"):
+                heard.check(str(path))
+
+
+def test_an_officers_tool_changes_the_list_and_reads_no_key() -> None:
+    heard = listening(Flash(), 1)
+    assert heard.console_hear({"beacon": 2, "key": key_of(2).hex()}) == {"tags": [1, 2]}
+    assert heard.console_unhear({"beacon": 1}) == {"tags": [2]}
+    assert heard.console_tags({}) == {"tags": [2]}
+    for wrong in (
+        {"beacon": 3, "key": "zz"},
+        {"beacon": 3, "key": 3},
+        {"beacon": "3", "key": key_of(3).hex()},
+    ):
+        with pytest.raises(ValueError):
+            heard.console_hear(wrong)
+
+
+def test_a_tag_that_goes_is_told_up_to_then_and_old_beacons_are_not_believed_when_it_comes_again() -> None:
+    bench = Bench()
+    bench.hear(5)
+    bench.turn(20_000)
+    bench.ear.listen([], 20_000, WELL)
+    assert bench.contacts() == [(200, 20, 1, -60, -60, 5, 0, WELL)]
+    counters.COUNTERS.clear()
+    bench.hear(6)
+    assert counters.COUNTERS["beacons_strange"] == 1
+    for boots in (False, True):
+        if boots:
+            bench = Bench(bench.flash)
+            bench.ear.listen([], 0, WELL)
+        bench.ear.listen([(NUMBER, KEY)], bench.clock.uptime_ms(), WELL)
+        counters.COUNTERS.clear()
+        bench.hear(5 + boots)
+        assert counters.COUNTERS["beacons_refused"] == 1
+        bench.hear(6 + boots)
+        bench.ear.listen([], bench.clock.uptime_ms(), WELL)
+    assert "beacons_refused" in counters.COUNTERS
+
+
+def test_a_tag_that_comes_with_another_key_counts_anew() -> None:
+    bench = Bench()
+    bench.hear(5000)
+    bench.ear.listen([(NUMBER, bytes(32))], 1000, WELL)
+    counters.COUNTERS.clear()
+    bench.hear(1, key=bytes(32))
+    assert "beacons_refused" not in counters.COUNTERS
+    assert bench.ear.hears()

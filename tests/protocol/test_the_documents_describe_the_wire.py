@@ -70,6 +70,10 @@ def commands(draw: st.DrawFn) -> wire.Command:
             st.tuples(st.just("pursuit"), st.integers(0, 1440).map(lambda minutes: [minutes])),
             st.tuples(st.sampled_from(["locate", "baseline"]), st.just([])),
             st.tuples(st.just("vibrate"), st.lists(st.integers(0, 9), min_size=2, max_size=2)),
+            st.tuples(
+                st.just("hear"), st.tuples(uint32, uint32, st.binary(min_size=32, max_size=32)).map(list)
+            ),
+            st.tuples(st.just("unhear"), uint32.map(lambda beacon: [beacon])),
             st.tuples(st.just("time"), st.tuples(st.integers(0, 2**40), uint32).map(list)),
             st.tuples(st.text("abc", max_size=5), st.lists(uint32, max_size=3)),
         )

@@ -65,7 +65,7 @@ class Tool:
         assert self.say("provision", sha256=digests) == {"ok": True}
 
 
-def sign(key: bytes, nonce: str, do: str, **more: object) -> bytes:
+def sign(key: bytes, nonce: str, do: str, /, **more: object) -> bytes:
     said = json.dumps({"do": do, **more}).encode()
     return hmac.digest(key, b"console" + bytes.fromhex(nonce) + said, hashlib.sha256).hex().encode() + said
 
