@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -61,3 +62,36 @@ class Way:
         lat = self.lat[leg] + (self.to_lat[leg] - self.lat[leg]) * share
         lon = self.lon[leg] + (self.to_lon[leg] - self.lon[leg]) * share
         return lat, lon
+
+    def left_behind(self, spans: Sequence[tuple[int, int]]) -> Way:
+        """The way of what lies still in each of ``spans`` (start, end) where it was at its start, else goes along.
+
+        What stands about it is then what stood there. ``spans`` are ascending and do not overlap.
+        """
+        if not spans:
+            return self
+        from_ms, to_ms = np.array(spans, np.int64).T
+        cuts = np.union1d(self.start_ms, np.concatenate([from_ms, to_ms]))
+        cuts = cuts[(cuts >= self.start_ms[0]) & (cuts < self.end_ms)]
+        span = np.searchsorted(from_ms, cuts, side="right") - 1
+        lies = (span >= 0) & (cuts < to_ms[span])
+        since_ms = np.where(lies, from_ms[span], cuts)
+        leg = self.leg(since_ms)
+        start_ms, end_ms = self.start_ms[leg], np.append(self.start_ms[1:], self.end_ms)[leg]
+        until_ms = np.where(lies, since_ms, np.append(cuts[1:], self.end_ms))
+        before, after = (
+            np.clip((t_ms - start_ms) / np.maximum(end_ms - start_ms, 1), 0.0, 1.0)
+            for t_ms in (since_ms, until_ms)
+        )
+        north, east = self.to_lat[leg] - self.lat[leg], self.to_lon[leg] - self.lon[leg]
+        return Way(
+            start_ms=cuts,
+            end_ms=self.end_ms,
+            lat=self.lat[leg] + north * before,
+            lon=self.lon[leg] + east * before,
+            to_lat=self.lat[leg] + north * after,
+            to_lon=self.lon[leg] + east * after,
+            surroundings=self.surroundings[leg],
+            covered=self.covered[leg],
+            walls=self.walls[leg],
+        )
