@@ -166,7 +166,7 @@ def test_an_overconfident_receiver_errs_by_a_hundred_metres_and_more_and_claims_
     one = life(staying(3), overconfident=(wrong,))
     sky = receive(one, each(10, one))
     during = spell(sky, *wrong)
-    assert 90 < off_m(one, sky)[during].min()
+    assert off_m(one, sky)[during].min() > 90
     assert off_m(one, sky)[during].max() < 265
     assert sky.precision_m[during].max() < 4
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.readings import F64, I64
 from sim import noise
 
 SEEDS = st.integers(-(2**70), 2**70)
@@ -22,10 +25,11 @@ def test_every_number_is_the_same_whoever_asks_for_it_in_whatever_order(
 ) -> None:
     asked = np.array(instants)
     backwards = asked[::-1]
+    made: Callable[[I64], F64]
     for made in (
-        lambda at: noise.uniform(seed, 3, at),
-        lambda at: noise.normal(seed, 3, at),
-        lambda at: noise.wander(seed, 3, at, 60.0),
+        partial(noise.uniform, seed, 3),
+        partial(noise.normal, seed, 3),
+        partial(noise.wander, seed, 3, memory_s=60.0),
     ):
         together = made(asked)
         assert np.array_equal(made(backwards)[::-1], together)
