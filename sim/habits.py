@@ -1,0 +1,157 @@
+"""What people do to their bodies and their tags: drink, clean their hands, charge, cut, cover."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from sim.civil import MINUTE_MS, Days
+from sim.life import Body, Drink, Exposure, Span
+
+_HOUR_MS = 60 * MINUTE_MS
+UNIT_G = 8.0
+"""Grams of ethanol in a UK unit."""
+
+
+def body(rng: Random) -> Body:
+    """A grown person's: weight and Widmark factor of men and women, elimination and skin as they vary."""
+    woman = rng.random() < 0.2
+    return Body(
+        weight_kg=min(max(rng.gauss(71 if woman else 84, 14), 48.0), 140.0),
+        widmark=min(max(rng.gauss(0.56 if woman else 0.68, 0.05), 0.45), 0.8),
+        elimination_g_dl_h=min(max(rng.gauss(0.0165, 0.0035), 0.010), 0.030),
+        lag_s=min(max(rng.gauss(4140, 900), 2000.0), 7200.0),
+        skin_gain=min(max(rng.gauss(1.0, 0.12), 0.7), 1.35),
+    )
+
+
+def session(rng: Random, from_ms: int, units: float) -> list[Drink]:
+    """One occasion: drinks one after the other, so many units in all."""
+    drinks, t_ms = [], from_ms
+    while units > 0.4:
+        portion = min(units, rng.choice((1.0, 1.5, 2.3, 2.3, 2.8)))
+        lasts = round(rng.uniform(12, 35) * MINUTE_MS)
+        drinks.append(Drink(t_ms, t_ms + lasts, portion * UNIT_G))
+        t_ms += lasts + round(rng.expovariate(1 / 6) * MINUTE_MS)
+        units -= portion
+    return drinks
+
+
+def units_of(rng: Random, who: Body) -> float:
+    """Units on one occasion: mostly plenty, one time in 12 a single drink or two."""
+    scale = who.weight_kg * who.widmark / 55.0
+    if rng.random() < 0.08:
+        return rng.uniform(0.8, 1.8) * scale
+    return min(4.2 + rng.expovariate(1 / 3.5), 20.0) * scale
+
+
+def sanitiser(rng: Random, shifts: Iterable[tuple[int, int]]) -> list[Exposure]:
+    """Hands cleaned on a ward, several times an hour."""
+    found = []
+    for start_ms, end_ms in shifts:
+        t_ms = start_ms + round(rng.expovariate(1 / 12) * MINUTE_MS)
+        while t_ms < end_ms:
+            found.append(Exposure(t_ms, "sanitiser", round(rng.uniform(0.3, 1.4), 2)))
+            t_ms += round((4 + rng.expovariate(1 / 22)) * MINUTE_MS)
+    return found
+
+
+def cleaning(rng: Random, shifts: Iterable[tuple[int, int]]) -> list[Exposure]:
+    """Spirit cleaners, a room every half an hour or so."""
+    found = []
+    for start_ms, end_ms in shifts:
+        t_ms = start_ms + round(rng.uniform(5, 40) * MINUTE_MS)
+        while t_ms < end_ms:
+            found.append(Exposure(t_ms, "cleaning", round(rng.uniform(0.4, 1.8), 2)))
+            t_ms += round(rng.uniform(20, 80) * MINUTE_MS)
+    return found
+
+
+def perfume(rng: Random, days: Days, wake_min: float) -> list[Exposure]:
+    """After the morning's wash, most days; now and then before the evening too."""
+    found = []
+    for day in range(days.count):
+        if rng.random() < 0.8:
+            found.append(
+                Exposure(
+                    days.at(day, wake_min + rng.uniform(10, 60)), "perfume", round(rng.uniform(0.3, 1.5), 2)
+                )
+            )
+        if rng.random() < 0.2:
+            found.append(
+                Exposure(
+                    days.at(day, wake_min + rng.uniform(650, 750)), "perfume", round(rng.uniform(0.3, 1.5), 2)
+                )
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """The GPS tag's battery: when it was on the charger, and when it was empty."""
+
+    charging: tuple[Span, ...]
+    flat: tuple[Span, ...]
+
+
+def power(
+    rng: Random, start_ms: int, end_ms: int, at_home: Sequence[tuple[int, int]], forgets: float
+) -> Power:
+    """A battery of some 45 h, charged at home in a stay of half an hour and more, unless that is forgotten."""
+    lasts_ms = rng.uniform(40, 50) * _HOUR_MS
+    full_ms = rng.uniform(100, 140) * MINUTE_MS
+    left, now, charged_ms = (
+        lasts_ms * rng.uniform(0.45, 1.0),
+        start_ms,
+        start_ms - round(rng.uniform(0, 14) * _HOUR_MS),
+    )
+    charging, flat = [], []
+    for home_ms, out_ms in at_home:
+        begin = max(home_ms + round(rng.uniform(3, 50) * MINUTE_MS), now)
+        remembers, need = rng.random() >= forgets, rng.uniform(0.7, 1.1)
+        if (
+            out_ms - begin < 30 * MINUTE_MS
+            or begin - charged_ms < 15 * _HOUR_MS
+            or not remembers
+            or begin >= end_ms
+        ):
+            continue
+        if begin - now >= left:
+            flat.append(Span(now + round(left), begin))
+            left = 0.0
+        else:
+            left -= begin - now
+        until = min(begin + round(min((1 - left / lasts_ms) * need, 1.0) * full_ms), out_ms, end_ms)
+        if until - begin < MINUTE_MS:
+            until = min(begin + MINUTE_MS, end_ms)
+        charging.append(Span(begin, until))
+        left = min(left + (until - begin) / full_ms * lasts_ms, lasts_ms)
+        now = charged_ms = until
+    if end_ms - now > left:
+        flat.append(Span(now + round(left), end_ms))
+    return Power(tuple(charging), within(flat, start_ms, end_ms))
+
+
+def within(spans: Iterable[tuple[int, int]], start_ms: int, end_ms: int) -> tuple[Span, ...]:
+    """Spans ascending, those that overlap or touch made one, cut to a stretch of time."""
+    found: list[Span] = []
+    for begin, end in sorted((max(begin, start_ms), min(end, end_ms)) for begin, end in spans):
+        if begin >= end:
+            continue
+        if found and begin <= found[-1].end_ms:
+            found[-1] = Span(found[-1].start_ms, max(end, found[-1].end_ms))
+        else:
+            found.append(Span(begin, end))
+    return tuple(found)
+
+
+def some_span(rng: Random, days: Days, from_h: float, to_h: float) -> Span:
+    """A stretch of so many hours, at any waking time of the life."""
+    day = rng.randrange(1, max(days.count - 1, 2))
+    start = days.at(day, rng.uniform(8 * 60, 23 * 60))
+    return Span(start, start + round(rng.uniform(from_h, to_h) * _HOUR_MS))
+
+
+Job = Literal["none", "day", "early", "late", "night", "part", "weekend"]

@@ -1,0 +1,377 @@
+"""What each person's order asks, and what job they have that goes with it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sim.areas import MARKET_AREA, Area, circle, drawn_by_hand
+from sim.civil import Days
+from sim.households import Lodging
+from sim.people_orders import address, instant_text, order, timetable, zone
+from sim.town import Spot, Town
+from sim.traits import spread
+
+_DAY_MS = 86_400_000
+NEAR_M = 100.0
+"""Who lives within this of an exclusion zone lives near it."""
+
+
+class Period(NamedTuple):
+    """A period of a timetable: weekdays on which it starts, minutes after midnight (over 1440 past the next)."""
+
+    days: tuple[int, ...]
+    start: int
+    end: int
+
+
+class Job(NamedTuple):
+    """Work at a place; shifts as a `Period`. ``exposure`` names what is in the air there."""
+
+    spot: Spot
+    shifts: Period
+    exposure: str = ""
+
+
+class Duty(NamedTuple):
+    """To be at a place at times: an inclusion zone or an appointment."""
+
+    spot: Spot
+    area: Area
+    times: Period
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an order asks of somebody, as it is lived with; `document` makes the order of it."""
+
+    exclusion: Area | None = None
+    exclusion_times: Period | None = None
+    inclusion: Duty | None = None
+    restriction: Area | None = None
+    attendance: Duty | None = None
+    curfew: tuple[tuple[int, Period], ...] = ()
+    """Which home (0 or 1), and when."""
+    homes: tuple[Spot, ...] = ()
+    trail: bool = False
+    alcohol: str = ""
+    wears: frozenset[str] = frozenset()
+    home_unit: bool = False
+    regime: str = "community_order"
+    strata: frozenset[str] = frozenset()
+
+
+ALL = (0, 1, 2, 3, 4, 5, 6)
+WORKDAYS = (0, 1, 2, 3, 4)
+_INCLUSION = (
+    ("treatment_centre", WORKDAYS, 600, 720),
+    ("payback", (0, 2, 4), 570, 750),
+    ("college", (1, 3, 5), 600, 780),
+    ("day_centre", ALL, 660, 720),
+)
+_EVENINGS = ((1140, 1860), (1140, 1860), (1140, 1860), (1200, 1860), (1260, 1800), (1320, 1860))
+_TRADES: tuple[str, ...] = (
+    *("office", "factory", "warehouse", "workshop"),
+    *("care_home", "building_site", "supermarket", "pub"),
+)
+_SHIFTS = {
+    "day": Period(WORKDAYS, 540, 1020),
+    "early": Period(WORKDAYS, 360, 840),
+    "late": Period(WORKDAYS, 840, 1320),
+    "night": Period((0, 1, 2, 3), 1320, 1800),
+    "part": Period((0, 1, 3), 600, 840),
+    "weekend": Period((4, 5, 6), 600, 1080),
+}
+
+
+def terms_of(town: Town, seed: int, number: int, lodging: Lodging) -> tuple[Terms, str]:
+    """What is asked of person ``number``, and the kind of their job ("" for none)."""
+
+    def has(name: str, share: float) -> bool:
+        return spread(seed, number, name) < share
+
+    rng = Random(f"{seed}/{number}/terms")
+    rough = "no_fixed_abode" in lodging.strata
+    premises = "approved_premises" in lodging.strata
+    settled = not rough and not premises
+    strata = set(lodging.strata)
+    near = settled and has("near_zone", 0.165)
+    area = times = None
+    if near or has("exclusion", 0.38):
+        area = _near(town, rng, lodging.home) if near else _elsewhere(town, rng, lodging)
+        if near and area.depth_at(lodging.home.x, lodging.home.y) > -NEAR_M:
+            strata.add("near_zone")
+        if not near and has("scheduled", 0.2):
+            times = rng.choice(
+                (Period(ALL, 480, 1200), Period((4, 5, 6), 1080, 1620), Period(WORKDAYS, 480, 1020))
+            )
+    restriction = settled and not near and has("restriction", 0.19)
+    inclusion = _duty(town, rng, area) if not rough and has("inclusion", 0.23) else None
+    trail = has("trail", 0.15)
+    if rough and area is None:
+        trail = True
+    alcohol = ("limit" if has("limit", 0.05) else "abstinence") if has("alcohol", 0.9) else ""
+    job = _job(spread(seed, number, "job"), inclusion is not None, restriction) if settled else ""
+    attendance = _appointment(town, rng, area, job) if has("attendance", 0.2) else None
+    located = area is not None or restriction or inclusion is not None or attendance is not None or trail
+    curfew = premises or (settled and (has("curfew", 0.72) or not (located or alcohol)))
+    homes: tuple[Spot, ...] = (lodging.home,)
+    if curfew and settled and job in ("", "day", "part") and not restriction and has("second_address", 0.08):
+        homes = (lodging.home, _another_house(town, rng, lodging.home, area))
+    by_gps = spread(seed, number, "curfew_by")
+    wears = {"gps_tag"} if located or (curfew and by_gps < 0.15) else set()
+    home_unit = curfew and (not wears or by_gps > 0.9) and len(homes) == 1
+    if home_unit:
+        wears.add("rf_tag")
+    elif curfew:
+        wears.add("gps_tag")
+    if alcohol:
+        wears.add("alcohol_tag")
+    strata = strata or {"town"}
+    return (
+        Terms(
+            exclusion=area,
+            exclusion_times=times,
+            inclusion=inclusion,
+            restriction=_restriction(rng, lodging.home) if restriction else None,
+            attendance=attendance,
+            curfew=_curfew(rng, job, premises, len(homes)) if curfew else (),
+            homes=homes,
+            trail=trail,
+            alcohol=alcohol,
+            wears=frozenset(wears),
+            home_unit=home_unit,
+            regime=_regime(rng, premises, bool(alcohol)),
+            strata=frozenset(strata),
+        ),
+        job,
+    )
+
+
+def workplace(town: Town, seed: int, number: int, kind: str, terms: Terms) -> Job | None:
+    """Where the job is: never in the exclusion zone, never out of the area not to be left."""
+    if not kind:
+        return None
+    rng = Random(f"{seed}/{number}/job")
+    shifts = _SHIFTS[kind]
+    exposure, kinds = "", _TRADES
+    if spread(seed, number, "hospital") < 0.12:
+        exposure, kinds = "sanitiser", ("hospital", "care_home", "surgery")
+    elif spread(seed, number, "cleaner") < 0.1:
+        exposure, kinds = "cleaning", ("office", "school", "hospital", "supermarket")
+    if terms.homes and terms.homes[0].x < -9000 and rng.random() < 0.6:
+        kinds, exposure = ("farm", "quarry", "school", "pub", "shop"), ""
+    spots = [spot for spot in town.of(*kinds) if allowed(spot, terms)]
+    if kinds[0] == "farm":
+        spots = [spot for spot in spots if spot.x < -9000]
+    elif rng.random() < 0.85:
+        spots = [spot for spot in spots if abs(spot.x) < 3000]
+    if not spots:
+        return None
+    shift_min = rng.choice((-30, 0, 0, 30))
+    return Job(
+        rng.choice(spots), Period(shifts.days, shifts.start + shift_min, shifts.end + shift_min), exposure
+    )
+
+
+def allowed(spot: Spot, terms: Terms, margin_m: float = 25.0) -> bool:
+    """Whether a place is one where the order lets somebody go at any time."""
+    if terms.exclusion is not None and terms.exclusion.depth_at(spot.x, spot.y) > -margin_m:
+        return False
+    return terms.restriction is None or terms.restriction.depth_at(spot.x, spot.y) > 60.0
+
+
+def _job(share: float, inclusion: bool, restriction: bool) -> str:
+    if inclusion:
+        return "late" if share < 0.12 else ""
+    for name, upto in (
+        ("day", 0.24),
+        ("early", 0.32),
+        ("late", 0.39),
+        ("night", 0.46),
+        ("part", 0.54),
+        ("weekend", 0.58),
+    ):
+        if share < upto:
+            return name if not restriction or name == "day" else ""
+    return ""
+
+
+def _near(town: Town, rng: Random, home: Spot) -> Area:
+    """A zone that begins 15 to 95 m from home, the street before the door left out."""
+    best: Area | None = None
+    for _ in range(8):
+        gap, turn = rng.uniform(15, 95), rng.uniform(0, 2 * math.pi)
+        size = rng.uniform(90, 260)
+        round_one = rng.random() < 0.5
+        area = circle(home.x, home.y, size) if round_one else drawn_by_hand(rng, home.x, home.y, size)
+        ux, uy = math.cos(turn), math.sin(turn)
+        area = area.moved(ux * (2 * size + gap), uy * (2 * size + gap))
+        for _ in range(4):
+            off = -area.depth_at(home.x, home.y) - gap
+            area = area.moved(-ux * off, -uy * off)
+        door = area.depth_at(home.foot_x, home.foot_y)
+        node = area.depth_at(float(town.streets.x[home.node]), float(town.streets.y[home.node]))
+        best = best or area
+        if door < -8 and node < -5:
+            return area
+    assert best is not None
+    return best
+
+
+def _elsewhere(town: Town, rng: Random, lodging: Lodging) -> Area:
+    """A zone somewhere in the same settlement: the market, somebody's home, a few blocks, a street."""
+    home, valley = lodging.home, lodging.home.x < -9000
+    sleeps = (home, *lodging.sleeps)
+    houses = np.flatnonzero(town.in_valley == valley)
+    area = circle(home.x, home.y, 100)
+    for _ in range(30):
+        if not valley and rng.random() < 0.25:
+            area = Area(MARKET_AREA)
+        else:
+            victim = town.house(int(houses[rng.randrange(len(houses))]))
+            shape, size = rng.random(), rng.uniform(110, 340)
+            if shape < 0.45:
+                area = circle(victim.x, victim.y, round(size))
+            elif shape < 0.8:
+                area = drawn_by_hand(rng, victim.x, victim.y, size)
+            else:
+                area = _street(town, rng, victim)
+        if all(area.depth_at(spot.x, spot.y) < -110 for spot in sleeps):
+            return area
+    return area.moved(0.0, 5000.0)
+
+
+def _street(town: Town, rng: Random, victim: Spot) -> Area:
+    """A corridor along some streets from a door on."""
+    streets = town.streets
+    nodes = [victim.node]
+    for _ in range(rng.randint(2, 4)):
+        around = range(streets.first[nodes[-1]], streets.first[nodes[-1] + 1])
+        onward = [int(streets.other[i]) for i in around if int(streets.other[i]) not in nodes]
+        if onward:
+            nodes.append(rng.choice(onward))
+    points = tuple((float(streets.x[node]), float(streets.y[node])) for node in nodes)
+    return Area((points,), rng.choice((60.0, 75.0, 90.0)))
+
+
+def _another_house(town: Town, rng: Random, home: Spot, area: Area | None) -> Spot:
+    while True:
+        house = town.house(rng.randrange(len(town.house_x)))
+        if house.away_m(home.x, home.y) > 300 and (area is None or area.depth_at(house.x, house.y) < -40):
+            return house
+
+
+def _duty(town: Town, rng: Random, exclusion: Area | None) -> Duty | None:
+    for _ in range(6):
+        kind, days, start, end = rng.choice(_INCLUSION)
+        spot = town.first(kind)
+        if exclusion is None or exclusion.depth_at(spot.x, spot.y) < -25:
+            return Duty(
+                spot, circle(spot.x, spot.y, rng.choice((90.0, 120.0, 150.0))), Period(days, start, end)
+            )
+    return None
+
+
+def _appointment(town: Town, rng: Random, exclusion: Area | None, job: str) -> Duty | None:
+    for kind in rng.sample(("probation_office", "probation_office", "police_station", "surgery"), 4):
+        spot = town.first(kind)
+        if exclusion is None or exclusion.depth_at(spot.x, spot.y) < -25:
+            start = rng.choice((570, 600, 840, 870)) if job in ("", "weekend") else rng.choice((1035, 1050))
+            days = (rng.randrange(5),) if rng.random() < 0.6 else tuple(sorted(rng.sample(range(5), 2)))
+            return Duty(
+                spot, circle(spot.x, spot.y, rng.choice((70.0, 100.0))), Period(days, start, start + 45)
+            )
+    return None
+
+
+def _restriction(rng: Random, home: Spot) -> Area:
+    """The ward or parish: a circle of 0.9 to 2 km that holds the home well inside."""
+    radius = rng.uniform(900, 2000)
+    turn, off = rng.uniform(0, 2 * math.pi), rng.uniform(0, radius * 0.45)
+    return circle(home.x + off * math.cos(turn), home.y + off * math.sin(turn), round(radius))
+
+
+def _curfew(rng: Random, job: str, premises: bool, homes: int) -> tuple[tuple[int, Period], ...]:
+    if premises:
+        return ((0, Period(ALL, 1380, 1800)),)
+    if job == "early":
+        times = (1200, 1740)
+    elif job == "late":
+        times = (1410, 1860)
+    elif job == "night":
+        times = (540, 1080)
+    elif job == "weekend":
+        times = (1230, 1860)
+    elif job in ("day", "part"):
+        times = rng.choice(((1170, 1860), (1200, 1860), (1260, 1800), (1320, 1860)))
+    else:
+        times = rng.choice(_EVENINGS)
+        if rng.random() < 0.08:
+            return ((0, Period((4, 5, 6), 1080, 1920)),)
+    if homes == 2:
+        return ((0, Period(WORKDAYS, *times)), (1, Period((5, 6), *times)))
+    return ((0, Period(ALL, *times)),)
+
+
+def _regime(rng: Random, premises: bool, alcohol: bool) -> str:
+    if premises:
+        return "licence"
+    return rng.choice(
+        ("community_order", "community_order", "suspended_sentence", "licence")
+        if alcohol
+        else ("community_order", "suspended_sentence", "licence", "bail", "bail", "immigration")
+    )
+
+
+def document(name: str, wearer: str, terms: Terms, days: Days, rng: Random) -> dict[str, Any]:
+    """The order as JSON (docs/orders.md), in force since some days before the life begins."""
+    begins = days.midnight[1] - rng.randint(1, 18) * _DAY_MS
+    ends = days.end_ms + rng.randint(20, 90) * _DAY_MS
+    conditions: list[dict[str, Any]] = []
+    if terms.exclusion is not None:
+        more: dict[str, Any] = {"warning_m": 50.0} if rng.random() < 0.2 else {}
+        if terms.exclusion_times is not None:
+            more["schedule"] = {"weekly": _weekly(terms.exclusion_times)}
+        conditions.append(zone("exclusion", "keep-out", "Keep out", terms.exclusion, **more))
+    if terms.inclusion is not None:
+        schedule = {"weekly": _weekly(terms.inclusion.times)}
+        name_of = terms.inclusion.spot.name
+        conditions.append(zone("inclusion", "be-there", name_of, terms.inclusion.area, schedule=schedule))
+    if terms.restriction is not None:
+        conditions.append(zone("restriction", "stay-within", "Area not to be left", terms.restriction))
+    if terms.attendance is not None:
+        schedule = {"weekly": _weekly(terms.attendance.times)}
+        asked = {"schedule": schedule, "at_least_min": 25, "grace_min": 10}
+        conditions.append(
+            zone("attendance", "appointment", terms.attendance.spot.name, terms.attendance.area, **asked)
+        )
+    if terms.curfew:
+        radius = 60.0 if terms.homes[0].kind in ("approved_premises", "flats") else 30.0
+        tables: list[list[dict[str, Any]]] = [[], []]
+        for home, period in terms.curfew:
+            tables[home] += _weekly(period)
+        curfew: dict[str, Any] = {"id": "curfew", "type": "curfew"}
+        curfew |= {"address": address("primary", terms.homes[0], radius), "timetable": tables[0]}
+        if tables[1]:
+            second = {"address": address("secondary", terms.homes[1], 30.0), "timetable": tables[1]}
+            curfew["also"] = [second]
+        conditions.append(curfew)
+    if terms.trail:
+        conditions.append({"id": "trail", "type": "trail"})
+    if terms.alcohol:
+        until = min(begins + 119 * _DAY_MS, ends)
+        drinking: dict[str, Any] = {"id": "alcohol", "type": "alcohol", "mode": terms.alcohol}
+        drinking |= {"from": instant_text(begins), "to": instant_text(until)}
+        if terms.alcohol == "limit":
+            drinking["limit_tac_g_dl"] = 0.05
+        conditions.append(drinking)
+    return order(name, wearer, terms.regime, begins, ends, "2024-03-01", conditions)
+
+
+def _weekly(period: Period) -> list[dict[str, Any]]:
+    return timetable([(period.days, period.start, 1440 if period.end == 1440 else period.end % 1440)])
