@@ -37,9 +37,9 @@ class Exposure(NamedTuple):
     """Alcohol in the air about the sensor: none of it was drunk."""
 
     at_ms: int
-    kind: Literal["sanitiser", "perfume", "cleaning"]
+    kind: Literal["sanitiser", "perfume", "cleaning", "bar"]
     strength: float
-    """1 is a usual portion of its kind."""
+    """1 is a usual portion of its kind; ``bar`` is one gust of many where people drink (`sim.skin.PUFFS`)."""
 
 
 class Forgery(NamedTuple):
