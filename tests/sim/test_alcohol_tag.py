@@ -15,9 +15,12 @@ from boards.esp32_pins import PINS
 
 from core import wire
 from core.readings import Kind
-from sim.alcohol_feed import CALIBRATION, FUEL_CELL, INFRARED, TEMPERATURE, UNPLUGGED_MV, Curve
+from sim import equipment, skin
+from sim.alcohol_feed import CALIBRATION, FUEL_CELL, INFRARED, TEMPERATURE, UNPLUGGED_MV, Curve, play
 from sim.bench.flash import read_files
 from sim.bench.tag import HEAP_BYTES, BenchError, VirtualTag
+from sim.life import Drink, Exposure, Span
+from tests.sim.drinkers import wearer
 from tests.sim.stand_in import StandIn
 
 START_MS = 1_793_600_000_000
@@ -309,3 +312,31 @@ def test_half_a_day_of_backlog_passes_in_half_the_heap(tmp_path: Path) -> None:
     assert "memory_errors" not in counted
     kinds = [kind for kind, _, _ in gateway.readings[TAG].values()]
     assert kinds.count(Kind.ALCOHOL) >= 2 + 6 * 12
+
+
+def test_a_life_that_is_played_to_a_tag_gives_to_the_last_digit_the_samples_that_its_arrays_say(
+    ankle: Ankle,
+) -> None:
+    life = wearer(
+        1,
+        seed=7,
+        start_ms=START_MS,
+        drinks=(Drink(START_MS + 2 * HOUR_MS, START_MS + 4 * HOUR_MS, 60),),
+        exposures=(Exposure(START_MS + 14 * HOUR_MS, "cleaning", 1.0),),
+        covered_sensor=(Span(START_MS + 18 * HOUR_MS, START_MS + 19 * HOUR_MS),),
+    )
+    play(life, ankle.tag, START_MS, START_MS + DAY_MS)
+    for at_ms, pin, level in equipment.levels(life, "alcohol_tag", START_MS, START_MS + DAY_MS):
+        ankle.tag.set_pin(at_ms, pin, level)
+    ankle.live(DAY_MS)
+    samples = ankle.samples()
+    assert len(samples) > 100
+    felt = skin.feel(life, START_MS + np.array([t_ms for t_ms, *_ in samples]))
+    assert [sample[1] for sample in samples] == np.rint(felt.tac_g_dl * 1e5).astype(int).tolist()
+    assert [sample[2] for sample in samples] == np.rint(felt.ir_v * 1000).astype(int).tolist()
+    assert [sample[3] for sample in samples] == np.rint(felt.temp_c * 100).astype(int).tolist()
+    status = [(t_ms, struct.unpack("<H", record[:2])[0]) for t_ms, record in ankle.of_kind(Kind.STATUS)]
+    assert len(status) == 96
+    at = START_MS + np.array([t_ms for t_ms, _ in status])
+    assert [mv for _, mv in status] == equipment.battery_mv(life, at, "alcohol_tag").astype(int).tolist()
+    assert ankle.tampers() == []
