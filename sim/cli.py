@@ -55,7 +55,9 @@ def _speed(text: str) -> float | None:
 
 
 def replay(
-    logs: Annotated[list[Path], typer.Argument(help="Receiver logs (*.log) or trails (*.csv).")],
+    logs: Annotated[
+        list[Path], typer.Argument(help="Receiver logs (*.log), trails or alcohol bracelets (*.csv).")
+    ],
     zone: Annotated[
         Path | None, typer.Option(help="GeoJSON polygon: an exclusion zone for every wearer.")
     ] = None,
@@ -71,6 +73,7 @@ def replay(
     data_dir: Annotated[Path | None, typer.Option(help="Keep the gateway's folder here.")] = None,
 ) -> None:
     """Feed real recordings into the real firmware, and show what the gateway makes of them."""
+    from sim import bracelets
     from sim import replay as player
     from sim.rig import Rig
 
@@ -78,7 +81,9 @@ def replay(
     pace = _speed(speed)
     try:
         today_ms = int(time.time() * 1000)
-        recordings = [load(path, today_ms) for path in logs]
+        recordings = [
+            bracelets.load(path) if bracelets.is_bracelet(path) else load(path, today_ms) for path in logs
+        ]
         document = None if zone is None else player.zone_document(zone)
         with _folder(data_dir) as folder, _progress(err) as progress:
             waiting = progress.add_task("starting the gateway", total=None)
@@ -91,7 +96,7 @@ def replay(
                 def moved(index: int, share: float) -> None:
                     progress.update(bars[index], completed=share, visible=share < 1)
 
-                for result in player.replay(
+                for result in player.replay_all(
                     rig, recordings, zone=document, speed=pace, every_fix=every_fix, moved=moved
                 ):
                     if as_json:
@@ -172,6 +177,16 @@ def _alert_line(out: Console, alert: dict[str, Any], now_ms: int | None = None) 
 
 
 def _show(out: Console, result: Any) -> None:
+    if hasattr(result, "samples"):
+        out.print(
+            f"[bold]{result.log}[/bold]: {len(result.samples)} samples committed,"
+            f" {len(result.drinking)} drinking events, {len(result.alerts)} alerts"
+        )
+        for alert in result.alerts:
+            _alert_line(out, alert)
+        for day in result.days:
+            out.print(f"{day.day:%a %d %b}  {day.words}: {day.valid} of {day.half_hours} half-hours valid.")
+        return
     out.print(
         f"[bold]{result.log}[/bold]: {len(result.positions)} positions committed,"
         f" {result.rejected_sentences} sentences rejected, {len(result.alerts)} alerts"

@@ -1,4 +1,4 @@
-"""Replay: a real receiver's bytes through the real firmware, broker and gateway, to alerts."""
+"""Replay: a real receiver's bytes, or a bracelet's curve, through the real firmware, broker and gateway, to alerts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from core.readings import Positions
+from sim import bracelets
+from sim.bracelets import Bracelet, BraceletResult
 from sim.recordings import Recording
 from sim.rig import Rig
 
@@ -85,23 +87,63 @@ def replay(
     zone: Any = None,
     speed: float | None = None,
     every_fix: bool = False,
-    moved: Callable[[int, float], None] = lambda index, share: None,
 ) -> Iterator[Result]:
+    """As `replay_all`, of receivers alone."""
+    for result in replay_all(rig, recordings, zone=zone, speed=speed, every_fix=every_fix):
+        assert isinstance(result, Result)
+        yield result
+
+
+def replay_all(
+    rig: Rig,
+    recordings: Sequence[Recording | Bracelet],
+    *,
+    zone: Any = None,
+    speed: float | None = None,
+    every_fix: bool = False,
+    moved: Callable[[int, float], None] = lambda index, share: None,
+) -> Iterator[Result | BraceletResult]:
     """Play ``recordings`` one after the other, each by a tag of its own; gives their results in the order given.
 
     ``speed`` is how many times faster than life, None as fast as it goes. ``moved`` hears how far recording ``index``
-    has come, 0 to 1. Time runs forwards only, so they are played by the date they were captured.
+    has come, 0 to 1. Time runs forwards only, so they are played by the date they were captured; bracelets that were
+    worn at the same time are played at the same time.
     """
-    by_date = sorted(range(len(recordings)), key=lambda index: recordings[index].start_ms)
-    results: dict[int, Result] = {}
+    results: dict[int, Result | BraceletResult] = {}
     due = 0
-    for index in by_date:
-        results[index] = _one(
-            rig, index, recordings[index], zone, speed, every_fix, functools.partial(moved, index)
-        )
+    for group in _in_turn(recordings):
+        worn = [one for index in group if isinstance(one := recordings[index], Bracelet)]
+        if worn:
+            played = bracelets.replay(rig, worn, group, speed=speed, moved=_of_group(group, moved))
+            results |= dict(zip(group, played, strict=True))
+        for index in group:
+            if isinstance(one := recordings[index], Recording):
+                results[index] = _one(
+                    rig, index, one, zone, speed, every_fix, functools.partial(moved, index)
+                )
         while due in results:
             yield results.pop(due)
             due += 1
+
+
+def _of_group(group: Sequence[int], moved: Callable[[int, float], None]) -> Callable[[int, float], None]:
+    return lambda number, share: moved(group[number], share)
+
+
+def _in_turn(recordings: Sequence[Recording | Bracelet]) -> list[list[int]]:
+    """Which recordings are played together, by their date."""
+    groups: list[list[int]] = []
+    end_ms = 0
+    for index in sorted(range(len(recordings)), key=lambda index: recordings[index].start_ms):
+        one = recordings[index]
+        together = groups and isinstance(one, Bracelet) and isinstance(recordings[groups[-1][-1]], Bracelet)
+        if together and one.start_ms <= end_ms:
+            groups[-1].append(index)
+            end_ms = max(end_ms, one.end_ms)
+        else:
+            groups.append([index])
+            end_ms = one.end_ms
+    return groups
 
 
 def _one(
