@@ -230,23 +230,32 @@ _FOUR = math.sqrt(6.0) / 2**16
 """Two numbers of 16 bits make one of variance 1."""
 
 
-@njit(cache=True, error_model="numpy")
-def _wander(keys: Keys, rate: F64, phase: F64, last: I64, kept: F64, slot: int, t_ms: int) -> Pair:
-    """Two numbers like `noise.wander`'s. The knots that they are between are kept in ``last`` and ``kept``."""
-    at = t_ms * rate[slot] + phase[slot]
+# of each of them: knots in a millisecond, phase, the knot last passed, two numbers there and two at the next
+_RATE, _PHASE, _KNOT, _BEHIND, _AHEAD = 0, 1, 2, 3, 5
+
+
+# a call would count references to the arrays, which takes longer than all that is done here
+@njit(cache=True, error_model="numpy", inline="always")
+def _wander(keys: Keys, wanders: F64, slot: int, t_ms: int) -> Pair:
+    """Two numbers like `noise.wander`'s. The knots that they are between are kept in ``wanders``."""
+    at = t_ms * wanders[slot, _RATE] + wanders[slot, _PHASE]
     knot = math.floor(at)
-    if knot != last[slot]:
+    if knot != wanders[slot, _KNOT]:
         key = keys[slot]
-        if knot == last[slot] + 1:
-            kept[slot, 0], kept[slot, 1] = kept[slot, 2], kept[slot, 3]
+        if knot == wanders[slot, _KNOT] + 1.0:
+            wanders[slot, _BEHIND] = wanders[slot, _AHEAD]
+            wanders[slot, _BEHIND + 1] = wanders[slot, _AHEAD + 1]
         else:
-            kept[slot, 0] = noise.normal_at(key, 2 * knot)
-            kept[slot, 1] = noise.normal_at(key, 2 * knot + 1)
-        kept[slot, 2] = noise.normal_at(key, 2 * knot + 2)
-        kept[slot, 3] = noise.normal_at(key, 2 * knot + 3)
-        last[slot] = knot
+            wanders[slot, _BEHIND] = noise.normal_at(key, 2 * knot)
+            wanders[slot, _BEHIND + 1] = noise.normal_at(key, 2 * knot + 1)
+        wanders[slot, _AHEAD] = noise.normal_at(key, 2 * knot + 2)
+        wanders[slot, _AHEAD + 1] = noise.normal_at(key, 2 * knot + 3)
+        wanders[slot, _KNOT] = knot
     before, after = noise.weights(at - knot)
-    return kept[slot, 0] * before + kept[slot, 2] * after, kept[slot, 1] * before + kept[slot, 3] * after
+    return (
+        wanders[slot, _BEHIND] * before + wanders[slot, _AHEAD] * after,
+        wanders[slot, _BEHIND + 1] * before + wanders[slot, _AHEAD + 1] * after,
+    )
 
 
 @njit(cache=True)
@@ -302,11 +311,11 @@ def _receive(
     ``led`` holds from where to where forged signals lead: latitude and longitude, twice.
     """
     keys = np.empty(_WANDERS, np.uint64)
-    rate, phase = np.empty(_WANDERS), np.empty(_WANDERS)
-    last, kept = np.full(_WANDERS, noise.NEVER), np.zeros((_WANDERS, 4))
+    wanders = np.zeros((_WANDERS, _AHEAD + 2))
     for slot in range(_WANDERS):
         keys[slot] = noise.part_of(key, slot)
-        phase[slot] = noise.uniform_at(keys[slot], noise.NEVER)
+        wanders[slot, _PHASE] = noise.uniform_at(keys[slot], noise.NEVER)
+        wanders[slot, _KNOT] = noise.NEVER
         if slot < _CLAIM:
             memory_s = SKY_S
         elif slot < _ASTRAY:
@@ -317,11 +326,11 @@ def _receive(
             memory_s = table[slot - _LOSSES, _LOST_S]
         else:
             memory_s = table[(slot - _WALLS) // 2, _MOVING if (slot - _WALLS) % 2 else _STILL]
-        rate[slot] = 1.0 / (1000.0 * noise.KNOTS_IN_A_MEMORY * memory_s)
+        wanders[slot, _RATE] = 1.0 / (1000.0 * noise.KNOTS_IN_A_MEMORY * memory_s)
     cell_key, noise_key = noise.part_of(key, _CELLS), noise.part_of(key, _NOISES)
     speed_key = noise.part_of(noise_key, 1)
     cell_phase, cell_ms = noise.uniform_at(cell_key, noise.NEVER), 1000.0 * EXCURSION_S
-    cell, cell_is, cell_log, cell_cos, cell_sin = noise.NEVER, 1.0, 0.0, 0.0, 0.0
+    cell_drawn, cell, cell_is, cell_log, cell_cos, cell_sin = noise.NEVER, noise.NEVER, 1.0, 0.0, 0.0, 0.0
     leg, of_leg = 0, -1
     in_dark = in_flat = in_jam = in_astray = in_forged = 0
     east_m = moved_north = moved_east = north_m_s = east_m_s = 0.0
@@ -354,13 +363,14 @@ def _receive(
         on[i] = not (in_flat < len(flat) and flat[in_flat, 0] <= t)
         is_forged = in_forged < len(forged) and forged[in_forged, 0] <= t
         is_jammed = in_jam < len(jammed) and jammed[in_jam, 0] <= t
-        luck, _ = _wander(keys, rate, phase, last, kept, _CLAIM, t)
-        spread = math.exp(CLAIM_SPREAD * luck)
+        luck, _ = _wander(keys, wanders, _CLAIM, t)
+        x = CLAIM_SPREAD * luck
+        spread = 1.0 + x * (1.0 + x * (0.5 + x / 6.0))  # e to that power: it is small
         seen = on[i] and lost < 1.0
         if seen and in_dark < len(dark):
             seen = dark[in_dark, 0] > t
         if seen and lost > 0.0:
-            seen = _wander(keys, rate, phase, last, kept, _LOSSES + kind, t)[0] > threshold
+            seen = _wander(keys, wanders, _LOSSES + kind, t)[0] > threshold
         fix[i] = seen or (is_forged and on[i])
         out[7, i] = table[kind, _SPREAD]
         out[6, i] = 0.0
@@ -389,20 +399,23 @@ def _receive(
             claim = 2.5 * spread
             satellites[i], out[3, i], out[6, i], out[7, i] = 11, 0.8, FORGED_DBHZ, 0.3
         else:
-            far_north, far_east = _wander(keys, rate, phase, last, kept, _SKY, t)
-            near_north, near_east = _wander(keys, rate, phase, last, kept, walls, t)
+            far_north, far_east = _wander(keys, wanders, _SKY, t)
+            near_north, near_east = _wander(keys, wanders, walls, t)
             north += SKY_M * far_north + multipath * near_north
             east += SKY_M * far_east + multipath * near_east
             claim = honest * spread
             if table[kind, _EXCURSIONS] > 0.0:
                 at = t / cell_ms + cell_phase
-                if math.floor(at) != cell:
-                    cell = math.floor(at)
-                    cell_is = noise.uniform_at(cell_key, 3 * cell)
-                    cell_log = -math.log(noise.uniform_at(cell_key, 3 * cell + 1))
-                    angle = 2.0 * math.pi * noise.uniform_at(cell_key, 3 * cell + 2)
-                    cell_cos, cell_sin = math.cos(angle), math.sin(angle)
+                now = math.floor(at)
+                if now != cell_drawn:
+                    cell_drawn = now
+                    cell_is = noise.uniform_at(cell_key, 3 * now)
                 if cell_is < table[kind, _EXCURSIONS]:
+                    if now != cell:
+                        cell = now
+                        angle = 2.0 * math.pi * noise.uniform_at(cell_key, 3 * cell + 1)
+                        cell_log = -math.log(noise.uniform_at(cell_key, 3 * cell + 2))
+                        cell_cos, cell_sin = math.cos(angle), math.sin(angle)
                     # from nothing over its size to nothing again
                     x = 2.0 * (at - cell) - 1.0
                     size = table[kind, _EXCURSION] * cell_log * (1.0 - x * x * x * x)
@@ -410,7 +423,7 @@ def _receive(
                     east += size * cell_sin
                     claim += NOTICED * size
             if in_astray < len(astray) and astray[in_astray, 0] <= t:
-                swing, turn = _wander(keys, rate, phase, last, kept, _ASTRAY, t)
+                swing, turn = _wander(keys, wanders, _ASTRAY, t)
                 size = ASTRAY_M[0] + (ASTRAY_M[1] - ASTRAY_M[0]) * (0.5 + 0.5 * math.sin(1.5 * swing))
                 angle = 2.0 * math.pi * noise.uniform_at(cell_key, astray[in_astray, 0]) + turn
                 north += size * math.cos(angle)

@@ -23,10 +23,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from core.readings import F64, I64
+from core.readings import F64, I64, U8
 from sim import noise
 from sim.life import Life, Unit, spans_hold
 from sim.way import Bool, Surroundings
@@ -75,7 +74,7 @@ class Channel:
         link: str,
         t_ms: I64,
         distance_m: F64,
-        walls: npt.NDArray[np.integer],
+        walls: F64,
         rests_ms: I64 | None = None,
     ) -> F64:
         """How strongly each beacon sent at ``t_ms`` is heard over ``link`` (any name), dBm; NaN: not at all.
@@ -89,10 +88,11 @@ class Channel:
                 noise.key_of(self.seed, noise.stream_of(f"radio/{link}")),
                 np.ascontiguousarray(t_ms, np.int64),
                 distance_m,
-                walls.astype(np.float64),
+                walls,
                 np.full(len(t_ms), -1) if rests_ms is None else rests_ms,
                 (self.at_1m_dbm, self.exponent, self.wall_db, self.shadow_db, self.body_db),
                 1.0 / self.lost_one_in,
+                _FADES,
                 heard,
             )
         return heard
@@ -100,7 +100,7 @@ class Channel:
     def heard_dbm(self, link: str, at_ms: int, place: Place) -> int | None:
         """How strongly the beacon sent at ``at_ms`` is heard over ``link``, whole dBm; None: not at all."""
         (dbm,) = self.strengths(
-            link, np.array([at_ms]), np.array([place.distance_m]), np.array([place.walls])
+            link, np.array([at_ms]), np.array([place.distance_m]), np.array([float(place.walls)])
         ).tolist()
         return None if math.isnan(dbm) else round(dbm)
 
@@ -118,29 +118,109 @@ def heard(life: Life, unit: Unit, t_ms: I64) -> F64:
     unit's place.
     """
     way = life.way.left_behind(life.off_ankle)
-    leg = way.leg(t_ms)
-    lat, lon = way.at(t_ms)
-    unit_lat, unit_lon = np.full(len(t_ms), unit.place.lat), np.full(len(t_ms), unit.place.lon)
+    t_ms = np.ascontiguousarray(t_ms, np.int64)
+    places = [(unit.place.lat, unit.place.lon)]
     if unit.carried_to is not None:
-        moved = spans_hold(unit.moved, t_ms)
-        unit_lat[moved], unit_lon[moved] = unit.carried_to.lat, unit.carried_to.lon
-    north_m = (lat - unit_lat) * _M_PER_DEGREE
-    east_m = (lon - unit_lon) * _M_PER_DEGREE * math.cos(math.radians(unit.place.lat))
+        places.append((unit.carried_to.lat, unit.carried_to.lon))
     link = f"{life.name}/{unit.address}"
-    rests_ms = np.full(len(t_ms), -1, np.int64)
-    for start_ms, end_ms in life.off_ankle:
-        rests_ms[(t_ms >= start_ms) & (t_ms < end_ms)] = start_ms
-    sojourn = np.where(rests_ms < 0, t_ms, rests_ms) // (1000 * SOJOURN_S)
-    share = noise.uniform(life.seed, noise.stream_of(f"room/{link}"), sojourn)
-    indoors = (way.surroundings[leg] == Surroundings.INDOORS) | (way.surroundings[leg] == Surroundings.DEEP)
-    room_m = np.where(indoors, ROOM_M[0] + (ROOM_M[1] - ROOM_M[0]) * share, 0.0)
-    distance_m = np.sqrt(north_m * north_m + east_m * east_m + room_m * room_m)
-    dbm = Channel(life.seed).strengths(link, t_ms, distance_m, way.walls[leg], rests_ms)
-    dbm[~listening(unit, t_ms)] = np.nan
+    distance_m, walls, rests_ms = np.empty(len(t_ms)), np.empty(len(t_ms)), np.empty(len(t_ms), np.int64)
+    with np.errstate(over="ignore"):
+        _stand(
+            noise.key_of(life.seed, noise.stream_of(f"room/{link}")),
+            t_ms,
+            way.start_ms,
+            np.append(way.start_ms[1:], way.end_ms),
+            np.stack([way.lat, way.lon, way.to_lat, way.to_lon]),
+            way.surroundings,
+            way.walls,
+            np.array(life.off_ankle, np.int64).reshape(-1, 2),
+            np.array(unit.moved if unit.carried_to is not None else (), np.int64).reshape(-1, 2),
+            np.array(places),
+            distance_m,
+            walls,
+            rests_ms,
+        )
+    dbm = Channel(life.seed).strengths(link, t_ms, distance_m, walls, rests_ms)
+    if unit.off or unit.no_mains:
+        dbm[~listening(unit, t_ms)] = np.nan
     return dbm
 
 
 _LOST, _SHADOW, _BODY, _FADE = range(4)
+_INDOORS, _DEEP = int(Surroundings.INDOORS), int(Surroundings.DEEP)
+_STEPS = 1024
+
+
+@njit(cache=True)
+def _fade_db(share: float) -> float:
+    """The strongest of three Rayleigh channels, which is weaker in ``share`` of all cases."""
+    # all three are below with the third power of the share that one is
+    return 10.0 * math.log10(-math.log(1.0 - share ** (1.0 / 3.0)))
+
+
+_FADES = np.array([_fade_db(min(max(step, 0.5), _STEPS - 0.5) / _STEPS) for step in range(_STEPS + 1)])
+"""Between its first and last step `_fade_db` is read off here."""
+
+
+@njit(cache=True, error_model="numpy")
+def _stand(
+    key: np.uint64,
+    t_ms: I64,
+    starts: I64,
+    ends: I64,
+    legs: F64,
+    about: U8,
+    between: U8,
+    off_ankle: I64,
+    moved: I64,
+    places: F64,
+    distance_m: F64,
+    walls: F64,
+    rests_ms: I64,
+) -> None:
+    """How a tag and a home unit stand to each other: fill the last three.
+
+    ``places`` are those of the unit: its own, and where it is in ``moved``.
+    """
+    leg = off = away = 0
+    of_leg, unit, sojourn = -1, 0, noise.NEVER
+    north = east = north_more = east_more = room_m = east_m = 0.0
+    far_m = distant_m = 0.0
+    for i in range(len(t_ms)):
+        t = t_ms[i]
+        while leg + 1 < len(starts) and starts[leg + 1] <= t:
+            leg += 1
+        while off < len(off_ankle) and off_ankle[off, 1] <= t:
+            off += 1
+        while away < len(moved) and moved[away, 1] <= t:
+            away += 1
+        now_at = 1 if away < len(moved) and moved[away, 0] <= t else 0
+        rests_ms[i] = off_ankle[off, 0] if off < len(off_ankle) and off_ankle[off, 0] <= t else -1
+        if leg != of_leg or now_at != unit:
+            of_leg, unit = leg, now_at
+            east_m = _M_PER_DEGREE * math.cos(math.radians(places[unit, 0]))
+            north = (legs[0, leg] - places[unit, 0]) * _M_PER_DEGREE
+            east = (legs[1, leg] - places[unit, 1]) * east_m
+            north_more = (legs[2, leg] - legs[0, leg]) * _M_PER_DEGREE
+            east_more = (legs[3, leg] - legs[1, leg]) * east_m
+            far_m, distant_m = -1.0, -1.0
+        room = 0.0
+        if about[leg] == _INDOORS or about[leg] == _DEEP:
+            now_in = (t if rests_ms[i] < 0 else rests_ms[i]) // (1000 * SOJOURN_S)
+            if now_in != sojourn:
+                sojourn = now_in
+                room_m = ROOM_M[0] + (ROOM_M[1] - ROOM_M[0]) * noise.uniform_at(key, sojourn)
+            room = room_m
+        if north_more == 0.0 and east_more == 0.0:
+            if room != far_m:
+                far_m = room
+                distant_m = math.sqrt(north * north + east * east + room * room)
+            distance_m[i] = distant_m
+        else:
+            share = min(max((t - starts[leg]) / max(ends[leg] - starts[leg], 1), 0.0), 1.0)
+            y, x = north + north_more * share, east + east_more * share
+            distance_m[i] = math.sqrt(y * y + x * x + room * room)
+        walls[i] = between[leg]
 
 
 @njit(cache=True, error_model="numpy")
@@ -152,26 +232,39 @@ def _strengths(
     rests_ms: I64,
     figures: tuple[float, float, float, float, float],
     lost: float,
+    fades: F64,
     out: F64,
 ) -> None:
     """Fill ``out``. ``figures``: at 1 m, exponent, dB of a wall, of shadows, of the body."""
     at_1m_dbm, exponent, wall_db, shadow_db, body_db = figures
     lost_key, shadow_key = noise.part_of(key, _LOST), noise.part_of(key, _SHADOW)
     body_key, fade_key = noise.part_of(key, _BODY), noise.part_of(key, _FADE)
+    sojourn, knot_passed = noise.NEVER, noise.NEVER
+    shadow = behind = ahead = path = 0.0
+    reckoned_m = -1.0
     for i in range(len(t_ms)):
         out[i] = np.nan
         if distance_m[i] > _FAR_M or noise.uniform_at(lost_key, t_ms[i]) < lost:
             continue
         since_ms = t_ms[i] if rests_ms[i] < 0 else rests_ms[i]
-        power = (
-            at_1m_dbm
-            - 10.0 * exponent * math.log10(max(distance_m[i], 0.5))
-            - wall_db * walls[i]
-            + shadow_db * noise.normal_at(shadow_key, since_ms // (1000 * SOJOURN_S))
-            + body_db * noise.wander_at(body_key, since_ms, TURN_S)
-        )
-        # the strongest of three: all are below x with the third power of the share that one is
-        of_one = noise.uniform_at(fade_key, t_ms[i]) ** (1.0 / 3.0)
-        power += 10.0 * math.log10(-math.log(1.0 - of_one))
+        if distance_m[i] != reckoned_m:
+            reckoned_m = distance_m[i]
+            path = at_1m_dbm - 10.0 * exponent * math.log10(max(reckoned_m, 0.5))
+        if since_ms // (1000 * SOJOURN_S) != sojourn:
+            sojourn = since_ms // (1000 * SOJOURN_S)
+            shadow = shadow_db * noise.normal_at(shadow_key, sojourn)
+        knot, share = noise.knots(body_key, since_ms, TURN_S)
+        if knot != knot_passed:
+            behind = ahead if knot == knot_passed + 1 else noise.normal_at(body_key, knot)
+            ahead = noise.normal_at(body_key, knot + 1)
+            knot_passed = knot
+        body = body_db * noise.between(behind, ahead, share)
+        of_all = noise.uniform_at(fade_key, t_ms[i])
+        step = int(of_all * _STEPS)
+        if 0 < step < _STEPS - 1:
+            fade = fades[step] + (fades[step + 1] - fades[step]) * (of_all * _STEPS - step)
+        else:
+            fade = _fade_db(of_all)
+        power = path - wall_db * walls[i] + shadow + body + fade
         if power >= SENSITIVITY_DBM:
             out[i] = min(max(power, _WEAKEST_DBM), _STRONGEST_DBM)

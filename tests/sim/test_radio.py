@@ -76,7 +76,7 @@ def test_strength_falls_with_distance_as_its_exponent_says() -> None:
 
     def mean(distance_m: float, walls: int) -> float:
         n = len(t_ms)
-        return float(np.mean(air.strengths("a/b", t_ms, np.full(n, distance_m), np.full(n, walls))))
+        return float(np.mean(air.strengths("a/b", t_ms, np.full(n, distance_m), np.full(n, float(walls)))))
 
     air = Channel(3, at_1m_dbm=-20.0, lost_one_in=10**9)
     assert abs(mean(1.0, 0) - mean(10.0, 0) - 22) < 0.1
