@@ -1,0 +1,147 @@
+"""Which instants a GPS tag makes positions of, without running it (firmware/gps_tag: sampler, duty, rest, policy).
+
+- one position for each UTC minute, of its first fix;
+- at rest, after ten minutes without a movement, one an hour: the first fix within three minutes of when it is wanted, or
+  none; a movement ends that, and the next fix is a position at once;
+- none without power.
+
+The receiver speaks every `FIX_MS`. What it says comes to the tag as bytes, so a position is made a moment after its fix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.readings import I64
+from sim.gnss import receive
+from sim.in_force import less
+from sim.life import Life, Span
+from sim.motion import felt
+from sim.way import Surroundings
+
+FIX_MS = 10_000
+"""How often the receiver speaks; whoever feeds a virtual tag does so as often."""
+HEARD_MS = 700
+"""From the instant of a fix until its position is on flash: the bytes, and the silence that ends them (300 ms)."""
+MINUTE_MS = 60_000
+LOOK_MS = 2_000
+STILL_MS = 600_000
+REST_MS = 3_600_000
+ACQUIRE_MS = 180_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """``t_ms`` of the positions, ascending; when the tag was at ``rest``; when its receiver had power all the time."""
+
+    t_ms: I64
+    rest: I64
+    awake: I64
+    moved: I64
+
+
+def sample(life: Life) -> Sampling:
+    """When the wearer's tag makes a position."""
+    lives = less([Span(life.start_ms, life.end_ms)], life.flat)
+    moved = felt(life)
+    rest = _rests(moved, lives)
+    awake = _spans(less(lives, [(int(a), int(b)) for a, b in rest]))
+    by_minute = _first_fixes(life, *_minutes(awake))
+    t_ms = np.sort(np.concatenate([by_minute[by_minute >= 0], _hourly(life, rest)]))
+    return Sampling(t_ms, rest, awake, moved)
+
+
+def _spans(spans: list[Span]) -> I64:
+    return np.array(spans, np.int64).reshape(-1, 2)
+
+
+def _rests(moved: I64, lives: list[Span]) -> I64:
+    """When the tag is at rest, shape ``(n, 2)``: from the look that finds it still until the one that feels it moved."""
+    found = []
+    for start_ms, end_ms in lives:
+        # at its start it takes itself to have just moved
+        mine = moved[(moved[:, 1] > start_ms) & (moved[:, 0] < end_ms)]
+        still = np.append(start_ms, np.minimum(mine[:, 1], end_ms))
+        until = np.append(np.maximum(mine[:, 0], start_ms), end_ms)
+        last_felt = _look(still - 1, start_ms)
+        last_felt[0] = start_ms
+        since = _look(last_felt + STILL_MS, start_ms)
+        ends = _look(until, start_ms)
+        ends[-1] = end_ms
+        long = since < ends
+        found.append(np.stack([since[long], ends[long]], axis=1))
+    return np.concatenate(found) if found else np.zeros((0, 2), np.int64)
+
+
+def _look(t_ms: I64, start_ms: int) -> I64:
+    """The first look at or after each instant."""
+    looks: I64 = start_ms + -((start_ms - t_ms) // LOOK_MS) * LOOK_MS
+    return looks
+
+
+def _minutes(awake: I64) -> tuple[I64, I64]:
+    """First and last+1 instant in which each position may be made: the minutes of each span, cut to it."""
+    first = awake[:, 0] // MINUTE_MS
+    count = (awake[:, 1] - 1) // MINUTE_MS - first + 1
+    span = np.repeat(np.arange(len(awake)), count)
+    minute = np.arange(len(span)) - np.repeat(np.cumsum(count) - count, count) + first[span]
+    return (
+        np.maximum(minute * MINUTE_MS, awake[span, 0]),
+        np.minimum((minute + 1) * MINUTE_MS, awake[span, 1]),
+    )
+
+
+def _first_fixes(life: Life, from_ms: I64, to_ms: I64) -> I64:
+    """The instant of the first fix in each of some spans, which ascend; -1 where there is none."""
+    first = -(-from_ms // FIX_MS) * FIX_MS
+    found = np.full(len(first), -1, np.int64)
+    left = np.flatnonzero((first < to_ms) & (_until_light(_dark(life), first) < to_ms))
+    if not len(left):
+        return found
+    fix = receive(life, first[left]).fix
+    found[left[fix]] = first[left[fix]]
+    left = left[~fix]
+    # nearly all have theirs; of the others all instants at once
+    count = np.maximum(-(-(to_ms[left] - first[left]) // FIX_MS) - 1, 0)
+    slot = np.repeat(np.arange(len(left)), count)
+    step = np.arange(len(slot)) - np.repeat(np.cumsum(count) - count, count) + 1
+    t_ms = first[left][slot] + step * FIX_MS
+    if len(t_ms):
+        fixed = np.flatnonzero(receive(life, t_ms).fix)
+        slots, at = np.unique(slot[fixed], return_index=True)
+        found[left[slots]] = t_ms[fixed[at]]
+    return found
+
+
+def _dark(life: Life) -> I64:
+    """Spans of the tag's way in which there is no sky at all: no need to ask the receiver."""
+    way = life.way.left_behind(life.off_ankle)
+    ends = np.append(way.start_ms[1:], way.end_ms)
+    deep = np.flatnonzero(way.surroundings == Surroundings.DEEP)
+    return np.stack([way.start_ms[deep], ends[deep]], axis=1)
+
+
+def _until_light(dark: I64, t_ms: I64) -> I64:
+    """Until when each instant's darkness lasts; the instant itself in the light."""
+    if not len(dark):
+        return t_ms
+    at = np.searchsorted(dark[:, 0], t_ms, "right") - 1
+    ends = dark[np.maximum(at, 0), 1]
+    return np.where((at >= 0) & (t_ms < ends), ends, t_ms)
+
+
+def _hourly(life: Life, rest: I64) -> I64:
+    """Positions at rest: all rests at once, hour by hour."""
+    wanted, ends = rest[:, 0] + REST_MS, rest[:, 1]
+    found = [np.zeros(0, np.int64)]
+    while (wanted < ends).any():
+        mine = wanted < ends
+        wanted, ends = wanted[mine], ends[mine]
+        at = _first_fixes(life, wanted, np.minimum(wanted + ACQUIRE_MS, ends))
+        got = at >= 0
+        found.append(at[got])
+        # the next is wanted an hour after this one was made, or was wanted in vain
+        wanted = np.where(got, at + HEARD_MS, wanted) + REST_MS
+    return np.concatenate(found)

@@ -1,0 +1,52 @@
+"""Signs of disturbed and forged satellite signals that a GPS tag would tell (firmware/gps_tag/signs.py), without running it.
+
+- *jamming*: while its receiver has power and it has lain still for a minute, all satellites fall at once; told 10 s after
+  the two are true together, and once an hour while they are;
+- *forged signals*: all satellites equally strong for a minute; likewise told once an hour at most.
+
+At rest the receiver is on for three minutes an hour, or until it has a fix: no more is seen of either.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.readings import EventCode
+from sim.gps_sampling import ACQUIRE_MS, REST_MS, Sampling
+from sim.in_force import both, less
+from sim.life import Life, Span
+
+AGAIN_MS = 3_600_000
+SETTLED_MS = 60_000
+JAMMED_AFTER_MS, FORGED_AFTER_MS = 10_000, 65_000
+_FALL_E1 = 180.0
+
+
+def signs(life: Life, sampling: Sampling) -> list[tuple[int, int, float]]:
+    """``(t_ms, EventCode, value)`` of each sign that is told, ascending."""
+    if not life.jammed and not life.forged:
+        return []
+    on = [Span(int(a), int(b)) for a, b in sampling.awake]
+    for start_ms, end_ms in sampling.rest.tolist():
+        on += [
+            Span(wanted, min(wanted + ACQUIRE_MS, end_ms))
+            for wanted in range(start_ms + REST_MS, end_ms, REST_MS)
+        ]
+    moved = [(int(a), int(b) + SETTLED_MS) for a, b in sampling.moved]
+    still = less([Span(life.start_ms + SETTLED_MS, life.end_ms)], moved)
+    jammed = _told(both(both(life.jammed, on), still), JAMMED_AFTER_MS)
+    forged = _told(both([(one.start_ms, one.end_ms) for one in life.forged], on), FORGED_AFTER_MS)
+    return sorted(
+        [(t, int(EventCode.JAMMING), _FALL_E1) for t in jammed]
+        + [(t, int(EventCode.SPOOFING), 8.0) for t in forged]
+    )
+
+
+def _told(spans: list[Span], after_ms: int) -> list[int]:
+    found: list[int] = []
+    for start_ms, end_ms in spans:
+        t_ms = start_ms + after_ms
+        if found:
+            t_ms = max(t_ms, found[-1] + AGAIN_MS)
+        found += np.arange(t_ms, end_ms, AGAIN_MS).tolist()
+    return found

@@ -1,0 +1,292 @@
+"""What the devices of a life would have told, and when it arrived: readings as the gateway decodes them, without running firmware.
+
+It follows firmware and gateway in what decides alerts: which instants are sampled, with which values and flags, what is
+told of strap, case, battery, charger and disturbed signals, in which order it is numbered, and when it is committed. A
+test holds it against the real firmware for a day.
+
+Left out: what a tag says of its own memory and messages (gaps, wrong signatures), clocks that are wrong, commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from core.activation import Activation
+from core.order import Order, order_from_json
+from core.readings import (
+    I64,
+    Contacts,
+    EventCode,
+    Events,
+    PositionFlag,
+    Positions,
+    Readings,
+    SampleFlag,
+    Samples,
+    TimeQuality,
+)
+from core.senses import SENSES
+from gateway.at_once import wanted
+from gateway.settings import Settings
+from sim import equipment
+from sim.alcohol_sampling import sampled
+from sim.gnss import receive
+from sim.gps_sampling import HEARD_MS, Sampling, sample
+from sim.home_units import listen
+from sim.in_force import less, union
+from sim.life import Life, Span, spans_hold
+from sim.sentences import quantised
+from sim.signs import signs
+from sim.uplink import arrivals, connected
+from sim.way import Bool
+
+LOOK_MS = 2_000
+BOOTED_MS = 900
+"""From power on to the first look at everything."""
+STATUS_MS = 900_000
+POWER_ON = 1
+TIMEZONE = "Europe/London"
+NAMES = {"gps_tag": "gps0", "rf_tag": "rf00", "alcohol_tag": "alc0", "home_unit": "hmu0"}
+"""How a device's id begins; a life's name follows."""
+_POSITION = int(TimeQuality.GNSS | PositionFlag.THREE_D | PositionFlag.PRECISION_GST)
+_NEAR_ZONE_M = float(Settings.model_fields["near_zone_m"].default)
+_Arrived = tuple[I64, I64, I64, I64]
+
+
+class Sent(NamedTuple):
+    """What one device's activation has of readings, and when each was committed (gateway time), kind by kind.
+
+    The order of `Readings.kinds`; what never arrived within the life has `sim.uplink.NEVER_MS`.
+    """
+
+    readings: Readings
+    arrived_ms: _Arrived
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    t_ms: int
+    code: int
+    value: float
+    urgent: bool
+
+
+def device_of(life: Life, kind: str) -> str:
+    """The id of a wearer's device of a kind; both ways of running a life call it so."""
+    return NAMES[kind] + life.name
+
+
+def activations(life: Life, order: Order | None = None) -> dict[str, Activation]:
+    """The activations of a life by kind of device, as the gateway makes them; ``order`` where it was read already."""
+    order = order_from_json(dict(life.order)) if order is None else order
+    return {
+        kind: Activation(
+            f"{device_of(life, kind)}-1",
+            device_of(life, kind),
+            order,
+            life.start_ms,
+            senses=SENSES[kind],
+        )
+        for kind in sorted(life.wears)
+    }
+
+
+def wear(life: Life, order: Order | None = None) -> dict[str, Sent]:
+    """What each kind of device worn has sent, from the first reading of the life to its last."""
+    makers = {"gps_tag": _gps_tag, "alcohol_tag": _alcohol_tag}
+    worn = activations(life, order)
+    found = {}
+    for kind in sorted(life.wears):
+        found[kind] = _rf_tag(life) if kind == "rf_tag" else makers[kind](life, worn[kind])
+    return found
+
+
+# ----------------------------------------------------------------------------------------------------- GPS tag
+
+
+def _gps_tag(life: Life, worn: Activation) -> Sent:
+    sampling = sample(life)
+    sky = quantised(receive(life, sampling.t_ms))
+    lives = less([Span(life.start_ms, life.end_ms)], life.flat)
+    events = [*_equipment(life, lives, "gps_tag"), *(_Event(*sign, True) for sign in signs(life, sampling))]
+    events.sort(key=lambda event: (event.t_ms, event.code))
+    n = len(sky)
+    hurry = _at_once(worn, life, sky.t_ms, sky.lat, sky.lon, sky.precision_m)
+    made = np.concatenate([sky.t_ms + HEARD_MS, np.array([event.t_ms for event in events], np.int64)])
+    seq, arrived = _hand_over(
+        life, made, np.append(hurry, np.array([event.urgent for event in events], np.bool_)), life.flat
+    )
+    positions = Positions(
+        t_ms=sky.t_ms,
+        lat=sky.lat,
+        lon=sky.lon,
+        precision_m=sky.precision_m,
+        speed_kmh=sky.speed_kmh,
+        course_deg=sky.course_deg,
+        hdop=sky.hdop,
+        satellites=sky.satellites,
+        flags=np.full(n, _POSITION, np.uint8),
+        epoch=np.ones(n, np.uint32),
+        seq=seq[:n],
+    )
+    return Sent(Readings(positions=positions, events=_events(events, seq[n:])), _by_kind(0, arrived, n))
+
+
+def _at_once(worn: Activation, life: Life, t_ms: I64, lat: I64, lon: I64, precision_m: I64) -> Bool:
+    """Which positions do not wait: firmware/lib/policy.py, by the times and places that the gateway sets."""
+    wish = wanted([worn], life.start_ms, _NEAR_ZONE_M, TIMEZONE)
+    hurry = spans_hold([Span(begin * 1000, end * 1000) for begin, end in wish.times], t_ms)
+    for lat_e7, lon_e7, radius_m in wish.places:
+        north = np.abs(np.rint(lat * 1e7) - lat_e7) * 0.011057
+        latitude = np.maximum(np.abs(lat), abs(lat_e7) / 1e7)
+        east = np.abs(np.rint(lon * 1e7) - lon_e7) * 0.011131 * np.cos(np.radians(latitude))
+        reach = radius_m + np.floor(precision_m) + 1
+        hurry |= north * north + east * east <= (reach + reach // 5000 + 2) ** 2
+    return hurry
+
+
+# ------------------------------------------------------------------------------------------------- alcohol tag
+
+
+def _alcohol_tag(life: Life, _worn: Activation) -> Sent:
+    lives = [Span(life.start_ms, life.end_ms)]
+    events = sorted(
+        (event for event in _equipment(life, lives, "alcohol_tag")), key=lambda one: (one.t_ms, one.code)
+    )
+    opened = [event.t_ms for event in events if event.code in _CONTACTS]
+    felt, fast, baseline, urgent = sampled(life, opened)
+    n = len(felt.t_ms)
+    made = np.concatenate([felt.t_ms, np.array([event.t_ms for event in events], np.int64)])
+    seq, arrived = _hand_over(
+        life, made, np.append(urgent, np.array([event.urgent for event in events], np.bool_)), ()
+    )
+    flags = TimeQuality.KEPT | fast * SampleFlag.FAST | baseline * SampleFlag.BASELINE
+    samples = Samples(
+        t_ms=felt.t_ms,
+        tac_g_dl=np.rint(felt.tac_g_dl * 1e5) * 1e-5,
+        ir_v=np.rint(felt.ir_v * 1e3) * 1e-3,
+        temp_c=np.rint(felt.temp_c * 1e2) * 0.01,
+        flags=flags.astype(np.uint8),
+        epoch=np.ones(n, np.uint32),
+        seq=seq[:n],
+    )
+    return Sent(Readings(samples=samples, events=_events(events, seq[n:])), _by_kind(2, arrived, n))
+
+
+# ------------------------------------------------------------------------------------------------------ RF tag
+
+
+def _rf_tag(life: Life) -> Sent:
+    """What all home units say of it, and of themselves."""
+    said = [listen(life, unit, number) for number, unit in enumerate(life.units)]
+    none = np.zeros(0, np.int64)
+    return Sent(
+        Readings(
+            contacts=Contacts.concatenate([one.contacts for one in said]),
+            events=Events.concatenate([one.events for one in said]),
+        ),
+        (
+            none,
+            np.concatenate([none, *(one.contacts_arrived_ms for one in said)]),
+            none,
+            np.concatenate([none, *(one.events_arrived_ms for one in said)]),
+        ),
+    )
+
+
+# --------------------------------------------------------------------------------------------------- equipment
+
+_CONTACTS = (EventCode.STRAP_OPEN, EventCode.STRAP_CLOSED, EventCode.CASE_OPEN, EventCode.CASE_CLOSED)
+
+
+def _equipment(life: Life, lives: Sequence[Span], kind: str) -> list[_Event]:
+    """Boots, strap, case, officers' checks, battery and charger: firmware/lib/equipment.py."""
+    lives = [Span(start_ms + BOOTED_MS, end_ms) for start_ms, end_ms in lives]
+    found = [_Event(start_ms, EventCode.BOOT, POWER_ON, False) for start_ms, _ in lives]
+    opened = union([*life.off_ankle, *life.case_open])
+    for spans, open_code, closed_code in (
+        (union(life.off_ankle), EventCode.STRAP_OPEN, EventCode.STRAP_CLOSED),
+        (union(life.case_open), EventCode.CASE_OPEN, EventCode.CASE_CLOSED),
+    ):
+        for span in spans:
+            for mark, code, value in ((span.start_ms, open_code, 1.0), (span.end_ms, closed_code, 0.0)):
+                seen_ms = _seen(lives, mark)
+                if seen_ms is not None and mark < life.end_ms:
+                    found.append(_Event(seen_ms, code, value, True))
+    for span in opened:
+        checked_ms = _seen(lives, span.end_ms)
+        if checked_ms is not None and span.end_ms < life.end_ms:
+            found.append(_Event(checked_ms + LOOK_MS, EventCode.OFFICER_CHECK, 0.0, True))
+    for span in lives:
+        found += _statuses(life, span, kind)
+    return found
+
+
+def _seen(lives: Sequence[Span], t_ms: int) -> int | None:
+    """The first look that sees what happens at an instant: at once, or at the next start; None: there is none."""
+    for start_ms, end_ms in lives:
+        seen_ms = start_ms if t_ms <= start_ms else start_ms - (start_ms - t_ms) // LOOK_MS * LOOK_MS
+        if seen_ms < end_ms:
+            return seen_ms
+    return None
+
+
+def _statuses(life: Life, span: Span, kind: str) -> list[_Event]:
+    """Every quarter of an hour, and when the charger comes or goes."""
+    charging = union(equipment.charges(life)) if kind == "gps_tag" else []
+    marks = {span.start_ms}
+    for charge in charging:
+        for mark in charge:
+            if span.start_ms < mark < span.end_ms:
+                marks.add(span.start_ms - (span.start_ms - mark) // LOOK_MS * LOOK_MS)
+    edges = [*sorted(marks), span.end_ms]
+    t_ms = np.concatenate(
+        [np.arange(a, b, STATUS_MS) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    ).astype(np.int64)
+    level, on = equipment.battery_mv(life, t_ms, kind), spans_hold(charging, t_ms)
+    return [
+        _Event(t, EventCode.BATTERY_ON_CHARGER if plugged else EventCode.BATTERY_OFF_CHARGER, mv, False)
+        for t, mv, plugged in zip(t_ms.tolist(), np.rint(level).tolist(), on.tolist(), strict=True)
+    ]
+
+
+# ------------------------------------------------------------------------------------------------- handing over
+
+
+def _hand_over(life: Life, made_ms: I64, at_once: Bool, off: Sequence[Span]) -> tuple[I64, I64]:
+    """Number and arrival of each reading, whose makings may come in any order."""
+    order = np.argsort(made_ms, kind="stable")
+    seq = np.empty(len(made_ms), np.uint32)
+    seq[order] = np.arange(1, len(made_ms) + 1)
+    way = life.way.left_behind(life.off_ankle)
+    ends = np.append(way.start_ms[1:], way.end_ms)
+    # somebody who is within reach of a network at the end is so afterwards
+    ends[-1] += 86_400_000
+    covered = np.flatnonzero(way.covered)
+    links = connected(
+        life.seed, np.stack([way.start_ms[covered], ends[covered]], axis=1), life.offline, off
+    )
+    arrived = np.empty(len(made_ms), np.int64)
+    arrived[order] = arrivals(made_ms[order], at_once[order], links)
+    return seq, arrived
+
+
+def _events(events: Sequence[_Event], seq: I64) -> Events:
+    return Events(
+        t_ms=np.array([event.t_ms for event in events], np.int64),
+        code=np.array([event.code for event in events], np.int64),
+        value=np.array([event.value for event in events], np.float64),
+        epoch=np.ones(len(events), np.uint32),
+        seq=seq.astype(np.uint32),
+    )
+
+
+def _by_kind(kind: int, arrived_ms: I64, count: int) -> _Arrived:
+    none = np.zeros(0, np.int64)
+    parts = [none, none, none, arrived_ms[count:]]
+    parts[kind] = arrived_ms[:count]
+    return parts[0], parts[1], parts[2], parts[3]
