@@ -78,7 +78,9 @@ def area_of(zone: Mapping[str, Any]) -> Area:
     sizes: dict[str, Any] = dict(zone)
     while document.get("type") in ("Feature", "FeatureCollection"):
         sizes |= document.get("properties") or {}
-        document = document["features"][0] if document["type"] == "FeatureCollection" else document["geometry"]
+        document = (
+            document["features"][0] if document["type"] == "FeatureCollection" else document["geometry"]
+        )
         sizes |= document
     kind = document.get("type")
     drawn = shapely.from_geojson(json.dumps({"type": kind, "coordinates": document["coordinates"]}))
@@ -114,9 +116,7 @@ def absences(areas: list[Area], way: Way, from_ms: int, to_ms: int, inset_m: flo
     return _spells(t_ms, inset_m - nearest, new_leg)
 
 
-def looks(
-    area: Area, way: Way, from_ms: int, to_ms: int, beyond_m: float
-) -> tuple[I64, F64, Bool]:
+def looks(area: Area, way: Way, from_ms: int, to_ms: int, beyond_m: float) -> tuple[I64, F64, Bool]:
     """Instants at which a way is looked at, the depth there, and whether each is the first of another leg.
 
     Both ends of every leg, and every `STEP_MS` of those that come into the box of the area and ``beyond_m`` around it.
@@ -186,7 +186,10 @@ def _spells(t_ms: I64, depth_m: F64, new_leg: Bool) -> list[Stay]:
     starts = np.append(0, apart)
     stops = np.append(apart, len(begin)) - 1
     found = zip(
-        begin[starts].tolist(), end[stops].tolist(), np.maximum.reduceat(deepest, starts).tolist(), strict=True
+        begin[starts].tolist(),
+        end[stops].tolist(),
+        np.maximum.reduceat(deepest, starts).tolist(),
+        strict=True,
     )
     return [Stay(a, b, depth) for a, b, depth in found if b > a]
 
@@ -210,5 +213,3 @@ def _metres_per_degree(lat: float) -> tuple[float, float]:
     east = _A_M / math.sqrt(bend) * math.cos(math.radians(lat))
     north = _A_M * (1 - e2) / bend**1.5
     return math.radians(east), math.radians(north)
-
-

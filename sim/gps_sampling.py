@@ -1,11 +1,11 @@
 """Which instants a GPS tag makes positions of, without running it (firmware/gps_tag: sampler, duty, rest, policy).
 
 - one position for each UTC minute, of its first fix;
-- at rest, after ten minutes without a movement, one an hour: the first fix within three minutes of when it is wanted, or
-  none; a movement ends that, and the next fix is a position at once;
+- at rest, after ten minutes without a movement, one an hour: the first fix within three minutes of when it is
+  wanted, or none; a movement ends that, and the next fix is a position at once;
 - none without power.
 
-The receiver speaks every `FIX_MS`. What it says comes to the tag as bytes, so a position is made a moment after its fix.
+The receiver speaks every `FIX_MS`. It comes to the tag as bytes, so a position is made a moment after its fix.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _spans(spans: list[Span]) -> I64:
 
 
 def _rests(moved: I64, lives: list[Span]) -> I64:
-    """When the tag is at rest, shape ``(n, 2)``: from the look that finds it still until the one that feels it moved."""
+    """When the tag is at rest, shape ``(n, 2)``: from the look that finds it still to the one that feels a move."""
     found = []
     for start_ms, end_ms in lives:
         # at its start it takes itself to have just moved

@@ -1,25 +1,25 @@
 """What home units make of the beacons of a wearer's RF tag, and of themselves (firmware/home_unit), without running it.
 
-An interval a minute is told with how many beacons were heard; of a silence that goes on every other one, twice as long.
-A unit on its back-up battery says so with every interval, and nothing any more after a day; one that was carried away says
-so until an officer has put it back. What the tag says of itself (strap, case, battery, start) comes with its beacons, so
-no later than once an hour while it is heard, and when it changes.
+An interval a minute is told with how many beacons were heard; of a silence that goes on every other one, twice as
+long. A unit on its back-up battery says so with every interval, and nothing any more after a day; one that was carried
+away says so until an officer has put it back. What the tag says of itself (strap, case, battery, start) comes with its
+beacons, so no later than once an hour while it is heard, and when it changes.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from core.readings import F64, I64, Contacts, EventCode, Events, Readings, UnitFlag
+from core.readings import I64, Contacts, EventCode, Events, UnitFlag
 from sim import noise, radio
-from sim.in_force import both, less, union
+from sim.in_force import less, union
 from sim.life import Life, Span, Unit, spans_hold
 from sim.uplink import arrivals, connected
-from sim.way import Bool
 
 INTERVAL_MS = 60_000
 LOOK_MS = 2_000
@@ -49,9 +49,7 @@ class Said(NamedTuple):
 def beacons(life: Life) -> I64:
     """When the wearer's RF tag speaks: in each slot of 15 s, and five times when its strap or case changes."""
     slots = np.arange((life.end_ms - life.start_ms) // SLOT_MS)
-    sent = (
-        life.start_ms + slots * SLOT_MS + np.int64(JITTER_MS * noise.uniform(life.seed, _JITTER, slots))
-    )
+    sent = life.start_ms + slots * SLOT_MS + np.int64(JITTER_MS * noise.uniform(life.seed, _JITTER, slots))
     extra = [
         np.arange(5) * 2000 + mark + CHANGE_LOOK_MS // 2
         for span in (*life.off_ankle, *life.case_open)
@@ -114,12 +112,15 @@ def listen(life: Life, unit: Unit, number: int) -> Said:
         np.full(n, epoch, np.uint32),
         seq[:n],
     )
-    told = [(t, int(code), float(place), int(seq[n + i]), int(arrived[n + i])) for i, (t, code) in enumerate(events)]
+    told = [
+        (t, int(code), float(place), int(seq[n + i]), int(arrived[n + i]))
+        for i, (t, code) in enumerate(events)
+    ]
     for i, (t_ms, state, _, age_ms) in enumerate(states):
         who = int(seq[n + m + i]), int(arrived[n + m + i])
         told += [(at, code, value, *who) for at, code, value in _of_state(t_ms, state, age_ms)]
     told.sort()
-    columns = list(zip(*told, strict=True)) or [[]] * 5
+    columns: list[Any] = list(zip(*told, strict=True)) or [()] * 5
     return Said(
         contacts,
         Events(
@@ -143,10 +144,12 @@ def _pieces(life: Life, unit: Unit) -> list[tuple[int, int, int, int]]:
     found = []
     for start_ms, end_ms in alive:
         marks = [start_ms, *sorted(mark for mark in changes if start_ms < mark < end_ms), end_ms]
-        for begin, end in zip(marks[:-1], marks[1:], strict=True):
+        for begin, end in itertools.pairwise(marks):
             flags = 0 if _within(unit.no_mains, begin) else UnitFlag.MAINS
             flags |= UnitFlag.MOVED if _within(unit.moved, begin) else 0
-            flags |= UnitFlag.BATTERY_LOW if _within([span for span in low if span[1] > span[0]], begin) else 0
+            flags |= (
+                UnitFlag.BATTERY_LOW if _within([span for span in low if span[1] > span[0]], begin) else 0
+            )
             found.append((begin, end, int(flags), int(begin == start_ms)))
     return found
 

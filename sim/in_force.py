@@ -65,7 +65,9 @@ def scheduled(schedule: Mapping[str, Any] | None, from_ms: int, to_ms: int) -> l
     return cut(less(union(held), [given(one) for one in schedule.get("exceptions", ())]), from_ms, to_ms)
 
 
-def held_times(order: Mapping[str, Any], condition: Mapping[str, Any], from_ms: int, to_ms: int) -> list[Span]:
+def held_times(
+    order: Mapping[str, Any], condition: Mapping[str, Any], from_ms: int, to_ms: int
+) -> list[Span]:
     """When an order has one of its conditions in force, suspensions apart, within a span."""
     first, last = max(from_ms, at_ms(order["effective"])), to_ms
     for holder, begins, ends in ((order, "start", "end"), (condition, "from", "to")):

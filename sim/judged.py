@@ -1,9 +1,9 @@
-"""Lives through the rules as a gateway would run them: readings are given to one monitor as they arrive, minute by minute.
+"""Lives through the rules as a gateway would run them: readings reach one monitor as they arrive, minute by minute.
 
-A monitor that is asked every minute for weeks tells when each alert was committed first, and what was told and withdrawn
-again. That is dear, so a wearer's readings are handed over every minute only where it matters (about every true
-happening, and whenever a curfew or a zone's time begins or ends), and else every ten; what is told first in between is
-told up to ten minutes late. By law 3 the alerts that stand at the end are the same.
+A monitor that is asked every minute for weeks tells when each alert was committed first, and what was told and
+withdrawn again. That is dear, so a wearer's readings are handed over every minute only where it matters (about every
+true happening, and whenever a curfew or a zone's time begins or ends), and else every ten; what is told first then
+is told up to ten minutes late. By law 3 the alerts that stand at the end are the same.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from sim.truth import Family, Happening, days, happenings, hidden
 
 MINUTE_MS = 60_000
 SELDOM = 10
-"""Minutes between two handings-over where nothing is to be expected. Whereabouts are unknown after 17 min at the earliest
-in the default rules, so no silence is made by it."""
+"""Minutes between two handings-over where nothing is to be expected. Whereabouts are unknown after 17 min at the
+earliest in the default rules, so no silence is made by it."""
 AFTER_MS = 4 * MINUTE_MS
 """The last judgement comes so long after the end of a life: what was made has been sent by then."""
 _BEFORE, _AFTER = 3, 25
@@ -62,7 +62,9 @@ def final_alerts(lives: Sequence[Lived], rules: RuleSet = DEFAULT_RULES) -> list
     return evaluate([worn for one in lives for worn in one.worn.values()], readings, now_ms, rules)
 
 
-def cases(lives: Sequence[Lived], rules: RuleSet = DEFAULT_RULES, moved: Moved = lambda done: None) -> list[Case]:
+def cases(
+    lives: Sequence[Lived], rules: RuleSet = DEFAULT_RULES, moved: Moved = lambda done: None
+) -> list[Case]:
     """What was told of each life, minute by minute, beside what happened in it."""
     told = _told(lives, rules, moved)
     return [_case(one, told[one.life.name], rules) for one in lives]
@@ -137,8 +139,8 @@ def _told(lives: Sequence[Lived], rules: RuleSet, moved: Moved) -> dict[str, lis
             moved(int(share))
             share -= int(share)
     found: dict[str, list[Told]] = {one.life.name: [] for one in lives}
-    for one in sorted(told.values(), key=lambda one: (one.told_ms, one.alert.id)):
-        found[owner[one.alert.activation]].append(one)
+    for known in sorted(told.values(), key=lambda known: (known.told_ms, known.alert.id)):
+        found[owner[known.alert.activation]].append(known)
     return found
 
 
@@ -146,7 +148,7 @@ _KINDS = (Positions, Contacts, Samples, Events)
 
 
 def _slice(kinds: Sequence[Any], bounds: Sequence[int]) -> Readings:
-    some = [
+    some: list[Any] = [
         columns.take(slice(bounds[2 * k], bounds[2 * k + 1]))
         if bounds[2 * k] < bounds[2 * k + 1]
         else _KINDS[k].empty()
@@ -199,5 +201,3 @@ def _edges(life: Life) -> Iterable[int]:
             spans += scheduled(condition["schedule"], life.start_ms, life.end_ms)
         for span in cut(spans, life.start_ms, life.end_ms) + less(spans, held):
             yield from span
-
-

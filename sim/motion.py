@@ -1,8 +1,8 @@
 """What the motion sensor of a worn tag feels: a wearer who goes somewhere, and one who sits, or sleeps, and stirs.
 
-A life says where somebody is, not how they sit. So a tag that stays is stirred now and then, by chance that follows from
-the life's seed: while somebody is awake in seven of ten spans of five minutes (an ankle is crossed over the other, a
-kettle is filled), asleep once in an hour or two. All figures are of ours; they decide how often a tag is at rest, and
+A life says where somebody is, not how they sit. So a tag that stays is stirred now and then, by chance that follows
+from the life's seed: while somebody is awake in seven of ten spans of five minutes (an ankle is crossed over the other,
+a kettle is filled), asleep once in an hour or two. All figures are of ours; they decide how often a tag is at rest, and
 with it how many positions it makes. The same spans move the pin of the virtual board's accelerometer.
 """
 
@@ -35,7 +35,9 @@ def felt(life: Life) -> I64:
     starts, ends = way.start_ms, np.append(way.start_ms[1:], way.end_ms)
     goes = (way.lat != way.to_lat) | (way.lon != way.to_lon)
     slots = np.arange(life.start_ms // SLOT_MS, life.end_ms // SLOT_MS + 1)
-    stirs = noise.uniform(life.seed, _STIRS, slots) < np.where(_asleep(life, slots * SLOT_MS), _ASLEEP, _AWAKE)
+    stirs = noise.uniform(life.seed, _STIRS, slots) < np.where(
+        _asleep(life, slots * SLOT_MS), _ASLEEP, _AWAKE
+    )
     slots = slots[stirs]
     begin = slots * SLOT_MS + np.int64((SLOT_MS - STIR_MS) * noise.uniform(life.seed, _WHEN, slots))
     if life.off_ankle:

@@ -3,10 +3,10 @@
 | rule | a zone is entered, or an address left, when |
 |---|---|
 | `any_point` | one position lies there, whatever its precision |
-| `accuracy_counts_as_inside` | its circle of precision touches the zone; of an address, no part of it touches the address |
+| `accuracy_counts_as_inside` | its circle of precision touches the zone; no part of it touches the address |
 | `five_in_a_row` | the fifth consecutive position lies there |
 | `two_of_three` | two of the last three do |
-| `only_transitions` | (curfew) a position lies outside after one inside, both within the curfew: whoever is out when it begins raises nothing |
+| `only_transitions` | (curfew) one lies outside after one inside: who is out when it begins raises nothing |
 
 Each alert lasts from the position that raised it to the first that no longer lies there. They have no other notion: a
 strap that is open, a jump or a forged position means nothing to them. Only zones and addresses of wearers of GPS tags
@@ -91,9 +91,7 @@ def compare(lives: Sequence[Lived], cases: Sequence[Case]) -> dict[str, Any]:
             replace(case, told=tuple(_told(case, some, rule, families)))
             for (_, case), some in zip(mine, looked, strict=True)
         ]
-        found[name] = {
-            family: row for family, row in _figures(told).items() if Family(family) in families
-        }
+        found[name] = {family: row for family, row in _figures(told).items() if Family(family) in families}
     return found
 
 
@@ -121,7 +119,9 @@ def _of_gps(case: Case, worn: Mapping[str, Activation]) -> Case:
 class _Look:
     """The positions of one tag as to one condition, within the times at which it holds."""
 
-    def __init__(self, condition: str, family: Family, held: list[Span], fixes: Positions, arrived_ms: I64) -> None:
+    def __init__(
+        self, condition: str, family: Family, held: list[Span], fixes: Positions, arrived_ms: I64
+    ) -> None:
         self.condition, self.family = condition, family
         mine = np.flatnonzero(spans_hold(held, fixes.t_ms))
         self.t_ms, self.arrived_ms = fixes.t_ms[mine], arrived_ms[mine]

@@ -2,14 +2,14 @@
 
 Pure: lives in, figures out. What is counted, and how, stands in docs/score.md; in short
 
-- **an event** is a true happening of a size that the rules are to find (`is_event`); a smaller one is *minor*: to find it
-  is neither a miss nor false. One of which less than that could be known (`sim.truth.hidden`) is *hidden*: no miss, but it
-  has to lie inside an alert that says that the whereabouts are unknown;
+- **an event** is a true happening of a size that the rules are to find (`is_event`); a smaller one is *minor*: to find
+  it is neither a miss nor false. One of which less than that could be known (`sim.truth.hidden`) is *hidden*: no miss,
+  but it has to lie inside an alert that says that the whereabouts are unknown;
 - **found**: an alert of its rule, that still stands at the end, touches it;
 - **false**: any alert that a person would open, also one that was withdrawn later, that touches no happening of its
   family, minor ones included;
-- **delay**: from the true start, or from when the tag is within reach of a network again, to the gateway's judgement that
-  told it first.
+- **delay**: from the true start, or from when the tag is within reach of a network again, to the gateway's judgement
+  that told it first.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ MARGIN_MS = {
 """An alert this long before or after a happening still touches it: one sampling interval of its sensor."""
 SETTLED_MS = {Family.DRINKING: 3 * 3_600_000}
 UNSETTLED_MS = 600_000
-"""What begins so shortly before a life ends, or drinking that is not over so long before, can not be told of in time: it
-counts as minor."""
+"""What begins so shortly before a life ends, or drinking that is not over so long before, can not be told of in time:
+it counts as minor."""
 SIGN_MS = 125 * 60_000
 """Signs of jamming and forging stand for so long after the last report (docs/rules.md)."""
 
@@ -72,7 +72,7 @@ RULES: dict[str, Family] = {
     "forged_beacons": Family.TAMPER,
 }
 """The rules that say that a condition was not kept, or that somebody meddled. All others ask a question."""
-_FINDS = {
+_FINDS: dict[Family, dict[str, tuple[str, ...]]] = {
     Family.EXCLUSION: {"": ("in_exclusion_zone",)},
     Family.INCLUSION: {"": ("outside_inclusion_zone", "outside_restriction_zone")},
     Family.CURFEW: {"": ("absent_during_curfew",)},
@@ -162,14 +162,15 @@ def touches(one: Happening, told: Told, life_end_ms: int) -> bool:
 
 def _means(rule: str, note: str) -> bool:
     """Whether a rule about tamper is about this kind of it. A strap off the ankle also shows at the alcohol sensor."""
-    return rule in {
+    kinds: dict[str, tuple[str, ...]] = {
         "strap": ("strap_tamper", "sensor_obstructed"),
         "case": ("case_tamper",),
         "sensor": ("sensor_obstructed",),
         "unit": ("home_unit_moved", "home_unit_case_open"),
         "jamming": ("jamming", "position_jumps"),
         "forgery": ("spoofing", "position_jumps", "jamming"),
-    }.get(note, ())
+    }
+    return rule in kinds.get(note, ())
 
 
 # ---------------------------------------------------------------------------------------------------- one family
@@ -313,7 +314,9 @@ def _reach(told: Told, life_end_ms: int) -> Span:
     since_ms = alert.start_ms
     for figure in ("last_position", "last_heard"):
         if figure in alert.figures:
-            since_ms = min(since_ms, round(datetime.fromisoformat(str(alert.figures[figure])).timestamp() * 1000))
+            since_ms = min(
+                since_ms, round(datetime.fromisoformat(str(alert.figures[figure])).timestamp() * 1000)
+            )
     if "curfew_start" in alert.figures:
         # a curfew's alert begins when the last reading vouches no longer (150 s)
         since_ms -= 150_000

@@ -1,7 +1,7 @@
-"""Signs of disturbed and forged satellite signals that a GPS tag would tell (firmware/gps_tag/signs.py), without running it.
+"""Signs of disturbed and forged satellite signals that a GPS tag would tell, without running it.
 
-- *jamming*: while its receiver has power and it has lain still for a minute, all satellites fall at once; told 10 s after
-  the two are true together, and once an hour while they are;
+- *jamming*: while its receiver has power and it has lain still for a minute, all satellites fall at once; told 10 s
+  after the two are true together, and once an hour while they are;
 - *forged signals*: all satellites equally strong for a minute; likewise told once an hour at most.
 
 At rest the receiver is on for three minutes an hour, or until it has a fix: no more is seen of either.

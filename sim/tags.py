@@ -1,14 +1,15 @@
-"""What the devices of a life would have told, and when it arrived: readings as the gateway decodes them, without running firmware.
+"""What the devices of a life would have told, and when it arrived: readings as the gateway decodes them.
 
-It follows firmware and gateway in what decides alerts: which instants are sampled, with which values and flags, what is
-told of strap, case, battery, charger and disturbed signals, in which order it is numbered, and when it is committed. A
-test holds it against the real firmware for a day.
+Without running firmware it follows firmware and gateway in what decides alerts: which instants are sampled, with which
+values and flags, what is told of strap, case, battery, charger and disturbed signals, in which order it is numbered,
+and when it is committed. A test holds it against the real firmware.
 
 Left out: what a tag says of its own memory and messages (gaps, wrong signatures), clocks that are wrong, commands.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,7 +19,9 @@ import numpy as np
 from core.activation import Activation
 from core.order import Order, order_from_json
 from core.readings import (
+    F64,
     I64,
+    U32,
     Contacts,
     EventCode,
     Events,
@@ -35,7 +38,7 @@ from gateway.settings import Settings
 from sim import equipment
 from sim.alcohol_sampling import sampled
 from sim.gnss import receive
-from sim.gps_sampling import HEARD_MS, Sampling, sample
+from sim.gps_sampling import HEARD_MS, sample
 from sim.home_units import listen
 from sim.in_force import less, union
 from sim.life import Life, Span, spans_hold
@@ -136,7 +139,7 @@ def _gps_tag(life: Life, worn: Activation) -> Sent:
     return Sent(Readings(positions=positions, events=_events(events, seq[n:])), _by_kind(0, arrived, n))
 
 
-def _at_once(worn: Activation, life: Life, t_ms: I64, lat: I64, lon: I64, precision_m: I64) -> Bool:
+def _at_once(worn: Activation, life: Life, t_ms: I64, lat: F64, lon: F64, precision_m: F64) -> Bool:
     """Which positions do not wait: firmware/lib/policy.py, by the times and places that the gateway sets."""
     wish = wanted([worn], life.start_ms, _NEAR_ZONE_M, TIMEZONE)
     hurry = spans_hold([Span(begin * 1000, end * 1000) for begin, end in wish.times], t_ms)
@@ -244,9 +247,7 @@ def _statuses(life: Life, span: Span, kind: str) -> list[_Event]:
             if span.start_ms < mark < span.end_ms:
                 marks.add(span.start_ms - (span.start_ms - mark) // LOOK_MS * LOOK_MS)
     edges = [*sorted(marks), span.end_ms]
-    t_ms = np.concatenate(
-        [np.arange(a, b, STATUS_MS) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    ).astype(np.int64)
+    t_ms = np.concatenate([np.arange(a, b, STATUS_MS) for a, b in itertools.pairwise(edges)]).astype(np.int64)
     level, on = equipment.battery_mv(life, t_ms, kind), spans_hold(charging, t_ms)
     return [
         _Event(t, EventCode.BATTERY_ON_CHARGER if plugged else EventCode.BATTERY_OFF_CHARGER, mv, False)
@@ -257,7 +258,7 @@ def _statuses(life: Life, span: Span, kind: str) -> list[_Event]:
 # ------------------------------------------------------------------------------------------------- handing over
 
 
-def _hand_over(life: Life, made_ms: I64, at_once: Bool, off: Sequence[Span]) -> tuple[I64, I64]:
+def _hand_over(life: Life, made_ms: I64, at_once: Bool, off: Sequence[Span]) -> tuple[U32, I64]:
     """Number and arrival of each reading, whose makings may come in any order."""
     order = np.argsort(made_ms, kind="stable")
     seq = np.empty(len(made_ms), np.uint32)
@@ -267,21 +268,19 @@ def _hand_over(life: Life, made_ms: I64, at_once: Bool, off: Sequence[Span]) -> 
     # somebody who is within reach of a network at the end is so afterwards
     ends[-1] += 86_400_000
     covered = np.flatnonzero(way.covered)
-    links = connected(
-        life.seed, np.stack([way.start_ms[covered], ends[covered]], axis=1), life.offline, off
-    )
+    links = connected(life.seed, np.stack([way.start_ms[covered], ends[covered]], axis=1), life.offline, off)
     arrived = np.empty(len(made_ms), np.int64)
     arrived[order] = arrivals(made_ms[order], at_once[order], links)
     return seq, arrived
 
 
-def _events(events: Sequence[_Event], seq: I64) -> Events:
+def _events(events: Sequence[_Event], seq: U32) -> Events:
     return Events(
         t_ms=np.array([event.t_ms for event in events], np.int64),
         code=np.array([event.code for event in events], np.int64),
         value=np.array([event.value for event in events], np.float64),
         epoch=np.ones(len(events), np.uint32),
-        seq=seq.astype(np.uint32),
+        seq=seq,
     )
 
 

@@ -8,13 +8,15 @@ have been known, whatever the rules: what happens there is no miss, but must not
 |---|---|
 | exclusion | being inside a zone while it is in force, from coming in to going out |
 | inclusion | being outside a zone to be in, or an area not to leave, likewise |
-| curfew | being further from every address that will do than its radius, while it is curfew; authorised absences are none |
-| drinking | from the first drink until nothing of it is left at the skin; ``peak_g_dl`` is what the skin gave off at most |
-| tamper | the strap is opened, until an officer's check; the case is; the sensor is covered; a home unit is carried away; satellites are jammed or forged |
+| curfew | being beyond the radius of every address that will do, while it is curfew and no absence was authorised |
+| drinking | from the first drink until nothing is left at the skin; ``peak_g_dl`` is what that gave off at most |
+| tamper | the strap is opened, until an officer's check; the case is; the sensor is covered; a unit is carried away; |
+| | satellites are jammed or forged |
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -24,9 +26,20 @@ from typing import Any
 import numpy as np
 
 from core.readings import F64, I64
-
 from sim.depths import Area, Stay, absences, area_of, circle, stays
-from sim.in_force import authorised, both, clock_ms, cut, day_of, days_between, held_times, less, scheduled, union, weekly
+from sim.in_force import (
+    authorised,
+    both,
+    clock_ms,
+    cut,
+    day_of,
+    days_between,
+    held_times,
+    less,
+    scheduled,
+    union,
+    weekly,
+)
 from sim.life import Life, Span
 from sim.skin import given_off
 from sim.way import Surroundings
@@ -119,7 +132,7 @@ def sober_days(life: Life) -> dict[date, bool]:
 
 
 def days(life: Life) -> dict[date, DayTruth]:
-    """Every civil day of an alcohol condition; a day not monitored as a whole is HIDDEN, unless somebody drank on it."""
+    """Every civil day of an alcohol condition; one not monitored whole is HIDDEN, unless somebody drank on it."""
     held = union(
         span
         for condition in life.order["conditions"]
@@ -169,7 +182,9 @@ def _stays(
     family: Family, condition: Mapping[str, Any], found: Sequence[Stay], note: str = ""
 ) -> Iterator[Happening]:
     for stay in found:
-        yield Happening(family, condition["id"], stay.start_ms, stay.end_ms, round(stay.depth_m, 1), note=note)
+        yield Happening(
+            family, condition["id"], stay.start_ms, stay.end_ms, round(stay.depth_m, 1), note=note
+        )
 
 
 # ------------------------------------------------------------------------------------------------------ curfew
@@ -181,20 +196,18 @@ def _curfews(life: Life, condition: Mapping[str, Any], held: list[Span]) -> Iter
     areas = [_address(place["address"]) for place in places]
     allowed = authorised(life.order, condition["id"])
     found: list[Stay] = []
-    for span in less(both(union(sum(times, [])), held), allowed):
+    for span in less(both(union(span for periods in times for span in periods), held), allowed):
         marks = {span.start_ms, span.end_ms}
         for periods in times:
             marks |= {mark for period in cut(periods, *span) for mark in period}
         edges = sorted(marks)
         away: list[Stay] = []
-        for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        for begin, end in itertools.pairwise(edges):
             will_do = [area for area, periods in zip(areas, times, strict=True) if cut(periods, begin, end)]
             away += absences(will_do, life.way, begin, end)
         found += _joined(away)
     for stay in found:
-        yield Happening(
-            Family.CURFEW, condition["id"], stay.start_ms, stay.end_ms, round(stay.depth_m, 1)
-        )
+        yield Happening(Family.CURFEW, condition["id"], stay.start_ms, stay.end_ms, round(stay.depth_m, 1))
 
 
 def _address(address: Mapping[str, Any]) -> Area:
@@ -232,7 +245,7 @@ def _drunk(life: Life, condition: Mapping[str, Any], held: list[Span]) -> Iterat
 
 
 def sessions(life: Life) -> Iterator[tuple[Span, I64, F64]]:
-    """Drinks that run into each other at the skin: from the first until nothing of them is left; and what was given off."""
+    """Drinks that run into each other at the skin: from the first until nothing is left; and what was given off."""
     drinks = sorted(life.drinks)
     if not drinks:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -103,7 +104,9 @@ def test_time_outside_is_what_is_not_inside_and_two_areas_are_as_good_as_one() -
     assert away.end_ms == end_ms and away.depth_m == pytest.approx(1950, abs=10)
     first, second = absences([here, there], way.way(), START_MS, end_ms)
     assert first.end_ms - first.start_ms == pytest.approx(850_000, abs=2000)
-    assert second.start_ms == pytest.approx(START_MS + 10 * MINUTE_MS + 1_000_000 + 30 * MINUTE_MS + 100_000, abs=5000)
+    assert second.start_ms == pytest.approx(
+        START_MS + 10 * MINUTE_MS + 1_000_000 + 30 * MINUTE_MS + 100_000, abs=5000
+    )
 
 
 def _circle(place: Place, radius_m: float) -> Area:
@@ -139,4 +142,4 @@ def test_stays_and_absences_are_what_looking_at_every_second_shows(
         for stay in found:
             told |= (t_ms >= stay.start_ms) & (t_ms < stay.end_ms)
         assert (told == inside)[clear].all()
-        assert all(a.end_ms < b.start_ms for a, b in zip(found, found[1:], strict=False))
+        assert all(a.end_ms < b.start_ms for a, b in itertools.pairwise(found))

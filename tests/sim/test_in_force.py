@@ -1,4 +1,4 @@
-"""When conditions hold, by code of the score's own: worked by hand on the nights of the clock changes, and as the rules have it."""
+"""When conditions hold, by code of the score's own: by hand where the clocks change, and as the rules have it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def test_a_time_that_is_skipped_or_comes_twice_is_the_first_instant_that_late() 
     assert clock_ms(date(2026, 3, 29), "01:30") == ms("2026-03-29 01:00")  # the clock jumps to 02:00 there
     assert clock_ms(date(2026, 10, 25), "01:30") == ms("2026-10-25 00:30")
     assert clock_ms(date(2026, 10, 25), "02:00") == ms("2026-10-25 02:00")
-    assert clock_ms(date(2026, 7, 1), "24:00") == clock_ms(date(2026, 7, 2), "00:00") == ms("2026-07-01 23:00")
+    assert (
+        clock_ms(date(2026, 7, 1), "24:00") == clock_ms(date(2026, 7, 2), "00:00") == ms("2026-07-01 23:00")
+    )
 
 
 def test_a_night_curfew_lasts_an_hour_longer_in_october_and_is_joined_over_midnight() -> None:

@@ -1,4 +1,4 @@
-"""What `sim.tags` says that devices would tell, against the devices: the same instants, the same values, the same order."""
+"""What `sim.tags` says that devices would tell, against the devices: the same instants, the same values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from core import decoding, wire
 from core.readings import WIRE, Contacts, EventCode, Events, Kind, Positions
@@ -26,10 +25,9 @@ from sim.life import Life, Span, Unit
 from sim.motion import felt
 from sim.radio import heard
 from sim.sentences import sentences
-from sim.tags import Sent, activations, device_of, wear
-from sim.uplink import NEVER_MS
+from sim.tags import activations, device_of, wear
 from sim.way import Surroundings
-from tests.sim.lives import DAY_MS, HOME, HOUR_MS, MINUTE_MS, START_MS, curfew, exclusion, life
+from tests.sim.lives import HOME, HOUR_MS, MINUTE_MS, START_MS, curfew, exclusion, life
 from tests.sim.stand_in import StandIn
 
 HEAD = bytes.fromhex("02010417ffffff")
@@ -83,7 +81,9 @@ def events_told(gateway: StandIn, device: str) -> list[tuple[int, int, float]]:
         for number, t_ms, record in told(gateway, device, kind):
             row = rows([(number, t_ms, record)], kind)
             event: Events = decoding.events_from_wire(kind, row, 0, 1, 1)
-            found += [(t_ms, int(code), float(value)) for code, value in zip(event.code, event.value, strict=True)]
+            found += [
+                (t_ms, int(code), float(value)) for code, value in zip(event.code, event.value, strict=True)
+            ]
     return sorted(found)
 
 
@@ -123,7 +123,9 @@ def test_a_gps_tag_makes_the_positions_and_events_that_are_said_of_it(tmp_path: 
     with running(lived, tmp_path, "gps_tag") as (gateway, tag):
         wish = wanted(list(activations(lived).values()), START_MS, 1000.0, "Europe/London")
         times = [mark for span in wish.times for mark in span]
-        gateway.commands[device] = wire.Command(1, "settings", [{4: times, 5: [n for c in wish.places for n in c]}])
+        gateway.commands[device] = wire.Command(
+            1, "settings", [{4: times, 5: [n for c in wish.places for n in c]}]
+        )
         drive(tag, lived, "gps_tag", START_MS, opened.end_ms + 1000)
         assert tag.console('{"do": "check"}')["ok"]
         drive(tag, lived, "gps_tag", tag.now_ms, lived.end_ms)
@@ -160,7 +162,9 @@ def test_a_home_unit_tells_the_intervals_that_are_said_of_it(tmp_path: Path) -> 
     device = device_of(lived, "home_unit")
     with running(lived, tmp_path, "home_unit", tags=[[number, key.hex()]]) as (gateway, tag):
         sent_ms = beacons(lived)
-        for i, (at_ms, dbm) in enumerate(zip(sent_ms.tolist(), heard(lived, unit, sent_ms).tolist(), strict=True)):
+        for i, (at_ms, dbm) in enumerate(
+            zip(sent_ms.tolist(), heard(lived, unit, sent_ms).tolist(), strict=True)
+        ):
             if not np.isnan(dbm):
                 state = 16 if at_ms < START_MS + HOUR_MS else 0
                 tag.hear(at_ms, round(dbm), HEAD + _beacon(key, number, i + 1, state))
@@ -177,7 +181,9 @@ def test_a_home_unit_tells_the_intervals_that_are_said_of_it(tmp_path: Path) -> 
     assert len(mine) == len(said) > 60
     np.testing.assert_allclose(t_ms[mine], said.t_ms, atol=3000)
     for name in ("span_s", "count", "strongest_dbm", "median_dbm", "unit_ok"):
-        np.testing.assert_allclose(getattr(made, name)[mine], getattr(said, name), atol=3 if name == "span_s" else 0)
+        np.testing.assert_allclose(
+            getattr(made, name)[mine], getattr(said, name), atol=3 if name == "span_s" else 0
+        )
     codes = sent.readings.events.code
     assert int((codes == EventCode.BATTERY).sum()) == len(states)
     assert int(np.isin(codes, [EventCode.MAINS_LOST, EventCode.MAINS_BACK]).sum()) == len(tampers) == 2
