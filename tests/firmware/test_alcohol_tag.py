@@ -24,6 +24,7 @@ from rhythm import CALM_MS, FAST_S, SLOW_S, Rhythm
 from skin import WELL_SAMPLES, Skin
 
 from tests.firmware.flash import Shelf
+from tests.firmware.ledger import Ledger
 
 MINUTE_MS = 60_000
 OFFSET_UV, SLOPE_UV = 400_000, 50_000
@@ -222,28 +223,10 @@ class Board:
         return 1
 
 
-class Ledger:
-    """Stands for journal, link and settings."""
-
-    def __init__(self) -> None:
-        self.made: list[tuple[int, int, bytes, bool]] = []
-        self.woken: list[bool] = []
-        self.full = False
-        self.boots = 1
-        self.sample_s = SLOW_S
-
-    def append(self, kind: int, t_ds: int, body: bytes, urgent: bool = False) -> int:
-        if self.full:
-            raise OSError(28)
-        self.made.append((kind, t_ds, body, urgent))
-        return len(self.made)
-
-    def wake(self, urgent: bool) -> None:
-        self.woken.append(urgent)
-
-
 class Leg:
     """A tag at the skin, whose time goes on look by look."""
+
+    sample_s = SLOW_S  # as it is set
 
     def __init__(self) -> None:
         self.board, self.ledger, self.shelf = Board(), Ledger(), Shelf()
@@ -259,7 +242,7 @@ class Leg:
             self.ledger,
             self.board,
             Calibration(OFFSET_UV, SLOPE_UV),
-            self.ledger,
+            self,
             self.baseline,
             self.equipment,
         )
@@ -275,15 +258,15 @@ class Leg:
 
     def samples(self) -> list[tuple[int, int, int, int]]:
         """Alcohol, infrared, temperature and flags of each."""
-        return [struct.unpack("<hHhB", body) for kind, _, body, _ in self.ledger.made if kind == 3]
+        return [struct.unpack("<hHhB", body) for _, body in self.ledger.of_kind(3)]
 
     def instants(self) -> list[int]:
         """Minutes of the samples."""
-        made = [t_ds for kind, t_ds, _, _ in self.ledger.made if kind == 3]
+        made = [t_ds for t_ds, _ in self.ledger.of_kind(3)]
         return [(t_ds - made[0]) // 600 for t_ds in made]
 
     def faults(self) -> list[int]:
-        told = [struct.unpack("<BHB", body) for kind, _, body, _ in self.ledger.made if kind == 5]
+        told = [struct.unpack("<BHB", body) for _, body in self.ledger.of_kind(5)]
         return [detail for code, detail, _ in told if code == 14]
 
 

@@ -21,9 +21,9 @@ from sampler import Sampler
 from sim.sentences import fix as sentences_of_a_fix
 from sim.sentences import sentence
 from tests.firmware.flash import Shelf
+from tests.firmware.ledger import Ledger
 
 DAY_DS = 864_000
-Reading = tuple[int, int, bytes, bool]
 
 
 class Board:
@@ -75,36 +75,6 @@ class Board:
 
     def feed_watchdog(self) -> None:
         self.fed += 1
-
-
-class Ledger:
-    """Stands for journal and link: what was appended, and whether the link was woken."""
-
-    def __init__(self) -> None:
-        self.made: list[Reading] = []
-        self.woken: list[bool] = []
-        self.hurried = 0
-        self.boots = 7
-        self.full = False
-
-    def append(self, kind: int, t_ds: int, body: bytes, urgent: bool = False) -> int:
-        if self.full:
-            raise OSError(28)
-        self.made.append((kind, t_ds, body, urgent))
-        return len(self.made)
-
-    def wake(self, urgent: bool) -> None:
-        self.woken.append(urgent)
-
-    def hurry(self) -> None:
-        self.hurried += 1
-
-    def of_kind(self, kind: int) -> list[tuple[int, bytes]]:
-        return [(t_ds, body) for made, t_ds, body, _ in self.made if made == kind]
-
-    def positions(self) -> list[tuple[int, int]]:
-        """Instant and flags of each position."""
-        return [(t_ds, body[-1]) for t_ds, body in self.of_kind(records.POSITION)]
 
 
 class Settings:

@@ -25,7 +25,7 @@ from strengths import Strengths
 from watch import Watch
 
 from tests.firmware.flash import Flash
-from tests.firmware.test_gps_tag import Ledger
+from tests.firmware.ledger import Ledger
 
 KEY = bytes(range(32))
 NUMBER = 7
