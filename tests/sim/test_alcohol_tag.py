@@ -13,56 +13,30 @@ import numpy as np
 import pytest
 from boards.esp32_pins import PINS
 
-from core import wire
 from core.readings import Kind
 from sim import equipment, skin
 from sim.alcohol_feed import CALIBRATION, FUEL_CELL, INFRARED, TEMPERATURE, UNPLUGGED_MV, Curve, play
 from sim.bench.flash import read_files
 from sim.bench.tag import HEAP_BYTES, BenchError, VirtualTag
 from sim.life import Drink, Exposure, Span
+from tests.sim.alone import HOUR_MS, MINUTE_MS, START_MS, Alone
 from tests.sim.drinkers import wearer
 from tests.sim.stand_in import StandIn
 
-START_MS = 1_793_600_000_000
-MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 DAY_MS = 24 * HOUR_MS
 TAG = "alc00001"
 FAST, BASELINE, FAULT = 4, 8, 16
 UNKNOWN_I16, UNKNOWN_U16 = -32768, 65535
 
 
-class Ankle:
-    """A tag at a leg, and what the gateway has heard of it. Times are milliseconds after the start."""
+class Ankle(Alone):
+    """A tag at a leg."""
 
-    def __init__(self, folder: Path, **config: object) -> None:
-        self.gateway = StandIn(folder / "gateway")
-        self.gateway.start()
-        self.tag = VirtualTag(
-            folder / "tag",
-            self.gateway.credentials(TAG),
-            start_ms=START_MS,
-            config={**CALIBRATION, **config},
-            patience_s=0.5,
-            clock_set=True,
-            kind="alcohol_tag",
-        )
-        self.tag.start()
-
-    def end(self) -> None:
-        self.tag.stop()
-        self.gateway.stop()
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, TAG, CALIBRATION, kind="alcohol_tag", patience_s=0.5)
 
     def live(self, t_ms: int) -> None:
         self.tag.run_until(START_MS + t_ms)
-
-    def pin(self, t_ms: int, pin: int, level: int) -> None:
-        self.tag.set_pin(START_MS + t_ms, pin, level)
-
-    def of_kind(self, kind: Kind) -> list[tuple[int, bytes]]:
-        """When and what, in the order made."""
-        readings = self.gateway.readings[TAG]
-        heard = [readings[number] for number in sorted(readings)]
-        return [((t_ms or 0) - START_MS, record) for made, t_ms, record in heard if made == kind]
 
     def samples(self) -> list[tuple[int, int, int, int, int]]:
         """When; alcohol, infrared, temperature and flags without the time's quality."""
@@ -71,10 +45,6 @@ class Ankle:
             for t_ms, record in self.of_kind(Kind.ALCOHOL)
             for tac, infrared, temperature, flags in [struct.unpack("<hHhB", record)]
         ]
-
-    def tampers(self) -> list[tuple[int, int, int]]:
-        """When, code, detail."""
-        return [(t_ms, *struct.unpack("<BH", record[:3])) for t_ms, record in self.of_kind(Kind.TAMPER)]
 
 
 @pytest.fixture
@@ -121,7 +91,7 @@ def test_drinking_is_sampled_every_five_minutes_and_each_sample_is_sent_at_once(
 
 
 def test_the_baseline_is_taken_by_command_and_what_lies_before_the_infrared_is_seen(ankle: Ankle) -> None:
-    ankle.gateway.commands[TAG] = wire.Command(1, "baseline", [])
+    ankle.tell(1, "baseline", [])
     ankle.live(4 * HOUR_MS)
     samples = ankle.samples()
     (based,) = [index for index, sample in enumerate(samples) if sample[-1] & BASELINE]

@@ -11,7 +11,7 @@ import pytest
 
 from core.readings import Kind
 from sim.sentences import fix, sentence
-from tests.sim.test_tag_on_duty import MINUTE_MS, START_MS, Duty
+from tests.sim.alone import MINUTE_MS, START_MS, Duty
 
 DAY_MS = 86_400_000
 MIDNIGHT_MS = 20 * MINUTE_MS

@@ -11,7 +11,7 @@ import pytest
 
 from core.readings import Kind
 from sim.bench.tag import SENSOR_HANGING, SENSOR_HEALTHY, SENSOR_PIN, WATCHDOG
-from tests.sim.test_tag_on_duty import HOUR_MS, MINUTE_MS, Duty
+from tests.sim.alone import HOUR_MS, MINUTE_MS, Duty
 
 SAFE_MODE = 11
 HUNG_MS = 10 * MINUTE_MS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -10,72 +9,12 @@ from pathlib import Path
 import pytest
 from boards.esp32_pins import PINS
 
-from core import wire
 from core.readings import Kind
-from sim.bench.tag import MOVING_PIN, SENSOR_BROKEN, SENSOR_NUMB, SENSOR_PIN, VirtualTag
+from sim.bench.tag import MOVING_PIN, SENSOR_BROKEN, SENSOR_NUMB, SENSOR_PIN
 from sim.sentences import fix, sentence
-from tests.sim.stand_in import StandIn
+from tests.sim.alone import HOUR_MS, MINUTE_MS, START_MS, Duty
 
-START_MS = 1_793_600_000_000  # a minute begins 40 s later
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
-TAG = "tag00001"
 LINK, STRAP, CASE, JAMMING, SENSOR = 1, 2, 3, 6, 10
-
-
-class Duty:
-    """One tag, worn from `START_MS`, fed a fix each second from there on as far as it is run."""
-
-    def __init__(self, folder: Path, **config: object) -> None:
-        self.gateway = StandIn(folder / "gateway")
-        self.gateway.start()
-        self.tag = VirtualTag(
-            folder / "tag",
-            self.gateway.credentials(TAG),
-            start_ms=START_MS,
-            config=config,
-            patience_s=1.0,
-            clock_set=True,
-        )
-        self.tag.start()
-        self.fed_ms = START_MS
-        self.speed_kn = ""
-
-    def end(self) -> None:
-        self.tag.stop()
-        self.gateway.stop()
-
-    def run(self, t_ms: int, step_ms: int = 1000) -> None:
-        """Live until ``t_ms`` after the start."""
-        t_ms += START_MS
-        for at_ms in range(self.fed_ms + 200, t_ms, step_ms):
-            self.tag.feed(at_ms, self.says(at_ms - 200))
-        self.fed_ms = t_ms
-        self.tag.run_until(t_ms)
-
-    def says(self, t_ms: int) -> bytes:
-        """What the receiver says of an instant."""
-        return fix(t_ms, 52.1, 4.9)
-
-    def tell(self, n: int, name: str, arguments: list[object]) -> None:
-        """Command with the next answer."""
-        self.gateway.commands[TAG] = wire.Command(n, name, arguments)
-
-    def pin(self, at_ms: int, pin: int, level: int) -> None:
-        self.tag.set_pin(START_MS + at_ms, pin, level)
-
-    def of_kind(self, kind: int) -> list[tuple[int, bytes]]:
-        """When (after the start) and what the gateway has heard of a kind, in the order made."""
-        readings = self.gateway.readings[TAG]
-        heard = [readings[number] for number in sorted(readings)]
-        return [((t_ms or 0) - START_MS, record) for made, t_ms, record in heard if made == kind]
-
-    def positions(self, from_ms: int = 0, to_ms: int = 1 << 60) -> list[int]:
-        return [t_ms for t_ms, _ in self.of_kind(Kind.POSITION) if from_ms <= t_ms < to_ms]
-
-    def tampers(self) -> list[tuple[int, int, int]]:
-        """When, code, detail."""
-        return [(t_ms, *struct.unpack("<BH", record[:3])) for t_ms, record in self.of_kind(Kind.TAMPER)]
 
 
 def stamped_in_time(stamped_ms: int, happened_ms: int) -> bool:
