@@ -9,6 +9,7 @@ import pytest
 from core import wire
 from core.readings import Kind
 from gateway.orders import activate, add_order, deactivate
+from tests.community_order import community_order
 from tests.core.wearers import DAY_MS, MONDAY_MS
 from tests.gateway.conftest import House
 from tests.gateway.stand_in import StandIn, block
@@ -26,16 +27,7 @@ class Changed:
         self.house, self.day_ms = house, first_day_ms
         self.tags = [house.new_tag(), house.new_tag()]
         order_id = f"order-{self.tags[0].device}"
-        order: dict[str, Any] = {
-            "order_id": order_id,
-            "version": 1,
-            "regime": "community_order",
-            "wearer": {"id": "wearer", "name": "Alex Example"},
-            "effective": "2026-01-01T00:00:00Z",
-            "atv_allowance_min": 120,
-            "conditions": [CURFEW],
-        }
-        add_order(house.store, order)
+        add_order(house.store, community_order(order_id, CURFEW, atv_allowance_min=120))
         self.worn = [activate(house.store, self.tags[0].device, order_id, first_day_ms + 8 * HOUR_MS)]
         deactivate(house.store, self.worn[0], first_day_ms + 23 * HOUR_MS)
         self.worn.append(

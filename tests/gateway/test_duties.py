@@ -26,10 +26,10 @@ from gateway.orders import activate, add_order, deactivate
 from gateway.store import Store, devices, state
 from gateway.store import commands as book
 from gateway.store.commands import GATEWAY, Answer, CommandRow, Loss
+from tests.community_order import WEEK, community_order, every_day
 
 DEVICE = "tag0001"
 LONDON = ZoneInfo("Europe/London")
-WEEK = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"]
 NOW_MS = utc_ms(datetime(2026, 6, 1, 12, tzinfo=LONDON))
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -37,8 +37,8 @@ HOME = {"name": "primary", "latitude": 51.5, "longitude": -0.12, "radius_m": 50}
 
 
 def curfew(start: str = "19:00", end: str = "07:00", **change: Any) -> dict[str, Any]:
-    times = [{"days": WEEK, "start": start, "end": end}]
-    return {"id": "curfew-1", "type": "curfew", "address": HOME, "timetable": times} | change
+    timetable = every_day(start, end)
+    return {"id": "curfew-1", "type": "curfew", "address": HOME, "timetable": timetable} | change
 
 
 def exclusion(name: str, lat: float, lon: float, radius_m: float = 100.0) -> dict[str, Any]:
@@ -46,15 +46,8 @@ def exclusion(name: str, lat: float, lon: float, radius_m: float = 100.0) -> dic
     return {"id": name, "type": "exclusion", "name": name, "zone": zone}
 
 
-def order(*conditions: dict[str, Any], version: int = 1, **change: Any) -> dict[str, Any]:
-    return {
-        "order_id": "o-1",
-        "version": version,
-        "regime": "community_order",
-        "wearer": {"id": "w-1", "name": "Alex Example"},
-        "effective": "2026-01-01T00:00:00Z",
-        "conditions": list(conditions),
-    } | change
+def order(*conditions: dict[str, Any], **change: Any) -> dict[str, Any]:
+    return community_order("o-1", *conditions, **change)
 
 
 def worn(*conditions: dict[str, Any], fitted_ms: int = 0, **change: Any) -> list[Activation]:

@@ -13,6 +13,7 @@ from core.readings import Kind, TamperCode, TimeQuality, UnitFlag
 from gateway.installations import install
 from gateway.orders import activate, add_order
 from gateway.store import alerts
+from tests.community_order import community_order, every_day
 from tests.core.wearers import DAY_MS, MONDAY_MS
 from tests.gateway.conftest import House
 from tests.gateway.stand_in import StandIn, block
@@ -21,14 +22,8 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 MAINS = int(UnitFlag.MAINS)
 HOME = {"name": "home", "latitude": 51.5, "longitude": -0.1, "radius_m": 50}
-WEEK = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"]
 # 19:00 in London is 18:00 UTC in June
-CURFEW = {
-    "id": "curfew-1",
-    "type": "curfew",
-    "address": HOME,
-    "timetable": [{"days": WEEK, "start": "19:00", "end": "23:00"}],
-}
+CURFEW = {"id": "curfew-1", "type": "curfew", "address": HOME, "timetable": every_day("19:00", "23:00")}
 ALCOHOL = {"id": "alcohol-1", "type": "alcohol", "mode": "abstinence"}
 
 
@@ -49,15 +44,7 @@ def day_ms(days: Iterator[int], house: House) -> int:
 def wear(house: House, device: str, fitted_ms: int, *conditions: dict[str, Any]) -> str:
     """The activation of a device that was fitted under an order with these conditions."""
     order_id = f"order-{device}"
-    order = {
-        "order_id": order_id,
-        "version": 1,
-        "regime": "community_order",
-        "wearer": {"id": f"wearer-{device}", "name": "Alex Example"},
-        "effective": "2026-01-01T00:00:00Z",
-        "conditions": list(conditions),
-    }
-    add_order(house.store, order)
+    add_order(house.store, community_order(order_id, *conditions))
     return activate(house.store, device, order_id, fitted_ms)
 
 

@@ -19,6 +19,7 @@ from gateway.installations import install, uninstall
 from gateway.judge import Judge
 from gateway.orders import OrderRefused, activate, add_order, deactivate
 from gateway.store import Store, alerts, devices, installations
+from tests.community_order import community_order, every_day
 from tests.core.wearers import DAY_MS, MONDAY_MS
 from tests.gateway.stand_in import block
 
@@ -34,7 +35,7 @@ KINDS = {
 }
 FLAT = {"name": "flat", "latitude": 51.5, "longitude": -0.1, "radius_m": 50}
 MOTHERS = {"name": "mother's", "latitude": 51.6, "longitude": -0.2, "radius_m": 50}
-NIGHTLY = [{"days": ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"], "start": "19:00", "end": "23:00"}]
+NIGHTLY = every_day("19:00", "23:00")
 CURFEW_MS = MONDAY_MS + 18 * HOUR_MS
 MAINS = int(UnitFlag.MAINS)
 
@@ -58,17 +59,7 @@ class Street:
         curfew: dict[str, Any] = {"id": "c", "type": "curfew", "address": first, "timetable": NIGHTLY}
         if more:
             curfew["also"] = [{"address": address, "timetable": NIGHTLY} for address in more]
-        add_order(
-            self.store,
-            {
-                "order_id": f"o-{device}",
-                "version": 1,
-                "regime": "community_order",
-                "wearer": {"id": f"w-{device}", "name": "Alex Example"},
-                "effective": "2026-01-01T00:00:00Z",
-                "conditions": [curfew],
-            },
-        )
+        add_order(self.store, community_order(f"o-{device}", curfew))
         return activate(self.store, device, f"o-{device}", fitted_ms)
 
     def says(self, device: str, *blocks: wire.Block, at_ms: int) -> Received:

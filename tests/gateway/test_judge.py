@@ -18,6 +18,7 @@ from gateway.judge import Judge
 from gateway.orders import activate, add_order, deactivate
 from gateway.store import Store, alerts, devices
 from gateway.trail import positions_of
+from tests.community_order import community_order
 from tests.gateway.stand_in import EPOCH, START_S, positions
 
 DEVICE = "tag0001"
@@ -31,14 +32,10 @@ LATER_MS = (START_S + 7200) * 1000
 
 def order(version: int = 1, **change: Any) -> dict[str, Any]:
     zone = {"type": "Polygon", "coordinates": [SQUARE]}
-    return {
-        "order_id": "o-1",
-        "version": version,
-        "regime": "community_order",
-        "wearer": {"id": "w-1", "name": "Alex Example"},
-        "effective": "2025-01-01T00:00:00Z",
-        "conditions": [{"id": "zone-1", "type": "exclusion", "name": "a street", "zone": zone}],
-    } | change
+    condition = {"id": "zone-1", "type": "exclusion", "name": "a street", "zone": zone}
+    wearer = {"id": "w-1", "name": "Alex Example"}
+    fixed = {"version": version, "wearer": wearer, "effective": "2025-01-01T00:00:00Z"}
+    return community_order("o-1", condition, **(fixed | change))
 
 
 class Desk:

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import beacon
 import numpy as np
@@ -20,6 +19,8 @@ from gateway.trail import messages_of
 from sim.bench.tag import HEAP_BYTES, Beacon, VirtualTag
 from sim.radio import AWAY, NEAR, Channel, Place
 from sim.rig import Rig
+from tests.community_order import community_order, every_day
+from tests.sim.scene import Scene
 from tests.sim.stand_in import StandIn
 
 START_MS = 1_780_329_600_000  # 2026-06-01, a Monday, 16:00 UTC: 17:00 in London
@@ -27,51 +28,19 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 CURFEW_MS = START_MS + 2 * HOUR_MS  # 19:00 in London
 HOME = {"name": "home", "latitude": 51.5, "longitude": -0.1, "radius_m": 50}
-WEEK = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"]
+CURFEW = {"id": "curfew-1", "type": "curfew", "address": HOME, "timetable": every_day("19:00", "23:00")}
 TAG, UNIT = "rf000001", "unit0001"
 HEAD = bytes.fromhex("02010417ffffff")
 """Of an advertisement, before the beacon: firmware/boards/esp32_radio.py."""
 
 
-def order(tag: str) -> dict[str, Any]:
-    return {
-        "order_id": f"order-{tag}",
-        "version": 1,
-        "regime": "community_order",
-        "wearer": {"id": f"wearer-{tag}", "name": "Alex Example"},
-        "effective": "2026-01-01T00:00:00Z",
-        "conditions": [
-            {
-                "id": "curfew-1",
-                "type": "curfew",
-                "address": HOME,
-                "timetable": [{"days": WEEK, "start": "19:00", "end": "23:00"}],
-            }
-        ],
-    }
-
-
-class Flat:
+class Flat(Scene):
     """One wearer with an RF tag, and the home unit in the next room."""
 
     def __init__(self, rig: Rig) -> None:
-        self.rig = rig
-        self.tag = rig.enrol(TAG, START_MS, (), order=order(TAG), kind="rf_tag")
+        super().__init__(rig, START_MS, step_ms=5 * MINUTE_MS)
+        self.tag = rig.enrol(TAG, START_MS, (), order=community_order(TAG, CURFEW), kind="rf_tag")
         self.unit = rig.enrol_unit(UNIT, START_MS, [TAG])
-        self.now_ms = START_MS
-
-    def go_on(self, to_ms: int, step_ms: int = 5 * MINUTE_MS) -> None:
-        """Live until an instant."""
-        while self.now_ms < to_ms:
-            self.now_ms = min(self.now_ms + step_ms, to_ms)
-            self.rig.advance(self.now_ms)
-
-    def told(self, *rules: str) -> list[dict[str, Any]]:
-        return [
-            alert
-            for alert in self.rig.alerts()
-            if alert["state"] != "withdrawn" and (not rules or alert["rule"] in rules)
-        ]
 
     def said(self) -> evidence.Said:
         with self.rig.store.read() as connection:
@@ -90,7 +59,7 @@ def flat(tmp_path: Path) -> Iterator[Flat]:
 
 
 def test_a_wearer_at_home_is_heard_and_one_who_leaves_is_absent_from_the_curfew(flat: Flat) -> None:
-    flat.go_on(CURFEW_MS + 30 * MINUTE_MS)
+    flat.live(CURFEW_MS + 30 * MINUTE_MS)
     assert flat.told() == []
     said = flat.said()
     assert len(said.contacts) >= 148
@@ -103,7 +72,7 @@ def test_a_wearer_at_home_is_heard_and_one_who_leaves_is_absent_from_the_curfew(
     assert len(flat.tag.counters()) == 1, "nothing went wrong on the tag"
     left_ms = flat.now_ms
     flat.rig.place(TAG, AWAY)
-    flat.go_on(left_ms + 20 * MINUTE_MS)
+    flat.live(left_ms + 20 * MINUTE_MS)
     (alert,) = flat.told()
     assert alert["rule"] == "absent_during_curfew"
     assert alert["state"] == "open"
@@ -111,20 +80,20 @@ def test_a_wearer_at_home_is_heard_and_one_who_leaves_is_absent_from_the_curfew(
     silent = silent.take(slice(len(said.contacts), None))
     assert set(silent.span_s[silent.count == 0].tolist()) <= {60.0, 120.0}
     flat.rig.place(TAG, NEAR)
-    flat.go_on(left_ms + 40 * MINUTE_MS)
+    flat.live(left_ms + 40 * MINUTE_MS)
     (alert,) = flat.told()
     assert alert["state"] == "ended"
 
 
 def test_beacons_that_were_recorded_earlier_are_refused_and_reported(flat: Flat) -> None:
-    flat.go_on(START_MS + HOUR_MS)
+    flat.live(START_MS + HOUR_MS)
     heard_at_home = flat.rig.aired[TAG][-80:]
     flat.rig.place(TAG, AWAY)
-    flat.go_on(START_MS + 2 * HOUR_MS)
+    flat.live(START_MS + 2 * HOUR_MS)
     recorded_outside = [one for one in flat.rig.aired[TAG] if one.at_ms > START_MS + HOUR_MS][:80]
     flat.play(heard_at_home, flat.now_ms + MINUTE_MS)
     flat.play(recorded_outside, flat.now_ms + MINUTE_MS + 3000)
-    flat.go_on(flat.now_ms + 40 * MINUTE_MS)
+    flat.live(flat.now_ms + 40 * MINUTE_MS)
     contacts = flat.said().contacts
     assert contacts.count[contacts.t_ms > START_MS + 2 * HOUR_MS].sum() == 0, "none of them is presence"
     assert {alert["rule"] for alert in flat.told()} == {"absent_during_curfew", "forged_beacons"}
@@ -135,36 +104,36 @@ def test_beacons_that_were_recorded_earlier_are_refused_and_reported(flat: Flat)
 
 def test_a_copy_of_a_tag_is_reported_while_both_are_heard(flat: Flat) -> None:
     key, number = flat.rig.beacon_key(TAG), wire.beacon_number(TAG)
-    flat.go_on(START_MS + 30 * MINUTE_MS)
+    flat.live(START_MS + 30 * MINUTE_MS)
     for slot in range(120):
         copy = beacon.seal(key, number, 5000 + slot, 0, 190, 65535)
         flat.unit.hear(flat.now_ms + slot * beacon.SLOT_MS, -60, HEAD + copy)
-    flat.go_on(flat.now_ms + 35 * MINUTE_MS)
+    flat.live(flat.now_ms + 35 * MINUTE_MS)
     (alert,) = flat.told("forged_beacons")
     assert alert["severity"] == "high"
 
 
 def test_a_cut_of_the_mains_leaves_the_wearer_unknown_and_not_absent(flat: Flat) -> None:
-    flat.go_on(CURFEW_MS + 30 * MINUTE_MS)
+    flat.live(CURFEW_MS + 30 * MINUTE_MS)
     cut_ms = flat.now_ms + 1000
     flat.unit.set_pin(cut_ms, PINS["mains"], 1)
     flat.rig.place(TAG, AWAY)
-    flat.go_on(cut_ms + 40 * MINUTE_MS)
+    flat.live(cut_ms + 40 * MINUTE_MS)
     assert {alert["rule"] for alert in flat.told()} == {"home_unit_no_mains", "whereabouts_unknown"}
     flat.unit.set_pin(flat.now_ms + 1000, PINS["mains"], 0)
-    flat.go_on(flat.now_ms + 15 * MINUTE_MS)
+    flat.live(flat.now_ms + 15 * MINUTE_MS)
     (mains,) = flat.told("home_unit_no_mains")
     assert mains["state"] == "ended"
     assert [alert["rule"] for alert in flat.told("absent_during_curfew")] == ["absent_during_curfew"]
 
 
 def test_an_opened_strap_is_told_within_seconds(flat: Flat) -> None:
-    flat.go_on(START_MS + 30 * MINUTE_MS)
+    flat.live(START_MS + 30 * MINUTE_MS)
     cut_ms = flat.now_ms + 7000
     flat.tag.set_pin(cut_ms, PINS["strap"], 1)
     flat.tag.set_pin(cut_ms + 30_000, PINS["strap"], 0)
     # one step: what is urgent does not wait for a step of the rig
-    flat.go_on(flat.now_ms + 40_000)
+    flat.live(flat.now_ms + 40_000)
     (alert,) = flat.told()
     assert (alert["rule"], alert["state"]) == ("strap_tamper", "open")
     opened = flat.said().tag_events
@@ -173,35 +142,35 @@ def test_an_opened_strap_is_told_within_seconds(flat: Flat) -> None:
 
 
 def test_a_unit_that_is_moved_or_opened_says_so_at_once(flat: Flat) -> None:
-    flat.go_on(START_MS + 20 * MINUTE_MS)
+    flat.live(START_MS + 20 * MINUTE_MS)
     flat.unit.set_pin(flat.now_ms + 5000, PINS["moved"], 1)
     flat.unit.set_pin(flat.now_ms + 12_000, PINS["moved"], 0)
     flat.unit.set_pin(flat.now_ms + 15_000, PINS["case"], 1)
-    flat.go_on(flat.now_ms + 20_000)
+    flat.live(flat.now_ms + 20_000)
     assert {alert["rule"] for alert in flat.told()} == {"home_unit_moved", "home_unit_case_open"}
-    flat.go_on(flat.now_ms + 5 * MINUTE_MS)
+    flat.live(flat.now_ms + 5 * MINUTE_MS)
     assert flat.said().contacts.unit_ok[-1] & UnitFlag.MOVED, "until an officer has been there"
 
 
 def test_what_a_unit_has_believed_outlives_its_power(flat: Flat) -> None:
-    flat.go_on(START_MS + 30 * MINUTE_MS)
+    flat.live(START_MS + 30 * MINUTE_MS)
     recorded = flat.rig.aired[TAG][:40]
     flat.unit.kill()
     flat.unit.start()
-    flat.go_on(flat.now_ms + 2 * MINUTE_MS)
+    flat.live(flat.now_ms + 2 * MINUTE_MS)
     flat.rig.place(TAG, AWAY)
     flat.play(recorded, flat.now_ms + MINUTE_MS)
-    flat.go_on(flat.now_ms + 15 * MINUTE_MS)
+    flat.live(flat.now_ms + 15 * MINUTE_MS)
     assert flat.unit.counters()["beacons_refused"] == 40
     assert flat.told("forged_beacons")
 
 
 def test_a_tag_that_loses_power_goes_on_with_counters_never_used(flat: Flat) -> None:
     for _ in range(5):
-        flat.go_on(flat.now_ms + 3 * MINUTE_MS, MINUTE_MS)
+        flat.live(flat.now_ms + 3 * MINUTE_MS, MINUTE_MS)
         flat.tag.kill()
         flat.tag.start()
-    flat.go_on(flat.now_ms + 3 * MINUTE_MS)
+    flat.live(flat.now_ms + 3 * MINUTE_MS)
     sent = [int.from_bytes(one.data[12:16], "little") for one in flat.rig.aired[TAG]]
     assert sent == sorted(set(sent))
     assert flat.told("forged_beacons", "beacon_goes_back") == []

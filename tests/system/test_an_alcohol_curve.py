@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,7 +17,9 @@ from gateway import commands
 from sim.alcohol_feed import CALIBRATION, FUEL_CELL, INFRARED, UNPLUGGED_MV, Curve, bracelet
 from sim.bench.tag import VirtualTag
 from sim.rig import Rig
+from tests.community_order import community_order
 from tests.core.drinkers import person, sober_order, tagged
+from tests.sim.scene import Scene
 
 LONDON = ZoneInfo("Europe/London")
 START_MS = 1_780_329_600_000  # 2026-06-01 16:00 UTC
@@ -29,28 +30,16 @@ ALCOHOL = {"id": "alcohol-1", "type": "alcohol", "mode": "abstinence"}
 DRANK, COVERED, FAULT = "drinking_event", "sensor_obstructed", "alcohol_sensor_fault"
 
 
-def order(device: str) -> dict[str, Any]:
-    return {
-        "order_id": f"order-{device}",
-        "version": 1,
-        "regime": "community_order",
-        "wearer": {"id": f"wearer-{device}", "name": "Alex Example"},
-        "effective": "2010-01-01T00:00:00Z",
-        "conditions": [ALCOHOL],
-    }
-
-
-class Worn:
+class Worn(Scene):
     """One wearer's tag under an order to abstain, at a skin that gives off a curve."""
 
     def __init__(self, rig: Rig, device: str, start_ms: int) -> None:
-        self.rig, self.device = rig, device
-        self.now_ms = start_ms
+        super().__init__(rig, start_ms, step_ms=HOUR_MS, device=device)
         self.tag: VirtualTag = rig.enrol(
             device,
             start_ms,
             (),
-            order=order(device),
+            order=community_order(device, ALCOHOL),
             kind="alcohol_tag",
             clock_set=True,
             fuel_cell=CALIBRATION["fuel_cell"],
@@ -59,24 +48,12 @@ class Worn:
     def executed(self) -> int:
         return self.tag.counters().get("commands_executed", 0)
 
-    def live(self, to_ms: int, step_ms: int = HOUR_MS) -> None:
-        while self.now_ms < to_ms:
-            self.now_ms = min(self.now_ms + step_ms, to_ms)
-            self.rig.advance(self.now_ms)
-
-    def told(self, rule: str) -> list[dict[str, Any]]:
-        return [
-            alert
-            for alert in self.rig.alerts(self.device)
-            if alert["rule"] == rule and alert["state"] != "withdrawn"
-        ]
-
 
 def take_baselines(rig: Rig, *worn: Worn) -> None:
     """As the officer does who fits the tags, within the first minutes."""
     rig.advance(START_MS + MINUTE_MS)
     for one in worn:
-        commands.queue(rig.store, one.device, "baseline", {}, now_ms=rig.now_ms)
+        commands.queue(rig.store, one.tag.device, "baseline", {}, now_ms=rig.now_ms)
     while any(not one.executed() for one in worn):
         assert rig.now_ms < START_MS + 10 * MINUTE_MS
         rig.advance(rig.now_ms + MINUTE_MS)

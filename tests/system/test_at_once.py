@@ -13,6 +13,7 @@ from gateway.orders import add_order, deactivate
 from sim.gnss import GnssReceiver
 from sim.itinerary import Itinerary, Place
 from sim.rig import Rig
+from tests.community_order import community_order, every_day
 
 MINUTE_MS = 60_000
 BEGIN_MS = int(datetime(2026, 10, 24, 17, 30, tzinfo=UTC).timestamp() * 1000)
@@ -21,21 +22,9 @@ HOME, STREET = Place(52.96, -1.17), Place(52.99, -1.17)
 TAGS = ("gps00001", "gps00002", "gps00003")
 
 
-def order(order_id: str, *conditions: dict[str, Any], version: int = 1, **changes: Any) -> dict[str, Any]:
-    return {
-        "order_id": order_id,
-        "version": version,
-        "regime": "community_order",
-        "wearer": {"id": order_id, "name": "Alex Example"},
-        "effective": "2026-01-01T00:00:00Z",
-        "conditions": list(conditions),
-    } | changes
-
-
 def curfew() -> dict[str, Any]:
     address = {"name": "home", "latitude": HOME.lat, "longitude": HOME.lon, "radius_m": 50}
-    times = [{"days": ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"], "start": "19:00", "end": "07:00"}]
-    return {"id": "curfew", "type": "curfew", "address": address, "timetable": times}
+    return {"id": "curfew", "type": "curfew", "address": address, "timetable": every_day("19:00", "07:00")}
 
 
 def exclusion(place: Place) -> dict[str, Any]:
@@ -51,9 +40,9 @@ class Evening:
         self.at_ms = BEGIN_MS
         rig.gateway.advance(BEGIN_MS)
         orders = [
-            order("curfew", curfew()),
-            order("near", exclusion(Place(HOME.lat + 0.005, HOME.lon))),
-            order("far", exclusion(STREET)),
+            community_order("curfew", curfew()),
+            community_order("near", exclusion(Place(HOME.lat + 0.005, HOME.lon))),
+            community_order("far", exclusion(STREET)),
         ]
         way = Itinerary(BEGIN_MS, HOME).stay(BEGIN_MS + 900 * MINUTE_MS)
         for device, given in zip(TAGS, orders, strict=True):
@@ -101,7 +90,7 @@ def test_near_a_zone_and_under_curfew_every_position_comes_at_once_and_else_in_b
 
 
 def test_a_changed_order_and_a_removal_reach_the_tag(evening: Evening) -> None:
-    add_order(evening.rig.store, order("far", exclusion(HOME), version=2))
+    add_order(evening.rig.store, community_order("far", exclusion(HOME), version=2))
     worn = "gps00002-1"
     deactivate(evening.rig.store, worn, evening.rig.now_ms)
     evening.live(4)

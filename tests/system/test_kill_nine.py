@@ -27,6 +27,7 @@ from sim.bench.tag import BenchError
 from sim.gnss import GnssReceiver
 from sim.itinerary import Itinerary, Place
 from sim.rig import Rig
+from tests.community_order import community_order, every_day
 from tests.system.flash import journal_of
 
 HOME = Place(52.9630, -1.1710)
@@ -46,24 +47,12 @@ def evening(start_ms: int) -> Itinerary:
 
 
 def order(name: str) -> dict[str, Any]:
-    return {
-        "order_id": name,
-        "version": 1,
-        "regime": "community_order",
-        "wearer": {"id": name, "name": name},
-        "effective": "2026-01-01T00:00:00Z",
-        "conditions": [
-            {"id": "zone", "type": "exclusion", "name": "Zone", "zone": ZONE},
-            {
-                "id": "curfew",
-                "type": "curfew",
-                "address": {"name": "primary", "latitude": HOME.lat, "longitude": HOME.lon, "radius_m": 30},
-                "timetable": [
-                    {"days": ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"], "start": "19:00", "end": "07:00"}
-                ],
-            },
-        ],
-    }
+    address = {"name": "primary", "latitude": HOME.lat, "longitude": HOME.lon, "radius_m": 30}
+    return community_order(
+        name,
+        {"id": "zone", "type": "exclusion", "name": "Zone", "zone": ZONE},
+        {"id": "curfew", "type": "curfew", "address": address, "timetable": every_day("19:00", "07:00")},
+    )
 
 
 class Killer(threading.Thread):
