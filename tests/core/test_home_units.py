@@ -27,7 +27,6 @@ from tests.core.wearers import MONDAY_MS, activation, curfew, order_json, positi
 HOME, NOT_HOME, UNKNOWN = Presence.HOME, Presence.NOT_HOME, Presence.UNKNOWN
 CURFEW_MS = MONDAY_MS + 18 * 3_600_000
 """19:00 British Summer Time; the curfew ends at 07:00, 12 h later."""
-END_MS = CURFEW_MS + 12 * 3_600_000
 VOUCH_MS = DEFAULT_RULES.vouch_s * 1000
 RECORDINGS = recordings()
 SOMEWHERE = Address("primary", 51.5, 0.03, 50.0)

@@ -17,8 +17,6 @@ from core.sobriety import Sobriety
 from tests.core.drinkers import readings_of, sober_order, tagged, tags
 from tests.core.sobriety_reference import MIN, Cover, Drink, Sample, covers, drinks
 
-SAMPLES_MOST = 100
-
 
 def promised(samples: list[Sample], level: int, now_ms: int) -> list[tuple[object, ...]]:
     found: list[tuple[object, ...]] = []

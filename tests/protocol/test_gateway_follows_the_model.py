@@ -44,7 +44,6 @@ from tests.protocol.model import (
 DEVICE = "tag0001"
 KEY = bytes(range(32))
 STRANGE_KIND = 99
-STRANGE_WIDTH = 5
 HOW = {How.STORED: STORED, How.GAP: GAP, How.UNREAD: UNREAD, How.FORGOTTEN: FORGOTTEN}
 NUMBERS = st.integers(1, 30)
 EPOCHS = st.sampled_from([7, 2**32 - 1])

@@ -20,6 +20,7 @@ from sim.bench.tag import HEAP_BYTES, Beacon, VirtualTag
 from sim.radio import AWAY, NEAR, Channel, Place
 from sim.rig import Rig
 from tests.community_order import community_order, every_day
+from tests.sim.days import HEAD
 from tests.sim.scene import Scene
 from tests.sim.stand_in import StandIn
 
@@ -30,8 +31,6 @@ CURFEW_MS = START_MS + 2 * HOUR_MS  # 19:00 in London
 HOME = {"name": "home", "latitude": 51.5, "longitude": -0.1, "radius_m": 50}
 CURFEW = {"id": "curfew-1", "type": "curfew", "address": HOME, "timetable": every_day("19:00", "23:00")}
 TAG, UNIT = "rf000001", "unit0001"
-HEAD = bytes.fromhex("02010417ffffff")
-"""Of an advertisement, before the beacon: firmware/boards/esp32_radio.py."""
 
 
 class Flat(Scene):

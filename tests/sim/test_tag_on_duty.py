@@ -14,7 +14,7 @@ from sim.bench.tag import MOVING_PIN, SENSOR_BROKEN, SENSOR_NUMB, SENSOR_PIN
 from sim.sentences import fix, sentence
 from tests.sim.alone import HOUR_MS, MINUTE_MS, START_MS, Duty
 
-LINK, STRAP, CASE, JAMMING, SENSOR = 1, 2, 3, 6, 10
+STRAP, CASE, JAMMING, SENSOR = 2, 3, 6, 10
 
 
 def stamped_in_time(stamped_ms: int, happened_ms: int) -> bool:
