@@ -83,6 +83,17 @@ def _open(state: Any, draft: Any, start_ms: int, period: Any, confirm_key: int, 
 
 
 @njit(cache=True)
+def _none_away(state: Any) -> None:
+    """No sighting of the run away within the current period yet."""
+    state["run_in_ms"] = NEVER_MS
+    state["run_known_ms"] = 0
+    state["run_fixes"] = 0
+    state["run_contacts"] = 0
+    state["run_far_m"] = 0.0
+    state["run_far_key"] = 0
+
+
+@njit(cache=True)
 def _broken(state: Any, by_ms: int) -> Any:
     """Had the home unit, by ``by_ms``, heard something faint since the last sighting of a run away?"""
     return state["faint_ms"] != NEVER_MS and state["faint_ms"] <= by_ms
@@ -117,12 +128,7 @@ def _pass_time(
         away = state["run"] == NOT_HOME and (by_fix or not broken)
         sure = away and state["run_sure"] >= (BY_POSITIONS if broken else BY_ONE)
         if begins_ms > seen_ms:
-            state["run_in_ms"] = NEVER_MS
-            state["run_known_ms"] = 0
-            state["run_fixes"] = 0
-            state["run_contacts"] = 0
-            state["run_far_m"] = 0.0
-            state["run_far_key"] = 0
+            _none_away(state)
             state["vouched"] = 1 if away and begins_ms < seen_ms + limits.vouch_ms else 0
             if sure and state["vouched"] == 1:
                 _open(state, draft, begins_ms, periods[p], state["run_last_key"], state["run_last_by"])
@@ -183,12 +189,7 @@ def _follow(state: Any, sighting: Any, limits: Limits) -> Any:
         state["run_fix_ms"] = NEVER_MS
         state["run_heard_ms"] = NEVER_MS
         state["run_silent_ms"] = 0
-        state["run_in_ms"] = NEVER_MS
-        state["run_known_ms"] = 0
-        state["run_fixes"] = 0
-        state["run_contacts"] = 0
-        state["run_far_m"] = 0.0
-        state["run_far_key"] = 0
+        _none_away(state)
     state["run_last_ms"] = t_ms
     state["run_last_key"], state["run_last_by"] = key, by
     if sighting["source"] == BY_POSITION:
