@@ -15,6 +15,7 @@ from gateway.installations import uninstall
 from gateway.store import commands as book
 from gateway.trail import messages_of
 from sim.rig import Rig
+from tests.community_order import community_order, every_day
 from tests.sim.test_console import sign
 
 START_MS = 1_793_600_000_000
@@ -24,15 +25,8 @@ HOME = {"name": "primary", "latitude": 51.5, "longitude": -0.12, "radius_m": 50}
 
 
 def order(name: str) -> dict[str, Any]:
-    times = [{"days": ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"], "start": "19:00", "end": "07:00"}]
-    return {
-        "order_id": name,
-        "version": 1,
-        "regime": "community_order",
-        "wearer": {"id": f"w-{name}", "name": "Alex Example"},
-        "effective": "2026-01-01T00:00:00Z",
-        "conditions": [{"id": "curfew-1", "type": "curfew", "address": HOME, "timetable": times}],
-    }
+    curfew = {"id": "curfew-1", "type": "curfew", "address": HOME, "timetable": every_day("19:00", "07:00")}
+    return community_order(name, curfew)
 
 
 def heard(rig: Rig, tag: str) -> Contacts:
