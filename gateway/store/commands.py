@@ -90,7 +90,7 @@ def add(
 
 
 def expire(connection: Connection, device: str, name: str, at_ms: int, given_by: str | None = None) -> None:
-    """Say the open commands of this name, or those that one gave, no more from ``at_ms`` on."""
+    """Say the open commands of this name, or those that one gave, no more from ``at_ms`` on; the outbox is told."""
     mine = update(command).where(
         command.c.device == device,
         command.c.name == name,
@@ -100,11 +100,13 @@ def expire(connection: Connection, device: str, name: str, at_ms: int, given_by:
     if given_by is not None:
         mine = mine.where(command.c.given_by == given_by)
     connection.execute(mine.values(expires_at_ms=at_ms))
+    state.note_command(connection)
 
 
 def say_no_more(connection: Connection, row: CommandRow, at_ms: int) -> None:
-    """Say one open command no more from ``at_ms`` on."""
+    """Say one open command no more from ``at_ms`` on, and tell the other processes."""
     connection.execute(update(command).where(*_this(row)).values(expires_at_ms=at_ms))
+    state.note_command(connection)
 
 
 def drop(connection: Connection, row: CommandRow) -> None:

@@ -42,7 +42,7 @@ def changes(connection: Connection) -> int:
 
 
 def note_command(connection: Connection) -> None:
-    """Say to the other processes that there is a new command."""
+    """Say to the other processes that a command is new, or is to be said no more."""
     upsert(connection, meta, [{"name": COMMANDS, "value": 1}], ["name"], add=["value"])
 
 
