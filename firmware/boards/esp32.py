@@ -8,9 +8,12 @@ import asyncio
 import errno
 import os
 import time
+from asyncio import core  # type: ignore[attr-defined]  # the stubs leave it out
 
+import esp32
 import machine
 import network
+import power
 import vfs
 from esp32 import Partition
 
@@ -38,6 +41,7 @@ MODEM_REPLY_MS = 5000
 NETWORK_MS = 60000
 # The RTC runs on through every reset but not through a lack of power, as does the memory that says it has been set.
 RTC_IS_SET = b"set"
+AS_IT_IS = -1  # a pin's pull
 
 
 class ModemError(OSError):
@@ -48,14 +52,19 @@ class Contact:
     """A contact to ground, pulled up: high is open. What opens between two looks, however briefly, is not missed."""
 
     def __init__(self, number: int) -> None:
-        self._pin = machine.Pin(number, machine.Pin.IN, machine.Pin.PULL_UP)
+        self.pin = machine.Pin(number, machine.Pin.IN, machine.Pin.PULL_UP)
         self._opened = False
-        self._pin.irq(self._open, machine.Pin.IRQ_RISING)
+        self.pin.irq(self._open, machine.Pin.IRQ_RISING)
 
     def stayed_closed(self) -> bool:
         """Whether it is closed and has not opened since the last call."""
         opened, self._opened = self._opened, False
-        return not opened and self._pin.value() == 0
+        return not opened and self.pin.value() == 0
+
+    def woken(self) -> None:
+        """The processor has slept, when no interrupt is felt; what has woken it is still there to be seen."""
+        if self.pin.value():
+            self._opened = True
 
     def _open(self, _pin: machine.Pin) -> None:
         self._opened = True
@@ -192,13 +201,67 @@ class Online(Esp32):
 
 
 class Worn(Online):
-    """One that is worn: it has a strap, a case, and a charger that it is put on."""
+    """One that is worn: strap, case, and a charger that it is put on. It sleeps lightly while nothing is due."""
 
     def __init__(self) -> None:
         super().__init__()
         self._strap = Contact(PINS["strap"])
         self._case = Contact(PINS["case"])
         self._charger = machine.Pin(PINS["charger"], machine.Pin.IN)
+        self._tool = machine.Pin(PINS["tool"], machine.Pin.IN, machine.Pin.PULL_DOWN)
+        self._ring = machine.Pin(PINS["modem_ring"], machine.Pin.IN, machine.Pin.PULL_UP)
+        # what wakes it when it goes high, and how it is pulled
+        self._wakers = [
+            (self._strap.pin, machine.Pin.PULL_UP),
+            (self._case.pin, machine.Pin.PULL_UP),
+            (self._charger, AS_IT_IS),
+            (self._tool, machine.Pin.PULL_DOWN),
+        ]
+        self._needed = 0
+        self._needed_ms = self.ticks_ms()  # when it was last
+        self._ring.irq(self._rung, machine.Pin.IRQ_FALLING)
+        self._wait = core._io_queue.wait_io_event
+        core._io_queue.wait_io_event = self._wait_or_sleep  # asyncio asks for this when no task can run
+
+    def stay_awake(self, on: bool) -> None:
+        """Keep modem and processor listening while an answer is due."""
+        super().stay_awake(on)
+        self._need(power.ANSWER, on)
+
+    def _need(self, who: int, on: bool) -> None:
+        self._needed = self._needed | who if on else self._needed & ~who
+        self._needed_ms = self.ticks_ms()
+
+    def _rung(self, _pin: machine.Pin) -> None:
+        self._needed_ms = self.ticks_ms()
+
+    def _wait_or_sleep(self, ms: int) -> None:
+        """Wait until a stream has something for a task, at most so long (negative: for ever), or sleep through it."""
+        needed = self._needed | (power.TOOL if self._tool.value() else 0)
+        if needed:
+            self._needed_ms = self.ticks_ms()
+        light_ms = power.light_ms(needed, time.ticks_diff(self.ticks_ms(), self._needed_ms), ms)
+        self._wait(0 if light_ms else ms)
+        if not light_ms:
+            return
+        task = core._task_queue.peek()
+        if task is not None and core.ticks_diff(task.ph_key, core.ticks()) > 0:
+            self._sleep(light_ms)
+            self._wait(0)
+
+    def _sleep(self, ms: int) -> None:
+        # one that is high already would not let it sleep
+        esp32.wake_on_ext1([pin for pin, _pull in self._wakers if not pin.value()], esp32.WAKEUP_ANY_HIGH)
+        esp32.wake_on_ext0(self._ring, esp32.WAKEUP_ALL_LOW)
+        machine.lightsleep(ms)
+        if machine.wake_reason() == machine.EXT0_WAKE:
+            self._needed_ms = self.ticks_ms()
+        # pins that can wake it belong to the chip's sleep controller afterwards, until they are taken back
+        for pin, pull in self._wakers:
+            pin.init(machine.Pin.IN, pull)
+        self._ring.init(machine.Pin.IN, machine.Pin.PULL_UP)
+        self._strap.woken()
+        self._case.woken()
 
     def strap_closed(self) -> bool:
         """Whether the loop through the strap is whole, and has been since the last call."""
@@ -224,6 +287,8 @@ class Board(Worn):
             0, scl=machine.Pin(PINS["motion_scl"]), sda=machine.Pin(PINS["motion_sda"]), freq=400000
         )
         self._accelerometer = Accelerometer(bus)
+        self._wakers.append((self._motion, AS_IT_IS))
+        self._need(power.RECEIVER, True)
         self._gnss_enable = machine.Pin(PINS["gnss_enable"], machine.Pin.OUT, value=1)
         self.gnss = machine.UART(
             1, GNSS_BAUD, tx=PINS["gnss_tx"], rx=PINS["gnss_rx"], rxbuf=GNSS_BUFFER, timeout=0
@@ -232,6 +297,7 @@ class Board(Worn):
     def receiver_power(self, on: bool) -> None:
         """Switch the GNSS receiver; it remembers the sky while it is off."""
         self._gnss_enable.value(1 if on else 0)
+        self._need(power.RECEIVER, on)
 
     def vibrate(self, on: bool) -> None:
         """Switch the vibration motor."""

@@ -1,4 +1,8 @@
-"""The wiring of ESP32 devices: GPIO numbers of an ESP32-S3. Which of them a device has, its class in `boards` says."""
+"""The wiring of ESP32 devices: GPIO numbers of an ESP32-S3. Which of them a device has, its class in `boards` says.
+
+What wakes a tag from light sleep (strap, case, charger, motion_interrupt, tool, modem_ring) is on GPIO 0 to 21, which
+the chip can watch while it sleeps; strap and case need pull-ups on the board, for the chip's own may be off then.
+"""
 
 PINS = {
     "gnss_rx": 18,  # UART 1: what the receiver says
@@ -7,8 +11,9 @@ PINS = {
     "modem_tx": 5,
     "console_rx": 44,  # UART 0, on contacts of the case: what an officer's tool says
     "console_tx": 43,
-    "tool": 38,  # pulled down; a tool that is connected pulls it high, which keeps an RF tag from deep rest
+    "tool": 3,  # pulled down; a tool that is connected pulls it high, which wakes a tag and keeps it from light sleep
     "modem_dtr": 7,  # low keeps the modem awake, high lets it sleep between its radio windows
+    "modem_ring": 12,  # of a worn tag: the modem pulls it low when it has something to say
     "modem_power_key": 4,  # high for 600 ms switches the modem on
     "gnss_enable": 16,  # low takes the receiver's power; its backup supply stays, so that it is soon back
     "strap": 10,  # a loop through the strap to ground, pulled up: high is open

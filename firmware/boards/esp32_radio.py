@@ -6,6 +6,7 @@ A beacon is the manufacturer's data of a non-connectable advertisement.
 import asyncio
 
 import bluetooth
+import esp32
 import machine
 
 from boards.esp32 import Esp32, Online
@@ -61,7 +62,10 @@ class BeaconBoard(Esp32):
         if self._tool.value():
             await asyncio.sleep_ms(ms)
             return
+        esp32.wake_on_ext1([self._tool], esp32.WAKEUP_ANY_HIGH)
         machine.lightsleep(ms)
+        # it belongs to the chip's sleep controller afterwards, until it is taken back
+        self._tool.init(machine.Pin.IN, machine.Pin.PULL_DOWN)
         await asyncio.sleep_ms(0)
 
 

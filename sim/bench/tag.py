@@ -42,7 +42,7 @@ EPOCH_2000_MS = 946_684_800_000
 """The record of shadow/machine.py's RTC; all zero is one that was never set."""
 MOVING_PIN, SENSOR_PIN = 100, 101
 """Pins that no chip has: whether the tag is moved (1), and how its motion sensor fares; see shadow/accelerometer.py."""
-TOOL_PIN = 38
+TOOL_PIN = 3
 """High while an officer's tool is on the console's contacts; see firmware/boards/esp32_pins.py."""
 SENSOR_HEALTHY, SENSOR_MUTE, SENSOR_BROKEN, SENSOR_NUMB, SENSOR_HANGING = range(5)
 MOST_RESETS = 20
@@ -95,6 +95,8 @@ class VirtualTag:
         """Each instant at which the vibration motor was switched, and to which level."""
         self.wakes = 0
         """How often the processor had slept and was awake again since its boot, when it last reached a horizon."""
+        self.asleep_ms = 0
+        """How long of that it had slept lightly, its serial lines deaf."""
         self.kind = kind
         self._seed = seed
         self._heap_bytes = heap_bytes
@@ -380,7 +382,7 @@ class VirtualTag:
         elif kind == "H":
             self._counters = json.loads(rest[0])
         elif kind == "W":
-            self.wakes = int(rest[0])
+            self.wakes, self.asleep_ms = (int(word) for word in rest[0].split())
         elif kind == "R":
             self._died = rest[0]
         elif kind == "V":

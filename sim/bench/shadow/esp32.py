@@ -3,6 +3,19 @@
 import sys
 
 BLOCK_BYTES = 4096
+WAKEUP_ALL_LOW = False
+WAKEUP_ANY_HIGH = True
+
+
+def wake_on_ext0(pin, level: bool) -> None:
+    """Any one pin, at either level."""
+    sys.modules["world"].world.wakers[0] = {} if pin is None else {pin.number: int(level)}
+
+
+def wake_on_ext1(pins, level: bool) -> None:
+    """Some pins, of which one is enough. Waking when all are low is not needed here."""
+    assert level, "WAKEUP_ANY_HIGH only"
+    sys.modules["world"].world.wakers[1] = {pin.number: 1 for pin in pins or ()}
 
 
 class Partition:

@@ -31,8 +31,17 @@ def reset():
 soft_reset = reset
 
 
+EXT0_WAKE = 2
+EXT1_WAKE = 3
+TIMER_WAKE = 4
+
+
 def lightsleep(ms: int) -> None:
-    _world().sleep(ms)
+    _world().doze(ms)
+
+
+def wake_reason() -> int:
+    return _world().wake_reason
 
 
 def reset_cause() -> int:
@@ -58,6 +67,9 @@ class Pin:
         if value is not None:
             self.value(value)
 
+    def init(self, mode: int = -1, pull: int = -1) -> None:
+        pass
+
     def value(self, level=None):
         world = _world()
         if level is None:
@@ -74,7 +86,8 @@ class Pin:
         before = [self.value()]
 
         def fed(level: int) -> None:
-            if level != before[0] and trigger & (self.IRQ_RISING if level else self.IRQ_FALLING):
+            felt = trigger & (self.IRQ_RISING if level else self.IRQ_FALLING) and not _world().dozes
+            if level != before[0] and felt:
                 handler(self)
             before[0] = level
 

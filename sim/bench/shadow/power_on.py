@@ -83,6 +83,8 @@ def wire(the_world) -> None:
     for channel, level_mv in (("fuel_cell_adc", 400), ("infrared_adc", 1000), ("skin_temperature_adc", 830)):
         pins[PINS[channel]] = level_mv
     pins[MOVING] = 1
+    if sys.argv[9] != "unit":  # a home unit has its mains there
+        pins[PINS["modem_ring"]] = 1
     the_world.bus[ADDRESS] = Accelerometer(the_world, PINS["motion_interrupt"])
     # while the modem is kept awake an answer is due, and time is frozen
     the_world.on_pin[PINS["modem_dtr"]] = lambda level: the_world.stay_awake(not level)

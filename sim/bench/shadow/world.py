@@ -11,7 +11,7 @@ The host writes records on one descriptor: kind (1), instant (int64), length (ui
     U  bytes on the GNSS line    P  pin: number (uint8), level (uint16)    E  nothing more before the horizon
     R  an advertisement over the air: dBm (int8), its data    C  bytes on the console's line
     L  as P, before the first G: a level that is there when the board wakes up
-and reads lines on another: `T instant` now and then, `W instant wakes` and `H instant counters` there,
+and reads lines on another: `T instant` now and then, `W instant wakes asleep_ms` and `H instant counters` there,
 `R instant cause` at a reset,
 `A instant data` for each advertisement that the board sends, `C instant data` for what it says on the console's line
 (hexadecimal); `V instant level` when the vibration motor is switched. Where the heap is metered: `K instant bytes` that
@@ -58,6 +58,10 @@ class World:
         self.awake = False
         self.watchdog_ms = None  # when the watchdog bites
         self.wakes = 0  # how often the processor had nothing to do until some later instant, and then had
+        self.asleep_ms = 0  # how long of that it slept lightly
+        self.wakers = [{}, {}]  # by ext0 and ext1: GPIO number: level that wakes it
+        self.wake_reason = 0
+        self.dozes = False
         self._commands = commands
         self._reports = reports
         self._next = None  # the next record, when it is not due yet
@@ -146,16 +150,18 @@ class World:
             self._next = None
             happened = True
             if kind == b"U":
-                if 1 in self.lines and self.receiver_on:
+                if 1 in self.lines and self.receiver_on and not self.dozes:
                     self.lines[1].arrive(payload)
             elif kind == b"C":
-                self.lines[0].arrive(payload)
+                if not self.dozes:
+                    self.lines[0].arrive(payload)
             elif kind == b"P":
                 pin, level = struct.unpack("<BH", payload)
                 self.pins[pin] = level
                 hear = self.on_fed.get(pin)
                 if hear:
                     hear(level)
+                self.dozes = self.dozes and not self._woken()
             elif kind == b"R" and self.radio:
                 self.radio.arrive(struct.unpack_from("b", payload)[0], payload[1:])
 
@@ -184,6 +190,36 @@ class World:
                 self.await_grant()
             self._move(min(until, self.horizon_ms, self._next_fed_ms() or until))
 
+    def doze(self, ms: int) -> None:
+        """Sleep lightly for so long, or until a pin wakes it: serial lines and interrupts are deaf."""
+        begin, until = self.now_ms, self.now_ms + ms
+        self.dozes = not self._woken()
+        while self.dozes and self.now_ms < until:
+            self._deliver()
+            if not self.dozes:
+                break
+            if self.now_ms >= self.horizon_ms:
+                self._halt()
+                self.await_grant()
+            due_ms = min(until, self.horizon_ms, self._next_fed_ms() or until)
+            if self._pace and due_ms > self.now_ms:
+                utime.sleep_ms((due_ms - self.now_ms) * 1000 // self._pace)
+            before_ms = self.now_ms
+            self._move(due_ms)
+            self.asleep_ms += self.now_ms - before_ms
+        if self.dozes:
+            self.wake_reason = 4
+        self.dozes = False
+        self.wakes += self.now_ms != begin
+
+    def _woken(self) -> bool:
+        """Whether a pin is at the level that wakes the processor; notes which."""
+        for source, pins in enumerate(self.wakers):
+            if any(self.pins.get(number, 0) == level for number, level in pins.items()):
+                self.wake_reason = 2 + source
+                return True
+        return False
+
     def _move(self, to_ms: int) -> None:
         self.now_ms = max(self.now_ms, to_ms)
         if self.now_ms - self._progress_ms >= PROGRESS_MS:
@@ -208,7 +244,7 @@ class World:
             self._reported = True
             from counters import COUNTERS
 
-            self.report("W", str(self.wakes))
+            self.report("W", "%d %d" % (self.wakes, self.asleep_ms))
             self.report("H", json.dumps(COUNTERS))
 
     # --------------------------------------------------------------------------------------- what asyncio asks
