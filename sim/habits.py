@@ -40,11 +40,11 @@ def session(rng: Random, from_ms: int, units: float) -> list[Drink]:
 
 
 def units_of(rng: Random, who: Body) -> float:
-    """Units on one occasion: mostly plenty, one time in 12 a single drink or two."""
+    """Units on one occasion: mostly plenty, one time in 16 a single drink or two."""
     scale = who.weight_kg * who.widmark / 55.0
-    if rng.random() < 0.08:
+    if rng.random() < 0.06:
         return rng.uniform(0.8, 1.8) * scale
-    return min(4.2 + rng.expovariate(1 / 3.5), 20.0) * scale
+    return min(4.8 + rng.expovariate(1 / 3.5), 20.0) * scale
 
 
 def sanitiser(rng: Random, shifts: Iterable[tuple[int, int]]) -> list[Exposure]:
@@ -100,35 +100,26 @@ def power(
     rng: Random, start_ms: int, end_ms: int, at_home: Sequence[tuple[int, int]], forgets: float
 ) -> Power:
     """A battery of some 45 h, charged at home in a stay of half an hour and more, unless that is forgotten."""
-    lasts_ms = rng.uniform(40, 50) * _HOUR_MS
-    full_ms = rng.uniform(100, 140) * MINUTE_MS
-    left, now, charged_ms = (
-        lasts_ms * rng.uniform(0.45, 1.0),
-        start_ms,
-        start_ms - round(rng.uniform(0, 14) * _HOUR_MS),
-    )
+    lasts_ms, full_ms = rng.uniform(40, 50) * _HOUR_MS, rng.uniform(100, 140) * MINUTE_MS
+    left, now = lasts_ms * rng.uniform(0.45, 1.0), start_ms
+    due = start_ms + round(rng.uniform(0, 12) * _HOUR_MS)
     charging, flat = [], []
     for home_ms, out_ms in at_home:
-        begin = max(home_ms + round(rng.uniform(3, 50) * MINUTE_MS), now)
-        remembers, need = rng.random() >= forgets, rng.uniform(0.7, 1.1)
-        if (
-            out_ms - begin < 30 * MINUTE_MS
-            or begin - charged_ms < 15 * _HOUR_MS
-            or not remembers
-            or begin >= end_ms
-        ):
-            continue
-        if begin - now >= left:
-            flat.append(Span(now + round(left), begin))
-            left = 0.0
-        else:
+        begin = max(home_ms + round(rng.uniform(3, 50) * MINUTE_MS), due)
+        while begin < min(out_ms - 30 * MINUTE_MS, end_ms):
+            low = left - (begin - now) < 0.2 * lasts_ms  # then the tag vibrates, and fewer forget
+            if rng.random() < forgets * (0.5 if low else 1.0):
+                begin += round(rng.uniform(5, 11) * _HOUR_MS)
+                continue
             left -= begin - now
-        until = min(begin + round(min((1 - left / lasts_ms) * need, 1.0) * full_ms), out_ms, end_ms)
-        if until - begin < MINUTE_MS:
-            until = min(begin + MINUTE_MS, end_ms)
-        charging.append(Span(begin, until))
-        left = min(left + (until - begin) / full_ms * lasts_ms, lasts_ms)
-        now = charged_ms = until
+            if left <= 0:
+                flat.append(Span(begin + round(left), begin))
+                left = 0.0
+            wanted = (1 - left / lasts_ms) * rng.uniform(0.8, 1.1) * full_ms
+            until = min(begin + max(round(min(wanted, full_ms)), 5 * MINUTE_MS), out_ms, end_ms)
+            charging.append(Span(begin, until))
+            left, now = min(left + (until - begin) / full_ms * lasts_ms, lasts_ms), until
+            due = begin = until + round(rng.uniform(14, 24) * _HOUR_MS)
     if end_ms - now > left:
         flat.append(Span(now + round(left), end_ms))
     return Power(tuple(charging), within(flat, start_ms, end_ms))

@@ -25,19 +25,31 @@ class Rates(NamedTuple):
 
     exclusion_visits: float = 0.68
     curfew_absences: float = 0.55
-    inclusion_absences: float = 0.75
+    inclusion_absences: float = 0.95
+    restriction_absences: float = 0.45
     attendance_missed: float = 0.15
 
 
 RATES = Rates()
+UNRULY = 0.42
+"""The share of people who break anything on purpose."""
 
 
 def how_many(seed: int, number: int, name: str, week: int, rate: float) -> int:
-    """How often in one week: most never, some once, a few more; ``rate`` on average, spread evenly over people."""
-    at = spread(seed, number, name, week)
-    # of every 100 happenings 62 are alone in their week, 26 come in pairs, 12 in threes
-    alone, pair, three = rate * 0.62, rate * 0.13, rate * 0.04
-    return 3 if at < three else 2 if at < three + pair else 1 if at < three + pair + alone else 0
+    """How often in one week: ``rate`` on average over people, but never for those who keep to everything.
+
+    `_UNRULY` of all people do what is forbidden, whatever it is; with them the numbers are as if by chance (Poisson's),
+    yet spread evenly (`spread`), so that a population's sums hardly vary.
+    """
+    if spread(seed, number, "unruly") >= UNRULY:
+        return 0
+    mean = rate / UNRULY
+    at, count, share = spread(seed, number, name, week), 0, math.exp(-mean)
+    while at >= share and count < 6:
+        at -= share
+        count += 1
+        share *= mean / count
+    return count
 
 
 def into_the_zone(week: Week, terms: Terms, samples: tuple[F64, F64, F64], rng: Random, day: int) -> bool:
@@ -225,7 +237,7 @@ def lapses(
                 into_the_zone(week, terms, samples, rng, day)
         if terms.restriction is not None:
             for day in rng.sample(
-                in_week, min(count("inclusion_absences", RATES.inclusion_absences), len(in_week))
+                in_week, min(count("restriction_absences", RATES.restriction_absences), len(in_week))
             ):
                 out_of_the_area(week, terms, rng, day)
     return skipped

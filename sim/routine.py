@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from sim.civil import MINUTE_MS, Days
+from sim.life import Span
 from sim.rounds import Outing, Walker
 from sim.streets import By
 from sim.terms import Job, Period, Terms, allowed
@@ -25,6 +26,7 @@ _ERRANDS = (
     "high_street",
 )
 _EVENINGS = ("pub", "gym", "friend", "nightclub", "supermarket", "friend", "park")
+_DAY_MS = 1440 * MINUTE_MS
 _LEAST_MS = 6 * MINUTE_MS
 
 
@@ -60,12 +62,21 @@ def periods(days: Days, period: Period) -> list[tuple[int, int]]:
 class Week:
     """Outings as they are found, none in the way of another of the same rank or a higher one."""
 
-    def __init__(self, town: Town, days: Days, walker: Walker, rng: Random) -> None:
+    def __init__(self, town: Town, days: Days, walker: Walker, rng: Random, away: Span | None = None) -> None:
         self.town, self.days, self.walker, self.rng = town, days, walker, rng
         self.kept: list[tuple[int, int, Outing]] = []
         """When they leave home, when they are back, and the outing."""
         self.kept_in: list[tuple[int, int]] = []
         """Curfew: when to be at home."""
+        self.away = away
+        """A holiday: nothing of the ordinary week then."""
+
+    def keep_in(self, periods: Iterable[tuple[int, int]]) -> None:
+        """Take the times of a curfew, but those of a holiday."""
+        away = self.away
+        self.kept_in = sorted(
+            p for p in periods if away is None or p[1] <= away.start_ms or away.end_ms <= p[0]
+        )
 
     def by(self, spot: Spot, t_ms: int) -> By:
         """How one gets to a place from home."""
@@ -94,6 +105,12 @@ class Week:
         curfew_too: bool = False,
     ) -> bool:
         """To be at a place from about one instant to another, home before and after; False if that can not be."""
+        if (
+            self.away is not None
+            and from_ms < self.away.end_ms + _DAY_MS // 8
+            and self.away.start_ms < until_ms + _DAY_MS // 12
+        ):
+            return False
         way_ms = self.way_ms(spot, from_ms, direct)
         go_ms = from_ms - way_ms
         if not curfew_too:
@@ -122,7 +139,7 @@ def duties(
     week: Week, terms: Terms, job: Job | None, rng: Random, skipped: set[tuple[str, int]]
 ) -> list[tuple[int, int]]:
     """Zones to be in, appointments and work; returns the shifts. ``skipped`` are (condition, instant) not kept."""
-    for name, duty in (("be-there", terms.inclusion), ("appointment", terms.attendance)):
+    for name, duty in (("appointment", terms.attendance), ("be-there", terms.inclusion)):
         if duty is not None:
             for start, end in periods(week.days, duty.times):
                 if (name, start) not in skipped:

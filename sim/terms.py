@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from sim.areas import MARKET_AREA, Area, circle, drawn_by_hand
-from sim.civil import Days
 from sim.households import Lodging
-from sim.people_orders import address, instant_text, order, timetable, zone
 from sim.town import Spot, Town
 from sim.traits import spread
 
-_DAY_MS = 86_400_000
 NEAR_M = 100.0
 """Who lives within this of an exclusion zone lives near it."""
 
@@ -47,7 +44,7 @@ class Duty(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an order asks of somebody, as it is lived with; `document` makes the order of it."""
+    """What an order asks of somebody, as it is lived with; `sim.people_orders` makes the order of it."""
 
     exclusion: Area | None = None
     exclusion_times: Period | None = None
@@ -101,7 +98,9 @@ def terms_of(town: Town, seed: int, number: int, lodging: Lodging) -> tuple[Term
     strata = set(lodging.strata)
     near = settled and has("near_zone", 0.165)
     area = times = None
-    if near or has("exclusion", 0.38):
+    # a third of them have a curfew and nothing that needs a position: the tag is heard by a home unit
+    curfew_only = settled and not near and has("curfew_only", 0.3)
+    if near or (not curfew_only and has("exclusion", 0.5)):
         area = _near(town, rng, lodging.home) if near else _elsewhere(town, rng, lodging)
         if near and area.depth_at(lodging.home.x, lodging.home.y) > -NEAR_M:
             strata.add("near_zone")
@@ -109,18 +108,37 @@ def terms_of(town: Town, seed: int, number: int, lodging: Lodging) -> tuple[Term
             times = rng.choice(
                 (Period(ALL, 480, 1200), Period((4, 5, 6), 1080, 1620), Period(WORKDAYS, 480, 1020))
             )
-    restriction = settled and not near and has("restriction", 0.19)
-    inclusion = _duty(town, rng, area) if not rough and has("inclusion", 0.23) else None
-    trail = has("trail", 0.15)
+    inclusion = _duty(town, rng, area) if not rough and not curfew_only and has("inclusion", 0.38) else None
+    trail = not curfew_only and has("trail", 0.15)
     if rough and area is None:
         trail = True
     alcohol = ("limit" if has("limit", 0.05) else "abstinence") if has("alcohol", 0.9) else ""
-    job = _job(spread(seed, number, "job"), inclusion is not None, restriction) if settled else ""
-    attendance = _appointment(town, rng, area, job) if has("attendance", 0.2) else None
-    located = area is not None or restriction or inclusion is not None or attendance is not None or trail
-    curfew = premises or (settled and (has("curfew", 0.72) or not (located or alcohol)))
+    restricted = settled and not near and not curfew_only and has("restriction", 0.33)
+    job = _job(spread(seed, number, "job"), inclusion is not None, restricted) if settled else ""
+    attendance = (
+        _appointment(town, rng, area, job, inclusion, lodging.home.x < -9000)
+        if not curfew_only and has("attendance", 0.22)
+        else None
+    )
+    restriction = None
+    if restricted:
+        restriction = _restriction(rng, lodging.home, [duty for duty in (inclusion, attendance) if duty])
+    located = (
+        area is not None
+        or restriction is not None
+        or inclusion is not None
+        or attendance is not None
+        or trail
+    )
+    curfew = premises or (settled and (curfew_only or has("curfew", 0.68) or not (located or alcohol)))
     homes: tuple[Spot, ...] = (lodging.home,)
-    if curfew and settled and job in ("", "day", "part") and not restriction and has("second_address", 0.08):
+    if (
+        curfew
+        and settled
+        and job in ("", "day", "part")
+        and restriction is None
+        and has("second_address", 0.08)
+    ):
         homes = (lodging.home, _another_house(town, rng, lodging.home, area))
     by_gps = spread(seed, number, "curfew_by")
     wears = {"gps_tag"} if located or (curfew and by_gps < 0.15) else set()
@@ -137,7 +155,7 @@ def terms_of(town: Town, seed: int, number: int, lodging: Lodging) -> tuple[Term
             exclusion=area,
             exclusion_times=times,
             inclusion=inclusion,
-            restriction=_restriction(rng, lodging.home) if restriction else None,
+            restriction=restriction,
             attendance=attendance,
             curfew=_curfew(rng, job, premises, len(homes)) if curfew else (),
             homes=homes,
@@ -185,7 +203,7 @@ def allowed(spot: Spot, terms: Terms, margin_m: float = 25.0) -> bool:
     return terms.restriction is None or terms.restriction.depth_at(spot.x, spot.y) > 60.0
 
 
-def _job(share: float, inclusion: bool, restriction: bool) -> str:
+def _job(share: float, inclusion: bool, restricted: bool) -> str:
     if inclusion:
         return "late" if share < 0.12 else ""
     for name, upto in (
@@ -197,7 +215,7 @@ def _job(share: float, inclusion: bool, restriction: bool) -> str:
         ("weekend", 0.58),
     ):
         if share < upto:
-            return name if not restriction or name == "day" else ""
+            return name if not restricted or name == "day" else ""
     return ""
 
 
@@ -277,23 +295,37 @@ def _duty(town: Town, rng: Random, exclusion: Area | None) -> Duty | None:
     return None
 
 
-def _appointment(town: Town, rng: Random, exclusion: Area | None, job: str) -> Duty | None:
+def _appointment(
+    town: Town, rng: Random, exclusion: Area | None, job: str, inclusion: Duty | None, far: bool
+) -> Duty | None:
+    """Once or twice a week, at an hour at which neither work nor another duty is; from ``far`` on a day without one."""
+    if job not in ("", "weekend"):
+        hours: tuple[int, ...] = (1035, 1050)
+    elif inclusion is None:
+        hours = (570, 600, 840, 870)
+    else:
+        hours = (870, 900) if inclusion.times.start < 720 else (570, 600)
     for kind in rng.sample(("probation_office", "probation_office", "police_station", "surgery"), 4):
         spot = town.first(kind)
         if exclusion is None or exclusion.depth_at(spot.x, spot.y) < -25:
-            start = rng.choice((570, 600, 840, 870)) if job in ("", "weekend") else rng.choice((1035, 1050))
-            days = (rng.randrange(5),) if rng.random() < 0.6 else tuple(sorted(rng.sample(range(5), 2)))
+            start = rng.choice(hours)
+            taken = inclusion.times.days if inclusion is not None and far else ()
+            free = [day for day in WORKDAYS if day not in taken]
+            if not free:
+                return None
+            days = tuple(sorted(rng.sample(free, 1 if rng.random() < 0.6 else min(2, len(free)))))
             return Duty(
                 spot, circle(spot.x, spot.y, rng.choice((70.0, 100.0))), Period(days, start, start + 45)
             )
     return None
 
 
-def _restriction(rng: Random, home: Spot) -> Area:
-    """The ward or parish: a circle of 0.9 to 2 km that holds the home well inside."""
+def _restriction(rng: Random, home: Spot, duties: list[Duty]) -> Area | None:
+    """The ward or parish: a circle of 0.9 to 2 km that holds the home well inside; None if a duty lies beyond."""
     radius = rng.uniform(900, 2000)
     turn, off = rng.uniform(0, 2 * math.pi), rng.uniform(0, radius * 0.45)
-    return circle(home.x + off * math.cos(turn), home.y + off * math.sin(turn), round(radius))
+    area = circle(home.x + off * math.cos(turn), home.y + off * math.sin(turn), round(radius))
+    return area if all(area.depth_at(duty.spot.x, duty.spot.y) > 200 for duty in duties) else None
 
 
 def _curfew(rng: Random, job: str, premises: bool, homes: int) -> tuple[tuple[int, Period], ...]:
@@ -311,7 +343,7 @@ def _curfew(rng: Random, job: str, premises: bool, homes: int) -> tuple[tuple[in
         times = rng.choice(((1170, 1860), (1200, 1860), (1260, 1800), (1320, 1860)))
     else:
         times = rng.choice(_EVENINGS)
-        if rng.random() < 0.08:
+        if homes == 1 and rng.random() < 0.08:
             return ((0, Period((4, 5, 6), 1080, 1920)),)
     if homes == 2:
         return ((0, Period(WORKDAYS, *times)), (1, Period((5, 6), *times)))
@@ -326,52 +358,3 @@ def _regime(rng: Random, premises: bool, alcohol: bool) -> str:
         if alcohol
         else ("community_order", "suspended_sentence", "licence", "bail", "bail", "immigration")
     )
-
-
-def document(name: str, wearer: str, terms: Terms, days: Days, rng: Random) -> dict[str, Any]:
-    """The order as JSON (docs/orders.md), in force since some days before the life begins."""
-    begins = days.midnight[1] - rng.randint(1, 18) * _DAY_MS
-    ends = days.end_ms + rng.randint(20, 90) * _DAY_MS
-    conditions: list[dict[str, Any]] = []
-    if terms.exclusion is not None:
-        more: dict[str, Any] = {"warning_m": 50.0} if rng.random() < 0.2 else {}
-        if terms.exclusion_times is not None:
-            more["schedule"] = {"weekly": _weekly(terms.exclusion_times)}
-        conditions.append(zone("exclusion", "keep-out", "Keep out", terms.exclusion, **more))
-    if terms.inclusion is not None:
-        schedule = {"weekly": _weekly(terms.inclusion.times)}
-        name_of = terms.inclusion.spot.name
-        conditions.append(zone("inclusion", "be-there", name_of, terms.inclusion.area, schedule=schedule))
-    if terms.restriction is not None:
-        conditions.append(zone("restriction", "stay-within", "Area not to be left", terms.restriction))
-    if terms.attendance is not None:
-        schedule = {"weekly": _weekly(terms.attendance.times)}
-        asked = {"schedule": schedule, "at_least_min": 25, "grace_min": 10}
-        conditions.append(
-            zone("attendance", "appointment", terms.attendance.spot.name, terms.attendance.area, **asked)
-        )
-    if terms.curfew:
-        radius = 60.0 if terms.homes[0].kind in ("approved_premises", "flats") else 30.0
-        tables: list[list[dict[str, Any]]] = [[], []]
-        for home, period in terms.curfew:
-            tables[home] += _weekly(period)
-        curfew: dict[str, Any] = {"id": "curfew", "type": "curfew"}
-        curfew |= {"address": address("primary", terms.homes[0], radius), "timetable": tables[0]}
-        if tables[1]:
-            second = {"address": address("secondary", terms.homes[1], 30.0), "timetable": tables[1]}
-            curfew["also"] = [second]
-        conditions.append(curfew)
-    if terms.trail:
-        conditions.append({"id": "trail", "type": "trail"})
-    if terms.alcohol:
-        until = min(begins + 119 * _DAY_MS, ends)
-        drinking: dict[str, Any] = {"id": "alcohol", "type": "alcohol", "mode": terms.alcohol}
-        drinking |= {"from": instant_text(begins), "to": instant_text(until)}
-        if terms.alcohol == "limit":
-            drinking["limit_tac_g_dl"] = 0.05
-        conditions.append(drinking)
-    return order(name, wearer, terms.regime, begins, ends, "2024-03-01", conditions)
-
-
-def _weekly(period: Period) -> list[dict[str, Any]]:
-    return timetable([(period.days, period.start, 1440 if period.end == 1440 else period.end % 1440)])

@@ -6,7 +6,6 @@ It lies on real coordinates around the demo's market, but no street of it exists
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -16,10 +15,12 @@ import numpy as np
 
 from core.readings import F64
 from sim.cast import MARKET
-from sim.itinerary import Place
 from sim.streets import DRIVEN_M_S, I32, WALKED, By, Kind, Route, Streets
-from sim.town_plan import HIGH_STREET_X, PARKWAY, VALLEY, Plan, draw
+from sim.town_places import Spot, build, spot_at
+from sim.town_plan import PARKWAY, VALLEY, Plan, draw
 from sim.way import Bool, Surroundings
+
+__all__ = ["BusRoute", "Spot", "Town", "latitude", "longitude", "make_town"]
 
 _M_PER_DEGREE = 111_195.0
 """As `sim.itinerary.Place.offset` has it, so that both agree."""
@@ -31,33 +32,6 @@ _AVOIDED = 60.0
 """How many times longer an avoided street seems: only somebody who lives on it uses it."""
 _HOUSE_M, _CORNER_M, _FRONT_M = 14.0, 16.0, 11.0
 _ROUTES_KEPT = 40_000
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A place with a door: where it is (metres east and north of the market), and where its door meets a street.
-
-    ``about`` is what stands between somebody in it and the sky (`sim.way.Surroundings`).
-    """
-
-    kind: str
-    name: str
-    x: float
-    y: float
-    edge: int
-    node: int
-    foot_x: float
-    foot_y: float
-    about: Surroundings = Surroundings.INDOORS
-
-    @property
-    def place(self) -> Place:
-        """Where it is, WGS84."""
-        return MARKET.offset(self.x, self.y)
-
-    def away_m(self, x: float, y: float) -> float:
-        """Metres to a point of the plane."""
-        return math.hypot(self.x - x, self.y - y)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +58,11 @@ class Town:
     _costs: dict[By, F64] = field(default_factory=dict)
     _trees: dict[tuple[By, int], I32] = field(default_factory=dict)
     _routes: dict[tuple[float, float, float, float, By], Route] = field(default_factory=dict)
+
+    @property
+    def valley_houses(self) -> I32:
+        """Numbers of the homes in the valley."""
+        return np.flatnonzero(self.in_valley).astype(np.int32)
 
     @property
     def streets(self) -> Streets:
@@ -119,7 +98,7 @@ class Town:
         edge: int | None = None,
     ) -> Spot:
         """A place anywhere, whose door opens to the nearest street, or to ``edge``."""
-        return _spot(self.streets, kind, name, x, y, about, edge)
+        return spot_at(self.streets, kind, name, x, y, about, edge)
 
     def covered(self, x: F64, y: F64) -> Bool:
         """Whether the mobile network reaches each point."""
@@ -214,6 +193,10 @@ class Town:
         _, bus, on, off = best
         step = 1 if off > on else -1
         ride = [bus.nodes[i] for i in range(on, off + step, step)]
+        if avoid is not None and any(avoid[self.streets.between(p, q)] for p, q in pairwise(ride)):
+            return self._along(
+                a, b, By.CAR if direct > 4000 else By.FOOT, avoid
+            )  # with somebody who drives round
         stops_at = {bus.nodes[i] for i in bus.stops}
         xs, ys = [float(x[ride[0]])] * 2, [float(y[ride[0]])] * 2
         seconds, about = [_BUS_WAIT_S], [int(Surroundings.STREET)]
@@ -285,28 +268,13 @@ def make_town(seed: int) -> Town:
     return Town(
         seed,
         plan,
-        _Builder(plan, Random(f"{seed}/places")).places(),
+        build(plan, Random(f"{seed}/places")),
         _buses(plan.streets),
         house_x,
         house_y,
         house_edge,
         house_x < -9000.0,
     )
-
-
-def _spot(
-    streets: Streets, kind: str, name: str, x: float, y: float, about: Surroundings, edge: int | None
-) -> Spot:
-    driven = DRIVEN_M_S[streets.kind] > 0
-    if edge is None:
-        edge, foot_x, foot_y = streets.nearest(x, y, driven)
-    else:
-        driven = np.zeros(len(streets.start), np.bool_)
-        driven[edge] = True
-        _, foot_x, foot_y = streets.nearest(x, y, driven)
-    ends = int(streets.start[edge]), int(streets.end[edge])
-    node = min(ends, key=lambda end: math.hypot(streets.x[end] - foot_x, streets.y[end] - foot_y))
-    return Spot(kind, name, x, y, edge, node, foot_x, foot_y, about)
 
 
 def _houses(streets: Streets) -> tuple[F64, F64, I32]:
@@ -356,157 +324,3 @@ def _buses(streets: Streets) -> tuple[BusRoute, ...]:
                 since = 0.0
         found.append(BusRoute(name, tuple(nodes), tuple(stops)))
     return tuple(found)
-
-
-class _Builder:
-    """Puts places on streets, one side of a street each."""
-
-    def __init__(self, plan: Plan, rng: Random) -> None:
-        self.streets, self.rng = plan.streets, rng
-        self.plan = plan
-        self.taken: set[tuple[int, int]] = set()
-        self.built: list[Spot] = []
-        s = self.streets
-        self.x, self.y = (s.x[s.start] + s.x[s.end]) / 2, (s.y[s.start] + s.y[s.end]) / 2
-        self.far = np.hypot(self.x, self.y)
-        self.driven = DRIVEN_M_S[s.kind] > 0
-
-    def put(
-        self,
-        kind: str,
-        names: Sequence[str],
-        where: Bool,
-        about: Surroundings = Surroundings.INDOORS,
-        back_m: float = 15.0,
-    ) -> None:
-        """One place of each name on some street of ``where``."""
-        edges = np.flatnonzero(where & self.driven & (self.streets.length_m < 400)).tolist()
-        for name in names:
-            free = [(edge, side) for edge in edges for side in (-1, 1) if (edge, side) not in self.taken]
-            edge, side = self.rng.choice(free)
-            self.taken.add((edge, side))
-            a, b = self.streets.start[edge], self.streets.end[edge]
-            length = self.streets.length_m[edge]
-            share = self.rng.uniform(0.3, 0.7)
-            ux = (self.streets.x[b] - self.streets.x[a]) / length
-            uy = (self.streets.y[b] - self.streets.y[a]) / length
-            x = self.streets.x[a] + ux * length * share - uy * back_m * side
-            y = self.streets.y[a] + uy * length * share + ux * back_m * side
-            self.built.append(_spot(self.streets, kind, name, float(x), float(y), about, edge))
-
-    def at(
-        self, kind: str, name: str, x: float, y: float, about: Surroundings = Surroundings.INDOORS
-    ) -> None:
-        """A place at a point."""
-        self.built.append(_spot(self.streets, kind, name, x, y, about, None))
-
-    def places(self) -> tuple[Spot, ...]:
-        kind = self.streets.kind
-        town, centre = self.far < 2200, self.far < 700
-        valley, parkway = self.x < -9000, self.x > 7000
-        high, main = kind == Kind.HIGH_STREET, kind == Kind.MAIN
-        village = valley & main
-        put, deep, sky = self.put, Surroundings.DEEP, Surroundings.OPEN
-        self.at("probation_office", "Merebridge Probation Office", 100.0, 90.0)
-        self.at("high_street", "High Street", HIGH_STREET_X + 6.0, -60.0, Surroundings.STREET)
-        put(
-            "shop",
-            [f"{n}, High Street" for n in ("Fresh & Fare", "Dawson's", "Penny Lane Stores", "Bright Optics")],
-            high,
-        )
-        put(
-            "court",
-            ["Merebridge Magistrates' Court"],
-            town & main & (self.far > 250) & (self.far < 900),
-            back_m=22,
-        )
-        put("police_station", ["Merebridge Police Station"], town & (self.far > 350) & (self.far < 1100))
-        put("hospital", ["Queen Eleanor Hospital"], town & main & (self.far > 700), back_m=45)
-        put("college", ["Merebridge College"], town & (self.far > 500) & (self.far < 1300), back_m=40)
-        put(
-            "treatment_centre",
-            ["Lifeline Recovery Centre"],
-            town & (self.far > 500) & (self.far < 1200),
-            back_m=24,
-        )
-        put("payback", ["Community Payback Depot"], town & (self.far > 700), back_m=24)
-        put(
-            "school",
-            [f"{n} School" for n in ("Priory", "Brook", "St Wilfrid's", "Hillside", "Northgate")],
-            town & (self.far > 450),
-            back_m=35,
-        )
-        put(
-            "supermarket",
-            ["Fairway Superstore", "Value Hall", "Corner & Co"],
-            town & (self.far > 350),
-            back_m=35,
-        )
-        put(
-            "shop",
-            [f"{n} News" for n in ("Park", "Mill", "Station", "Orchard", "Castle", "Brook", "Elm")],
-            town & (kind == Kind.TERRACE),
-        )
-        put(
-            "pub",
-            [
-                f"The {n}"
-                for n in (
-                    "Plough",
-                    "Red Lion",
-                    "Railway",
-                    "Bell",
-                    "Miners' Arms",
-                    "Fox",
-                    "Navigation",
-                    "Star",
-                )
-            ],
-            town,
-        )
-        put("cafe", ["Nook", "Tilly's", "Market Café"], town & centre)
-        put("nightclub", ["The Vault"], town & centre & (self.far > 250), deep)
-        put("betting_shop", ["Straight & Sons"], town & centre)
-        put("gym", ["Iron Works Gym", "Mere Leisure Centre"], town & (self.far > 400), back_m=25)
-        put("surgery", ["Elm Tree Surgery", "Station Road Surgery"], town & (self.far > 300))
-        put("church", ["St Mary's", "Trinity Methodist"], town)
-        put("mosque", ["Merebridge Mosque"], town & (self.far > 300))
-        put("office", [f"{n} House" for n in ("Trent", "Mere", "Lacey", "Arkwright")], town & (main | high))
-        put("factory", ["Merebridge Castings", "Hosiery Works"], town & (self.far > 900), deep, 45)
-        put("warehouse", ["Parcel Shed 4", "Cold Store"], town & (self.far > 900), deep, 45)
-        put("workshop", ["Brook Autos", "Mill Joinery", "Tyre Bay"], town & (self.far > 500))
-        put("care_home", ["The Willows", "Rosewood"], town & (self.far > 400), back_m=24)
-        put("building_site", ["Canalside Phase 2"], town & (self.far > 500), sky, 25)
-        put("day_centre", ["St Anne's Drop-in"], town & (self.far > 300) & (self.far < 1000))
-        put("hostel", ["Canal Street Hostel"], town & (self.far > 400) & (self.far < 1200))
-        put(
-            "approved_premises",
-            ["Elmfield House", "Basford Lodge"],
-            town & (self.far > 600) & (kind >= Kind.RESIDENTIAL),
-            back_m=20,
-        )
-        put(
-            "flats",
-            [f"{n} Court" for n in ("Lark", "Heron", "Kestrel", "Wren", "Raven", "Swift")],
-            town & (self.far > 400),
-            back_m=22,
-        )
-        for name, x, y, _ in self.plan.parks:
-            self.at("park", name, x, y, sky)
-        self.at("bus_station", "Merebridge Bus Station", HIGH_STREET_X + 60.0, -470.0, Surroundings.STREET)
-        line = self.plan.railway
-        for name, point in line.stations:
-            self.at("station", name, line.x[point] + 12.0, line.y[point] + 22.0, sky)
-        put("office", ["Parkway One", "Parkway Two"], parkway)
-        put("warehouse", ["Parkway Distribution"], parkway, deep, 40)
-        put("pub", ["Y Llew Coch", "The Drovers"], village)
-        put("shop", ["Siop y Cwm"], village)
-        put("school", ["Ysgol Cwm Tarog"], village)
-        put("surgery", ["Meddygfa Tarog"], village)
-        put("chapel", ["Capel Seion"], valley)
-        put("farm", ["Hendre Isaf", "Tŷ Mawr", "Cae Glas"], valley & ~village, sky, 60)
-        put("quarry", ["Tarog Slate"], valley & ~village, deep, 60)
-        return tuple(self.built)
-
-
-Choice = Callable[[Sequence[Spot]], Spot]

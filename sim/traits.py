@@ -12,53 +12,14 @@ import math
 from functools import lru_cache
 from hashlib import blake2b
 
-TRAITS = (
-    *(
-        "near_zone",
-        "exclusion",
-        "curfew",
-        "inclusion",
-        "restriction",
-        "attendance",
-        "trail",
-        "alcohol",
-        "limit",
-    ),
-    *(
-        "curfew_by",
-        "second_address",
-        "discount",
-        "holiday",
-        "job",
-        "car",
-        "forgets",
-        "hospital",
-        "cleaner",
-        "perfume",
-    ),
-    *(
-        "exclusion_visits",
-        "curfew_absences",
-        "inclusion_absences",
-        "drinking",
-        "cuts",
-        "foil",
-        "case",
-        "outage",
-        "jammed",
-    ),
-    *(
-        "forged",
-        "overconfident",
-        "unit_trouble",
-        "smoker",
-        "basement",
-        "children",
-        "scheduled",
-        "attendance_missed",
-    ),
+_NAMES = (
+    "near_zone exclusion curfew inclusion restriction attendance trail alcohol limit curfew_by"
+    " second_address discount job car forgets hospital cleaner perfume exclusion_visits curfew_absences"
+    " inclusion_absences drinking cuts foil case outage jammed forged overconfident unit_trouble smoker"
+    " basement children scheduled attendance_missed unruly restriction_absences curfew_only holiday"
 )
-"""Every trait, each with a prime of its own."""
+TRAITS = {name: number for number, name in enumerate(_NAMES.split())}
+"""Every trait, and the number of its own prime."""
 _PRIMES = tuple(p for p in range(2, 400) if all(p % q for q in range(2, math.isqrt(p) + 1)))
 
 
@@ -66,7 +27,7 @@ _PRIMES = tuple(p for p in range(2, 400) if all(p % q for q in range(2, math.isq
 def _step_and_start(seed: int, name: str) -> tuple[float, float]:
     digest = blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
     start = int.from_bytes(digest, "big") / 2**64
-    return math.sqrt(_PRIMES[TRAITS.index(name)]) % 1.0, start
+    return math.sqrt(_PRIMES[TRAITS[name]]) % 1.0, start
 
 
 def spread(seed: int, number: int, name: str, week: int = 0) -> float:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import Counter
+from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import shapely
 
 from core.law import check_order
 from core.order import order_from_json
+from sim.civil import LONDON
+from sim.households import BEDS, lodging
 from sim.life import Life
 from sim.people import person, population
 from sim.town import make_town
+from tests.sim.seen import ground, seen, whereabouts
 
 START_MS = 1_780_272_000_000  # Monday, 1 June 2026, 00:00 UTC
 _M_PER_DEGREE = 111_195.0
+LEAST_MIN = {"exclusion": 3, "curfew": 5, "inclusion": 5, "restriction": 5}
+LEAST = {"exclusion": 30.0, "inclusion": 30.0, "restriction": 30.0, "drinking": 0.03}
 _SPANS = (
     "off_ankle",
     "case_open",
@@ -108,3 +116,71 @@ def test_lives_go_through_the_nights_of_the_clock_change(start: str) -> None:
     for life in population(make_town(1), 5, 25, start_ms, 7):
         assert life.way.start_ms[0] == start_ms
         assert life.way.end_ms == start_ms + 7 * 86_400_000
+
+
+def test_the_population_is_hard_and_breaks_every_rule_often_enough_to_be_measured() -> None:
+    """Half of a score's population: half of what it needs is there, and most people keep to everything."""
+    count, happened, keep = 500, Counter[str](), 0
+    strata, uncovered, whole = Counter[str](), 0, 0
+    sober = {"abstinent": 0, "drank": 0}
+    for life in population(make_town(2), 9, count, START_MS, 7):
+        found = Counter(
+            event.kind
+            for event in seen(life)
+            if event.minutes >= LEAST_MIN.get(event.kind, 0) and event.most >= LEAST.get(event.kind, 0)
+        )
+        happened += found
+        keep += not found
+        strata.update(life.strata)
+        ends = np.append(life.way.start_ms[1:], life.way.end_ms) - life.way.start_ms
+        uncovered += int(ends[~life.way.covered].sum())
+        whole += life.end_ms - life.start_ms
+        if any(condition.get("mode") == "abstinence" for condition in life.order["conditions"]):
+            sober["abstinent"] += 7
+            drank = {datetime.fromtimestamp(drink.start_ms / 1000, LONDON).date() for drink in life.drinks}
+            sober["drank"] += len(drank)
+    for kind in ("exclusion", "curfew", "inclusion", "drinking", "strap"):
+        assert happened[kind] >= 100, happened
+    assert happened["restriction"] > 20
+    assert happened["attendance"] > 3
+    assert keep > count / 2
+    assert strata["near_zone"] >= 0.10 * count
+    assert 0.035 < uncovered / whole < 0.075
+    assert 0.955 < 1 - sober["drank"] / sober["abstinent"] < 0.98
+    assert strata["no_fixed_abode"] >= 10
+    assert strata["shared_home"] >= 0.08 * count
+    assert strata["town"] > count / 2
+
+
+def test_those_near_a_zone_live_outside_it_and_within_a_hundred_metres(lives: list[Life]) -> None:
+    near = [life for life in lives if "near_zone" in life.strata]
+    assert len(near) > 30
+    for life in near:
+        (zone,) = [c["zone"] for c in life.order["conditions"] if c["type"] == "exclusion"]
+        home = lodging(make_town(1), 5, int(life.name[1:])).home
+        assert 0 < shapely.distance(ground(zone), shapely.points(home.x, home.y)) <= 100
+
+
+def test_an_approved_premises_has_twenty_six_tags() -> None:
+    numbers = range(11, 38 * BEDS, 38)
+    assert len(numbers) == BEDS
+    homes = {lodging(make_town(1), 5, number).home for number in numbers}
+    assert len(homes) == 1
+
+
+def test_who_shares_a_home_has_the_same_address(lives: list[Life]) -> None:
+    first, second = (lodging(make_town(1), 5, number).home for number in (24, 25))
+    assert first == second
+    assert "shared_home" in lives[24].strata & lives[25].strata
+
+
+def test_whoever_has_no_fixed_abode_has_no_curfew_and_sleeps_in_several_places(lives: list[Life]) -> None:
+    rough = [life for life in lives if "no_fixed_abode" in life.strata]
+    assert len(rough) >= 8
+    nights = 0
+    for life in rough:
+        assert not any(c["type"] == "curfew" for c in life.order["conditions"])
+        t, x, y = whereabouts(life)
+        asleep = (t // 60_000) % 1440 == 120  # three in the morning, British summer time
+        nights += len({(round(px, -2), round(py, -2)) for px, py in zip(x[asleep], y[asleep], strict=True)})
+    assert nights > 2 * len(rough)
