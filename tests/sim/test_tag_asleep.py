@@ -10,8 +10,9 @@ from boards.esp32_pins import PINS
 
 from core.readings import Kind
 from sim.bench.tag import MOVING_PIN, VirtualTag
+from tests.sim.alone import HOUR_MS, MINUTE_MS, START_MS, Duty
 from tests.sim.stand_in import StandIn
-from tests.sim.test_tag_on_duty import CASE, HOUR_MS, MINUTE_MS, START_MS, STRAP, Duty, stamped_in_time
+from tests.sim.test_tag_on_duty import CASE, STRAP, stamped_in_time
 
 REST_MS = 20 * MINUTE_MS
 
