@@ -1,4 +1,4 @@
-"""``tagwatch replay`` and ``tagwatch demo``: the whole chain with no hardware."""
+"""``tagwatch replay``, ``tagwatch demo`` and ``tagwatch sim``: the whole chain with no hardware."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from core.order import OrderError
 from gateway.orders import OrderRefused
@@ -30,6 +31,10 @@ def register(app: typer.Typer) -> None:
     """Add the simulator's commands."""
     app.command()(replay)
     app.command()(demo)
+    simulator = typer.Typer(no_args_is_help=True, help="Stories and populations, run without hardware.")
+    simulator.command("list")(list_scenarios)
+    simulator.command("run")(run_scenario)
+    app.add_typer(simulator, name="sim")
 
 
 @contextlib.contextmanager
@@ -154,6 +159,82 @@ def demo(
             f" ({'nothing is missing' if held == 0 else f'{held} are still in the tags'}),"
             f" {tally.duplicates} came twice, {tally.quarantined} messages are in quarantine; {len(alerts)} alerts."
         )
+
+
+def list_scenarios() -> None:
+    """The scenarios that come with Tagwatch."""
+    from sim.scenario import every_path
+    from sim.scenario import load as read
+
+    out = Console()
+    table = Table("scenario", "what it shows", box=None, pad_edge=False)
+    for path in every_path():
+        scenario = read(path)
+        marks = [
+            mark for mark in (scenario.only_firmware and "needs --firmware", scenario.known_issue) if mark
+        ]
+        table.add_row(scenario.name, scenario.shows + "".join(f"\n[dim]{mark}[/]" for mark in marks))
+    out.print(table)
+
+
+def run_scenario(
+    file: Annotated[Path, typer.Argument(help="A scenario, or the name of one of `tagwatch sim list`.")],
+    firmware: Annotated[
+        bool, typer.Option("--firmware", help="With real firmware, broker and gateway.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    data_dir: Annotated[Path | None, typer.Option(help="Keep the gateway's folder here.")] = None,
+) -> None:
+    """Run a scenario and hold what is raised against what it expects; ends with 0 only where all of that holds."""
+    from sim.runs import run_direct
+    from sim.scenario import ScenarioError, find
+    from sim.scenario import load as read
+    from sim.stage import run_firmware
+    from sim.verdict import judge
+
+    err = Console(stderr=True)
+    try:
+        scenario = read(find(file))
+    except ScenarioError as error:
+        err.print(f"tagwatch: {error}", style="red", highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    if scenario.only_firmware and not firmware:
+        err.print(
+            f"tagwatch: {scenario.name} can only be shown by real firmware: add --firmware", style="red"
+        )
+        raise typer.Exit(2)
+    with _progress(err) as progress:
+        bar = progress.add_task(scenario.name, total=1.0)
+
+        def moved(share: float) -> None:
+            progress.update(bar, completed=share)
+
+        if firmware:
+            with _folder(data_dir) as folder:
+                raised = run_firmware(scenario, folder, moved)
+        else:
+            raised = run_direct(scenario, moved)
+    verdict = judge(scenario, raised)
+    if as_json:
+        document = {
+            "scenario": scenario.name,
+            "way": "firmware" if firmware else "direct",
+            "holds": verdict.holds,
+            "known_issue": scenario.known_issue,
+            "rows": [row.to_json() for row in verdict.rows],
+            "alerts": [one.to_json() for one in raised],
+        }
+        typer.echo(json.dumps(document))
+    else:
+        out = Console()
+        out.print(f"[bold]{scenario.title}[/]\n{scenario.shows}\n", highlight=False)
+        table = Table("", "expected", "got", box=None, pad_edge=False)
+        for row in verdict.rows:
+            table.add_row("[green]holds[/]" if row.holds else "[bold red]fails[/]", row.expected, row.got)
+        out.print(table)
+        if scenario.known_issue and not verdict.holds:
+            out.print(f"\nKnown: {scenario.known_issue}", style="yellow", highlight=False)
+    raise typer.Exit(0 if verdict.holds else 1)
 
 
 def _progress(console: Console) -> Progress:

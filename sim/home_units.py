@@ -17,6 +17,7 @@ from numba import njit
 
 from core.readings import I64, Contacts, EventCode, Events, UnitFlag
 from sim import noise, radio
+from sim.equipment import battery_mv
 from sim.in_force import less, union
 from sim.life import Life, Span, Unit, spans_hold
 from sim.uplink import arrivals, connected
@@ -31,8 +32,10 @@ LOW_AFTER_MS = 20 * 3_600_000
 STATE_MS = 3_600_000
 STARTED_MS = 3_600_000
 CHANGE_LOOK_MS = 5_000
-BATTERY_MV = 3_600
-"""Of a lithium primary cell, for as long as anybody wears it."""
+BATTERY_STEP_MV = 20
+"""As a beacon tells the voltage of its tag's cell."""
+CHECK_MS = 200
+"""So long after the unit stands in its place again the officer's tool has been answered."""
 _JITTER = noise.stream_of("beacon/jitter")
 _STARTED, _OPEN, _OPENED, _CASE = 16, 1, 2, 4
 
@@ -118,7 +121,7 @@ def listen(life: Life, unit: Unit, number: int) -> Said:
     ]
     for i, (t_ms, state, _, age_ms) in enumerate(states):
         who = int(seq[n + m + i]), int(arrived[n + m + i])
-        told += [(at, code, value, *who) for at, code, value in _of_state(t_ms, state, age_ms)]
+        told += [(at, code, value, *who) for at, code, value in _of_state(life, t_ms, state, age_ms)]
     told.sort()
     columns: list[Any] = list(zip(*told, strict=True)) or [()] * 5
     return Said(
@@ -174,7 +177,8 @@ def _unit_events(life: Life, unit: Unit, place: int) -> list[tuple[int, EventCod
         for span in spans:
             for mark, code in zip(span, (began, over), strict=True):
                 if span[0] < span[1] and _within(alive, mark) and mark > life.start_ms:
-                    found.append((_look(life, mark), code))
+                    checked_ms = CHECK_MS if code == EventCode.UNIT_CHECKED else 0
+                    found.append((_look(life, mark) + checked_ms, code))
     return sorted(found)
 
 
@@ -223,7 +227,7 @@ def _told_at(heard_ms: Any, edges: Any) -> Any:
     return found[:n]
 
 
-def _of_state(t_ms: int, state: int, age_ms: int | None) -> Iterator[tuple[int, int, float]]:
+def _of_state(life: Life, t_ms: int, state: int, age_ms: int | None) -> Iterator[tuple[int, int, float]]:
     """The events that a tag state is: `core.decoding.tag_states_from_wire`."""
     age_ms = 0 if age_ms is None else age_ms // 10_000 * 10_000
     if state & (_OPEN | _OPENED):
@@ -232,7 +236,8 @@ def _of_state(t_ms: int, state: int, age_ms: int | None) -> Iterator[tuple[int, 
         yield t_ms - age_ms + 2, int(EventCode.CASE_OPEN), np.nan
     if state & _STARTED:
         yield t_ms + 3, int(EventCode.BOOT), np.nan
-    yield t_ms + 4, int(EventCode.BATTERY), float(BATTERY_MV)
+    told_mv = battery_mv(life, np.array([t_ms], np.int64), "rf_tag")[0] // BATTERY_STEP_MV * BATTERY_STEP_MV
+    yield t_ms + 4, int(EventCode.BATTERY), float(told_mv)
 
 
 _MOST = 64

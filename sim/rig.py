@@ -6,12 +6,15 @@ instant, then the gateway judges at that instant, and so on. Nothing is waited f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from core.readings import Positions
+import numpy as np
+
+from core.readings import F64, I64, Positions
 from core.wire import beacon_number
 from gateway.authority import Authority
 from gateway.commands import beacon_key
@@ -26,6 +29,8 @@ from gateway.trail import positions_of
 from sim.bench.tag import Beacon, VirtualTag
 from sim.radio import AWAY, NEAR, Channel, Place
 
+Ear = Callable[[I64], F64]
+"""How strongly a home unit hears each beacon that a tag sent at such instants: dBm, NaN where not at all."""
 _ALL = 2**31
 _LAST_UPLOAD_MS = 150_000
 """A reading waits at most 120 s for company (design); by then the last has been sent."""
@@ -73,6 +78,7 @@ class Rig:
         """What each RF tag has sent up to now."""
         self._keys: dict[str, bytes] = {}
         self._units: dict[str, dict[str, Place]] = {}
+        self._ears: dict[tuple[str, str], Ear] = {}
         self.now_ms = 0
 
     def __enter__(self) -> Self:
@@ -99,12 +105,14 @@ class Rig:
         order: Mapping[str, Any] | None = None,
         kind: str = "gps_tag",
         clock_set: bool = True,
+        clock_off_s: int = 0,
         **config: object,
     ) -> VirtualTag:
         """Add a device with its keys, fit it under ``order`` at ``start_ms``, and switch it on.
 
         ``line`` is what its receiver will say; ``config`` overrides the tag's settings (``sample_s``, ``every_fix`` …).
-        Its clock is set, as whoever provisions a tag does, unless ``clock_set`` is False.
+        Its clock is set, as whoever provisions a tag does, unless ``clock_set`` is False;
+        ``clock_off_s`` is how far ahead it is then.
         """
         credentials = add_device(self.store, self.authority, device, settings=self.settings, kind=kind)
         self._keys[device] = credentials.key
@@ -119,6 +127,7 @@ class Rig:
             config=config,
             patience_s=self._patience_s,
             clock_set=clock_set,
+            clock_off_s=clock_off_s,
             kind=kind,
         )
         tag.start()
@@ -127,21 +136,40 @@ class Rig:
         return tag
 
     def enrol_unit(
-        self, device: str, start_ms: int, tags: Sequence[str], *, provisioned: bool = True, **config: object
+        self,
+        device: str,
+        start_ms: int,
+        tags: Sequence[str],
+        *,
+        provisioned: bool = True,
+        ears: Mapping[str, Ear] | None = None,
+        addresses: Mapping[str, str] | None = None,
+        **config: object,
     ) -> VirtualTag:
         """Add a home unit that listens for ``tags``, which were enrolled before, and install it for their wearers.
 
-        Each tag is in the next room, until `place` says otherwise. With ``provisioned`` False the unit knows of no tag
-        until the gateway tells it.
+        Each tag is in the next room, until `place` says otherwise, or is heard as its ``ears`` say. With
+        ``provisioned`` False the unit knows of no tag until the gateway tells it. ``addresses`` names the address at
+        which the unit stands, where the order of a tag's wearer has several.
         """
         heard = [[beacon_number(tag), self.beacon_key(tag).hex()] for tag in tags] if provisioned else []
         unit = self.enrol(
-            device, start_ms, (), kind="home_unit", order=None, clock_set=True, tags=heard, **config
+            device,
+            start_ms,
+            (),
+            kind="home_unit",
+            order=None,
+            clock_set=True,
+            clock_off_s=0,
+            tags=heard,
+            **config,
         )
         self._units[device] = dict.fromkeys(tags, NEAR)
+        self._ears |= {(device, tag): ear for tag, ear in (ears or {}).items()}
         for tag in tags:
             if tag in self._worn:
-                install(self.store, device, self._worn[tag], installed=start_ms)
+                address = (addresses or {}).get(tag)
+                install(self.store, device, self._worn[tag], address, installed=start_ms)
         return unit
 
     def beacon_key(self, tag: str) -> bytes:
@@ -162,17 +190,23 @@ class Rig:
             place = places.get(tag.device)
             if place is None:
                 continue
+            if (unit, tag.device) in self._ears:
+                heard = self._ears[unit, tag.device](np.array([beacon.at_ms for beacon in sent], np.int64))
+                for beacon, strength in zip(sent, heard.tolist(), strict=True):
+                    if not math.isnan(strength):
+                        self.tags[unit].hear(beacon.at_ms, round(strength), beacon.data)
+                continue
             for beacon in sent:
                 dbm = self.channel.heard_dbm(f"{tag.device}/{unit}", beacon.at_ms, place)
                 if dbm is not None:
                     self.tags[unit].hear(beacon.at_ms, dbm, beacon.data)
 
-    def advance(self, t_ms: int, *devices: str, fed: bool = True) -> None:
+    def advance(self, t_ms: int, *devices: str, fed: bool = True, judge: bool = True) -> None:
         """Let the tags (all, or those named) live until ``t_ms``, then the gateway judge at that instant.
 
         Home units come after the tags, and hear what those have sent.
 
-        ``fed=False`` unplugs their receivers meanwhile.
+        ``fed=False`` unplugs their receivers meanwhile; ``judge=False`` is for a gateway that does not run.
         """
         moving = [self.tags[device] for device in (devices or self.tags)]
         for tag in moving if fed else ():
@@ -187,7 +221,8 @@ class Rig:
                 if tag.kind == "rf_tag":
                     self._air(tag)
         self.now_ms = max(self.now_ms, t_ms)
-        self.gateway.advance(self.now_ms)
+        if judge:
+            self.gateway.advance(self.now_ms)
 
     def drain(self, *devices: str) -> None:
         """Go on with the receivers unplugged, until every reading that was made has been sent and committed."""

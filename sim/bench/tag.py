@@ -68,7 +68,8 @@ class VirtualTag:
     ``folder``. ``patience_s`` is how long, in real seconds, time stays frozen for an answer that does not come.
     ``heap_bytes`` is what the firmware has to work in.
     Without ``credentials`` it is as it leaves the factory.
-    ``clock_set`` starts it with the RTC set, as whoever provisions a tag leaves it. ``kind`` is one of `KINDS`.
+    ``clock_set`` starts it with the RTC set, as whoever provisions a tag leaves it, or ``clock_off_s`` ahead.
+    ``kind`` is one of `KINDS`.
     With ``metered`` it collects garbage each virtual minute and tells in ``heap`` what is live.
     With the same ``seed``, ``folder`` content and feed a tag makes the same bytes.
     """
@@ -84,6 +85,7 @@ class VirtualTag:
         patience_s: float = 3.0,
         heap_bytes: int = HEAP_BYTES,
         clock_set: bool = False,
+        clock_off_s: int = 0,
         metered: bool = False,
         kind: str = "gps_tag",
     ) -> None:
@@ -125,7 +127,8 @@ class VirtualTag:
         if not self._image.exists():
             make_image(self._image, credentials, config or {})
         if not self._rtc.exists():
-            offset_ms, memory = (-EPOCH_2000_MS, RTC_IS_SET) if clock_set else (0, b"")
+            set_ms = clock_off_s * 1000 - EPOCH_2000_MS
+            offset_ms, memory = (set_ms, RTC_IS_SET) if clock_set else (0, b"")
             self._rtc.write_bytes(struct.pack(RTC_RECORD, clock_set, offset_ms, len(memory), memory))
 
     # ------------------------------------------------------------------------------------------- power

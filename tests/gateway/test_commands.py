@@ -12,14 +12,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from core import wire
-from core.readings import Kind
 from gateway import commands
 from gateway.cli import app
 from gateway.commands import CommandError, Outbox, queue
 from gateway.devices import revoke_device
 from gateway.store import state
 from tests.gateway.conftest import House, open_house
-from tests.gateway.stand_in import EPOCH, START_S, StandIn, answered, block, boot, positions
+from tests.gateway.stand_in import EPOCH, START_S, StandIn, answered, positions
 
 MINUTE_MS = 60_000
 BEGIN_MS = START_S * 1000
@@ -117,17 +116,6 @@ def test_what_came_of_a_command_is_kept_with_the_reading_that_tells_it(
     assert (row["state"], row["reading"]) == (word, (EPOCH, 3))
     tag.say(answered(4, 1, n, 0))
     assert desk.states(tag) == [("locate", word)], "the first answer counts"
-
-
-def test_what_was_set_is_lost_when_a_journal_begins_anew_but_not_at_a_later_boot(desk: Desk) -> None:
-    tag = desk.house.new_tag()
-    n = desk.command(tag, "settings", sample_s=30)
-    later = block(Kind.BOOT, 2, [BEGIN_MS], boots=2)
-    tag.say(answered(1, 1, n), later, block(Kind.BOOT, 3, [BEGIN_MS], boots=3))
-    assert desk.states(tag) == [("settings", "done")]
-    tag.epoch += 1
-    tag.say(boot(1))
-    assert desk.states(tag) == [("settings", "done, and lost by the device since")]
 
 
 def test_an_answer_to_no_command_changes_nothing(desk: Desk) -> None:

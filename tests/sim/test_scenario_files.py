@@ -1,0 +1,196 @@
+"""Scenarios as files: what is written is what happens, and whatever is wrong is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.order import order_from_json
+from sim.civil_time import CivilTimeError, civil_text, duration_ms, instant_ms
+from sim.itinerary import Place
+from sim.life import Span
+from sim.scenario import Scenario, ScenarioError, every_path, load
+from sim.way import Surroundings
+
+DOCS = Path(__file__).parent.parent.parent / "docs" / "scenarios.md"
+HOUR_MS, MINUTE_MS = 3_600_000, 60_000
+STORY = """
+title = "A story"
+shows = "Something."
+from = "2026-11-03 18:00"
+to = "23:00"
+
+[places]
+home = { east = 0, north = 0, about = "indoors" }
+pub = { east = 1000, north = 0, about = "street" }
+
+[zones.market]
+radius_m = 100
+at = "pub"
+
+[units.flat]
+place = "home"
+
+[people.alex]
+wears = ["gps_tag", "rf_tag"]
+at = "home"
+conditions = [{ curfew = "home", times = "Mo-Fr 19:00-07:00, Sa Su 21:00-09:00" }, { exclusion = "market" }]
+acts = ["19:00 walk to pub at 6 km/h", "after 20 min walk to home", "21:00 open strap for 30 min"]
+"""
+
+
+def read(text: str, folder: Path) -> Scenario:
+    path = folder / "story.toml"
+    path.write_text(text)
+    return load(path)
+
+
+def refused(text: str, folder: Path) -> list[str]:
+    with pytest.raises(ScenarioError) as error:
+        read(text, folder)
+    assert str(folder / "story.toml") in str(error.value)
+    return [str(problem) for problem in error.value.problems]
+
+
+def test_a_story_becomes_the_life_that_it_tells(tmp_path: Path) -> None:
+    scenario = read(STORY, tmp_path)
+    (wearer,) = scenario.wearers
+    life, start_ms = wearer.life, scenario.start_ms
+    assert civil_text(start_ms) == "Tue 3 Nov 18:00"
+    assert scenario.end_ms - start_ms == 5 * HOUR_MS
+    t_ms = start_ms + np.array([30, 65, 75, 85, 95, 200]) * MINUTE_MS
+    lat, lon = life.way.at(t_ms)
+    home = Place(52.9630, -1.1710)
+    away = [home.distance_m(Place(*place)) for place in zip(lat.tolist(), lon.tolist(), strict=True)]
+    assert away == pytest.approx([0, 500, 1000, 1000, 583, 0], abs=3)
+    about = life.way.surroundings[life.way.leg(t_ms)].tolist()
+    assert about == [
+        Surroundings.INDOORS,
+        Surroundings.OPEN,
+        *2 * [Surroundings.STREET],
+        Surroundings.OPEN,
+        Surroundings.INDOORS,
+    ]
+    assert life.off_ankle == (Span(start_ms + 3 * HOUR_MS, start_ms + 3 * HOUR_MS + 30 * MINUTE_MS),)
+    assert (life.name, [unit.address for unit in life.units]) == ("alex", ["home"])
+    order = order_from_json(life.order)
+    assert [condition.id for condition in order.conditions] == ["curfew", "exclusion"]
+
+
+def test_the_same_seed_comes_from_the_same_name_and_others_from_others() -> None:
+    seeds = {load(path).seed for path in every_path()}
+    assert len(seeds) == len(every_path())
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "says"),
+    [
+        (('to = "23:00"', 'to = "2026-11-03 17:00"'), "to", "Give a later time"),
+        (("19:00 walk to pub", "19:00 walk to bar"), "people.alex.acts[0]", "'bar' is no place"),
+        (("19:00 walk to pub", "19:00 fly to pub"), "people.alex.acts[0]", "nothing that can be done"),
+        (("19:00 walk to pub", "walk to pub"), "people.alex.acts[0]", "has no time"),
+        (("after 20 min", "19:05"), "people.alex.acts[1]", "before the last way has ended"),
+        (("for 30 min", "for 30 moments"), "people.alex.acts[2]", "nothing that can be done"),
+        (
+            ('exclusion = "market"', 'exclusion = "mall"'),
+            "people.alex.conditions[1].exclusion",
+            "Zones are: market",
+        ),
+        (('times = "Mo-Fr', 'times = "Mon-Fri'), "people.alex.conditions[0].times", "Give 19:00-07:00"),
+        (("radius_m = 100", 'radius_m = "wide"'), "zones.market.radius_m", "Give a number"),
+        (
+            ('about = "street"', 'about = "sky"'),
+            "places.pub.about",
+            "Give one of: open, street, indoors, deep",
+        ),
+        (('"rf_tag"]', '"ring"]'), "people.alex.wears", "can not be worn"),
+        (('place = "home"', 'place = "hut"'), "units.flat.place", "'hut' is no place"),
+        (("seed", "seed"), "colour", "this key is not known"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_file_key_fact_and_remedy(
+    change: tuple[str, str], path: str, says: str, tmp_path: Path
+) -> None:
+    text = STORY.replace(*change)
+    if path == "colour":
+        text = 'colour = "blue"\n' + STORY
+    problems = refused(text, tmp_path)
+    assert any(problem.startswith(f"{path}: ") and says in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("20:00 gateway explodes", "no fault that is known"),
+        ("20:00 ben gps_tag restarts", "'ben' is nobody"),
+        ("20:00 alex alcohol_tag restarts", "wears no alcohol_tag"),
+        ("22:59 gateway down for 2 h", "outside the story"),
+    ],
+)
+def test_a_fault_that_can_not_be_is_refused(fault: str, says: str, tmp_path: Path) -> None:
+    text = STORY.replace('to = "23:00"', f'to = "23:00"\nfaults = ["{fault}"]')
+    (problem,) = refused(text, tmp_path)
+    assert problem.startswith("faults[0]: ")
+    assert says in problem
+
+
+def test_an_expectation_of_nobody_is_refused(tmp_path: Path) -> None:
+    (problem,) = refused(STORY + '\n[[expect]]\nwearer = "ben"\nrule = "strap_tamper"\n', tmp_path)
+    assert problem.startswith("expect[0].wearer: ")
+
+
+def test_what_is_not_toml_is_refused(tmp_path: Path) -> None:
+    (problem,) = refused("title = ", tmp_path)
+    assert "is not TOML" in problem
+
+
+# civil time
+
+
+@pytest.mark.parametrize(
+    ("text", "utc_hour"),
+    [("2026-10-25 01:30 BST", 0.5), ("2026-10-25 01:30 GMT", 1.5), ("2026-10-25 03:00", 3.0)],
+)
+def test_the_hour_that_comes_twice_is_told_apart(text: str, utc_hour: float) -> None:
+    midnight_ms = instant_ms("2026-10-25 00:00", None) + HOUR_MS
+    assert instant_ms(text, None) - midnight_ms == utc_hour * HOUR_MS
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-10-25 01:30", "2027-03-28 01:30", "2026-13-01 10:00", "25:00", "noon"]
+)
+def test_a_time_that_comes_twice_or_never_is_refused(text: str) -> None:
+    with pytest.raises(CivilTimeError):
+        instant_ms(text, None)
+
+
+def test_a_time_without_a_date_is_the_next_one() -> None:
+    at_ms = instant_ms("2026-11-03 19:00", None)
+    assert instant_ms("19:00", at_ms) == at_ms
+    assert instant_ms("18:59", at_ms) - at_ms == 24 * HOUR_MS - MINUTE_MS
+    assert instant_ms("Mon 19:00", at_ms) - at_ms == 6 * 24 * HOUR_MS
+    assert duration_ms("1 h 30 min") == 90 * MINUTE_MS
+
+
+# the page
+
+
+def test_the_page_lists_every_scenario_and_says_what_each_shows() -> None:
+    page = DOCS.read_text()
+    told = [line for line in page.splitlines() if line.startswith("| `")]
+    listed = {f"| `{scenario.name}` | {scenario.shows} |" for scenario in map(load, every_path())}
+    assert listed <= set(told), "\n".join(sorted(listed - set(told)))
+
+
+def test_the_page_explains_every_phrase_and_shows_a_story_as_it_is() -> None:
+    from sim.acts import PHRASES as ACTS
+    from sim.faults import PHRASES as FAULTS
+
+    page = DOCS.read_text()
+    said = [phrase.says for phrase in ACTS] + [phrase.says for phrase in FAULTS]
+    missing = [phrase for phrase in said if f"- {phrase}" not in page]
+    assert missing == []
+    shown = next(path for path in every_path() if path.stem == "late_home").read_text()
+    assert shown in page
