@@ -261,9 +261,16 @@ def figures(total: Tally, wearer_days: float) -> dict[str, Any]:
         "missed": len(total.missed),
         "false": total.false,
         "alerts": total.alerts,
+        "false_by_rule": dict(sorted(Counter(_said(told) for _, told in total.wrong).items())),
         "minor": total.minor,
         "hidden": total.hidden,
     }
+
+
+def _said(told: Told) -> str:
+    """The rule of an alert, and what it says more closely, where it does."""
+    status = told.alert.figures.get("status")
+    return told.alert.rule + (f" {status}" if status else "") + (" withdrawn" if told.withdrawn else "")
 
 
 def _measured(enough: bool, figure: Callable[[], float], digits: int) -> float | str:
@@ -334,9 +341,14 @@ def _named(name: str, one: Happening) -> dict[str, Any]:
 
 
 def questions(cases: Sequence[Case]) -> dict[str, Any]:
-    """Alerts that ask rather than accuse, by rule: how many in 1,000 wearer-days."""
+    """Alerts that ask rather than accuse and stand at the end, by rule: how many in 1,000 wearer-days."""
     wearer_days = sum(case.wearer_days for case in cases)
-    counts = Counter(told.alert.rule for case in cases for told in case.told if told.alert.rule not in RULES)
+    counts = Counter(
+        told.alert.rule
+        for case in cases
+        for told in case.told
+        if told.alert.rule not in RULES and not told.withdrawn
+    )
     return {rule: round(1000 * count / wearer_days, 1) for rule, count in sorted(counts.items())}
 
 

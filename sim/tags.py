@@ -216,10 +216,12 @@ def _equipment(life: Life, lives: Sequence[Span], kind: str) -> list[_Event]:
         (union(life.case_open), EventCode.CASE_OPEN, EventCode.CASE_CLOSED),
     ):
         for span in spans:
-            for mark, code, value in ((span.start_ms, open_code, 1.0), (span.end_ms, closed_code, 0.0)):
-                seen_ms = _seen(lives, mark)
-                if seen_ms is not None and mark < life.end_ms:
-                    found.append(_Event(seen_ms, code, value, True))
+            opened_ms, closed_ms = _seen(lives, span.start_ms), _seen(lives, span.end_ms)
+            if opened_ms is None or opened_ms == closed_ms or span.start_ms >= life.end_ms:
+                continue  # what is opened and closed again without power is not seen
+            found.append(_Event(opened_ms, open_code, 1.0, True))
+            if closed_ms is not None and span.end_ms < life.end_ms:
+                found.append(_Event(closed_ms, closed_code, 0.0, True))
     for span in opened:
         checked_ms = _seen(lives, span.end_ms)
         if checked_ms is not None and span.end_ms < life.end_ms:
