@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     simulator = typer.Typer(no_args_is_help=True, help="Stories and populations, run without hardware.")
     simulator.command("list")(list_scenarios)
     simulator.command("run")(run_scenario)
+    simulator.command()(score)
     app.add_typer(simulator, name="sim")
 
 
@@ -235,6 +236,59 @@ def run_scenario(
         if scenario.known_issue and not verdict.holds:
             out.print(f"\nKnown: {scenario.known_issue}", style="yellow", highlight=False)
     raise typer.Exit(0 if verdict.holds else 1)
+
+
+def score(
+    wearers: Annotated[int, typer.Option(min=1, help="How many people of the town.")] = 100,
+    days: Annotated[int, typer.Option(min=1, max=90, help="For how many days.")] = 7,
+    seed: Annotated[int, typer.Option(help="Other seeds, other people.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """How well the rules do on a random population whose every step is known (docs/score.md)."""
+    from sim.scoring import score as run
+
+    err = Console(stderr=True)
+    with _progress(err) as progress:
+        bars = {what: progress.add_task(what, total=1.0) for what in ("living", "judging")}
+        found = run(
+            wearers, days, seed, moved=lambda what, share: progress.update(bars[what], completed=share)
+        )
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        _score_table(Console(), found)
+
+
+def _score_table(out: Console, found: dict[str, Any]) -> None:
+    out.print(
+        f"{found['wearers']} wearers, {found['days']} days, seed {found['seed']}: {found['readings']} readings"
+    )
+    for title, rows in (
+        ("rules", {"rules": found["rules"]}),
+        ("simple rules on GPS tags alone", found["peers"]),
+    ):
+        table = Table("", *_SCORE_COLUMNS, title=title, title_justify="left", box=None)
+        for name, families in rows.items():
+            for family, row in families.items():
+                shown = (str(row[column]) for column in _SCORE_COLUMNS)
+                table.add_row(family if name == "rules" else f"{name}, {family}", *shown)
+        out.print(table)
+    sober, unknown = found["sober_day"], found["unknown"]
+    out.print(
+        f"sober days: accuracy {sober['accuracy']} of {sober['days']}, {sober['errors']} errors,"
+        f" {sober['errors_not_unverified']} of them not on the side of UNVERIFIED"
+    )
+    for family, row in unknown.items():
+        out.print(
+            f"unknown time ({family}): {row['share']:.1%}; {row['inside_whereabouts_unknown']} of"
+            f" {row['violations']} violations in it lie inside an alert of whereabouts unknown"
+        )
+
+
+_SCORE_COLUMNS = (
+    *("events", "recall", "precision", "false_per_1000_wearer_days"),
+    *("delay_median_s", "delay_p95_s"),
+)
 
 
 def _progress(console: Console) -> Progress:

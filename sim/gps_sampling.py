@@ -47,14 +47,20 @@ def sample(life: Life) -> Sampling:
     lives = less([Span(life.start_ms, life.end_ms)], life.flat)
     moved = felt(life)
     rest = _rests(moved, lives)
-    awake = _spans(less(lives, [(int(a), int(b)) for a, b in rest]))
-    by_minute = _first_fixes(life, *_minutes(awake))
-    t_ms = np.sort(np.concatenate([by_minute[by_minute >= 0], _hourly(life, rest)]))
+    awake = _between(lives, rest)
+    dark = _dark(life)
+    by_minute = _first_fixes(life, dark, *_minutes(awake))
+    t_ms = np.sort(np.concatenate([by_minute[by_minute >= 0], _hourly(life, dark, rest)]))
     return Sampling(t_ms, rest, awake, moved)
 
 
-def _spans(spans: list[Span]) -> I64:
-    return np.array(spans, np.int64).reshape(-1, 2)
+def _between(lives: list[Span], rest: I64) -> I64:
+    """The tag's lives less its rests, which lie within them; shape ``(n, 2)``."""
+    starts, ends = np.array(lives, np.int64).reshape(-1, 2).T
+    spans = np.stack(
+        [np.sort(np.concatenate([starts, rest[:, 1]])), np.sort(np.concatenate([rest[:, 0], ends]))], axis=1
+    )
+    return spans[spans[:, 1] > spans[:, 0]]
 
 
 def _rests(moved: I64, lives: list[Span]) -> I64:
@@ -93,11 +99,11 @@ def _minutes(awake: I64) -> tuple[I64, I64]:
     )
 
 
-def _first_fixes(life: Life, from_ms: I64, to_ms: I64) -> I64:
+def _first_fixes(life: Life, dark: I64, from_ms: I64, to_ms: I64) -> I64:
     """The instant of the first fix in each of some spans, which ascend; -1 where there is none."""
     first = -(-from_ms // FIX_MS) * FIX_MS
     found = np.full(len(first), -1, np.int64)
-    left = np.flatnonzero((first < to_ms) & (_until_light(_dark(life), first) < to_ms))
+    left = np.flatnonzero((first < to_ms) & (_until_light(dark, first) < to_ms))
     if not len(left):
         return found
     fix = receive(life, first[left]).fix
@@ -110,8 +116,9 @@ def _first_fixes(life: Life, from_ms: I64, to_ms: I64) -> I64:
     t_ms = first[left][slot] + step * FIX_MS
     if len(t_ms):
         fixed = np.flatnonzero(receive(life, t_ms).fix)
-        slots, at = np.unique(slot[fixed], return_index=True)
-        found[left[slots]] = t_ms[fixed[at]]
+        slots = slot[fixed]
+        first_of = np.append(True, slots[1:] != slots[:-1])[: len(slots)]
+        found[left[slots[first_of]]] = t_ms[fixed[first_of]]
     return found
 
 
@@ -132,14 +139,14 @@ def _until_light(dark: I64, t_ms: I64) -> I64:
     return np.where((at >= 0) & (t_ms < ends), ends, t_ms)
 
 
-def _hourly(life: Life, rest: I64) -> I64:
+def _hourly(life: Life, dark: I64, rest: I64) -> I64:
     """Positions at rest: all rests at once, hour by hour."""
     wanted, ends = rest[:, 0] + REST_MS, rest[:, 1]
     found = [np.zeros(0, np.int64)]
     while (wanted < ends).any():
         mine = wanted < ends
         wanted, ends = wanted[mine], ends[mine]
-        at = _first_fixes(life, wanted, np.minimum(wanted + ACQUIRE_MS, ends))
+        at = _first_fixes(life, dark, wanted, np.minimum(wanted + ACQUIRE_MS, ends))
         got = at >= 0
         found.append(at[got])
         # the next is wanted an hour after this one was made, or was wanted in vain

@@ -45,8 +45,8 @@ MARGIN_MS = {
 """An alert this long before or after a happening still touches it: one sampling interval of its sensor."""
 SETTLED_MS = {Family.DRINKING: 3 * 3_600_000}
 UNSETTLED_MS = 600_000
-"""What begins so shortly before a life ends, or drinking that is not over so long before, can not be told of in time:
-it counts as minor."""
+"""What begins so shortly before a life ends (time without a network apart), or drinking that is not over so long
+before, can not be told of in time: it counts as minor."""
 SIGN_MS = 125 * 60_000
 """Signs of jamming and forging stand for so long after the last report (docs/rules.md)."""
 
@@ -218,7 +218,8 @@ def tally(cases: Iterable[Case], family: Family) -> Tally:
 def _unsettled(case: Case, one: Happening) -> bool:
     if one.family in SETTLED_MS:
         return one.end_ms > case.end_ms - SETTLED_MS[one.family]
-    return one.start_ms > case.end_ms - UNSETTLED_MS
+    linked = less([(one.start_ms, case.end_ms)], case.no_link)
+    return length_ms(linked) < UNSETTLED_MS
 
 
 def _find(total: Tally, case: Case, happening: Happening, told: Sequence[Told]) -> None:

@@ -9,9 +9,7 @@ Left out: what a tag says of its own memory and messages (gaps, wrong signatures
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +21,6 @@ from core.readings import (
     I64,
     U32,
     Contacts,
-    EventCode,
     Events,
     PositionFlag,
     Positions,
@@ -35,23 +32,18 @@ from core.readings import (
 from core.senses import SENSES
 from gateway.at_once import wanted
 from gateway.settings import Settings
-from sim import equipment
 from sim.alcohol_sampling import sampled
 from sim.gnss import receive
 from sim.gps_sampling import HEARD_MS, sample
 from sim.home_units import listen
-from sim.in_force import less, union
+from sim.in_force import less
 from sim.life import Life, Span, spans_hold
+from sim.occurrences import CONTACTS, Occurred, occurred
 from sim.sentences import quantised
 from sim.signs import signs
 from sim.uplink import arrivals, connected
 from sim.way import Bool
 
-LOOK_MS = 2_000
-BOOTED_MS = 900
-"""From power on to the first look at everything."""
-STATUS_MS = 900_000
-POWER_ON = 1
 TIMEZONE = "Europe/London"
 NAMES = {"gps_tag": "gps0", "rf_tag": "rf00", "alcohol_tag": "alc0", "home_unit": "hmu0"}
 """How a device's id begins; a life's name follows."""
@@ -68,14 +60,6 @@ class Sent(NamedTuple):
 
     readings: Readings
     arrived_ms: _Arrived
-
-
-@dataclass(frozen=True, slots=True)
-class _Event:
-    t_ms: int
-    code: int
-    value: float
-    urgent: bool
 
 
 def device_of(life: Life, kind: str) -> str:
@@ -115,14 +99,11 @@ def _gps_tag(life: Life, worn: Activation) -> Sent:
     sampling = sample(life)
     sky = quantised(receive(life, sampling.t_ms))
     lives = less([Span(life.start_ms, life.end_ms)], life.flat)
-    events = [*_equipment(life, lives, "gps_tag"), *(_Event(*sign, True) for sign in signs(life, sampling))]
-    events.sort(key=lambda event: (event.t_ms, event.code))
+    events = occurred(life, lives, "gps_tag", signs(life, sampling))
     n = len(sky)
     hurry = _at_once(worn, life, sky.t_ms, sky.lat, sky.lon, sky.precision_m)
-    made = np.concatenate([sky.t_ms + HEARD_MS, np.array([event.t_ms for event in events], np.int64)])
-    seq, arrived = _hand_over(
-        life, made, np.append(hurry, np.array([event.urgent for event in events], np.bool_)), life.flat
-    )
+    made = np.concatenate([sky.t_ms + HEARD_MS, events.t_ms])
+    seq, arrived = _hand_over(life, made, np.append(hurry, events.urgent), life.flat)
     positions = Positions(
         t_ms=sky.t_ms,
         lat=sky.lat,
@@ -157,16 +138,11 @@ def _at_once(worn: Activation, life: Life, t_ms: I64, lat: F64, lon: F64, precis
 
 def _alcohol_tag(life: Life, _worn: Activation) -> Sent:
     lives = [Span(life.start_ms, life.end_ms)]
-    events = sorted(
-        (event for event in _equipment(life, lives, "alcohol_tag")), key=lambda one: (one.t_ms, one.code)
-    )
-    opened = [event.t_ms for event in events if event.code in _CONTACTS]
-    felt, fast, baseline, urgent = sampled(life, opened)
+    events = occurred(life, lives, "alcohol_tag")
+    felt, fast, baseline, urgent = sampled(life, events.t_ms[np.isin(events.code, CONTACTS)].tolist())
     n = len(felt.t_ms)
-    made = np.concatenate([felt.t_ms, np.array([event.t_ms for event in events], np.int64)])
-    seq, arrived = _hand_over(
-        life, made, np.append(urgent, np.array([event.urgent for event in events], np.bool_)), ()
-    )
+    made = np.concatenate([felt.t_ms, events.t_ms])
+    seq, arrived = _hand_over(life, made, np.append(urgent, events.urgent), ())
     flags = TimeQuality.KEPT | fast * SampleFlag.FAST | baseline * SampleFlag.BASELINE
     samples = Samples(
         t_ms=felt.t_ms,
@@ -201,62 +177,6 @@ def _rf_tag(life: Life) -> Sent:
     )
 
 
-# --------------------------------------------------------------------------------------------------- equipment
-
-_CONTACTS = (EventCode.STRAP_OPEN, EventCode.STRAP_CLOSED, EventCode.CASE_OPEN, EventCode.CASE_CLOSED)
-
-
-def _equipment(life: Life, lives: Sequence[Span], kind: str) -> list[_Event]:
-    """Boots, strap, case, officers' checks, battery and charger: firmware/lib/equipment.py."""
-    lives = [Span(start_ms + BOOTED_MS, end_ms) for start_ms, end_ms in lives]
-    found = [_Event(start_ms, EventCode.BOOT, POWER_ON, False) for start_ms, _ in lives]
-    opened = union([*life.off_ankle, *life.case_open])
-    for spans, open_code, closed_code in (
-        (union(life.off_ankle), EventCode.STRAP_OPEN, EventCode.STRAP_CLOSED),
-        (union(life.case_open), EventCode.CASE_OPEN, EventCode.CASE_CLOSED),
-    ):
-        for span in spans:
-            opened_ms, closed_ms = _seen(lives, span.start_ms), _seen(lives, span.end_ms)
-            if opened_ms is None or opened_ms == closed_ms or span.start_ms >= life.end_ms:
-                continue  # what is opened and closed again without power is not seen
-            found.append(_Event(opened_ms, open_code, 1.0, True))
-            if closed_ms is not None and span.end_ms < life.end_ms:
-                found.append(_Event(closed_ms, closed_code, 0.0, True))
-    for span in opened:
-        checked_ms = _seen(lives, span.end_ms)
-        if checked_ms is not None and span.end_ms < life.end_ms:
-            found.append(_Event(checked_ms + LOOK_MS, EventCode.OFFICER_CHECK, 0.0, True))
-    for span in lives:
-        found += _statuses(life, span, kind)
-    return found
-
-
-def _seen(lives: Sequence[Span], t_ms: int) -> int | None:
-    """The first look that sees what happens at an instant: at once, or at the next start; None: there is none."""
-    for start_ms, end_ms in lives:
-        seen_ms = start_ms if t_ms <= start_ms else start_ms - (start_ms - t_ms) // LOOK_MS * LOOK_MS
-        if seen_ms < end_ms:
-            return seen_ms
-    return None
-
-
-def _statuses(life: Life, span: Span, kind: str) -> list[_Event]:
-    """Every quarter of an hour, and when the charger comes or goes."""
-    charging = union(equipment.charges(life)) if kind == "gps_tag" else []
-    marks = {span.start_ms}
-    for charge in charging:
-        for mark in charge:
-            if span.start_ms < mark < span.end_ms:
-                marks.add(span.start_ms - (span.start_ms - mark) // LOOK_MS * LOOK_MS)
-    edges = [*sorted(marks), span.end_ms]
-    t_ms = np.concatenate([np.arange(a, b, STATUS_MS) for a, b in itertools.pairwise(edges)]).astype(np.int64)
-    level, on = equipment.battery_mv(life, t_ms, kind), spans_hold(charging, t_ms)
-    return [
-        _Event(t, EventCode.BATTERY_ON_CHARGER if plugged else EventCode.BATTERY_OFF_CHARGER, mv, False)
-        for t, mv, plugged in zip(t_ms.tolist(), np.rint(level).tolist(), on.tolist(), strict=True)
-    ]
-
-
 # ------------------------------------------------------------------------------------------------- handing over
 
 
@@ -276,14 +196,8 @@ def _hand_over(life: Life, made_ms: I64, at_once: Bool, off: Sequence[Span]) -> 
     return seq, arrived
 
 
-def _events(events: Sequence[_Event], seq: U32) -> Events:
-    return Events(
-        t_ms=np.array([event.t_ms for event in events], np.int64),
-        code=np.array([event.code for event in events], np.int64),
-        value=np.array([event.value for event in events], np.float64),
-        epoch=np.ones(len(events), np.uint32),
-        seq=seq,
-    )
+def _events(told: Occurred, seq: U32) -> Events:
+    return Events(told.t_ms, told.code, told.value, np.ones(len(seq), np.uint32), seq)
 
 
 def _by_kind(kind: int, arrived_ms: I64, count: int) -> _Arrived:

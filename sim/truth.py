@@ -51,6 +51,9 @@ SKIN_LEFT_G_DL = 0.002
 _SKIN_TAIL_MS = 48 * 3_600_000
 """A body is done with any drink of a session, and the skin with it, after this at the latest for 0.3 g/dl."""
 
+EARSHOT_M = 150.0
+"""Beacons do not carry further than this (`sim.radio`: less than 100 m over open ground)."""
+
 
 class Family(StrEnum):
     """Rules that are scored together."""
@@ -116,7 +119,10 @@ def hidden(life: Life, family: Family) -> list[Span]:
     if family == Family.DRINKING:
         return cut([*life.off_ankle, *life.covered_sensor], life.start_ms, life.end_ms)
     if family == Family.TAMPER:
-        return cut(life.flat, life.start_ms, life.end_ms) if life.wears <= {"gps_tag"} else []
+        # of several devices another tells of it
+        if life.wears == {"gps_tag"}:
+            return cut(life.flat, life.start_ms, life.end_ms)
+        return _far(life) if life.wears == {"rf_tag"} else []
     blind = [Span(life.start_ms, life.end_ms)]
     if "gps_tag" in life.wears:
         blind = union([*_no_sky(life), *life.flat, *life.jammed])
@@ -288,6 +294,16 @@ def _no_sky(life: Life) -> list[Span]:
     ends = np.append(way.start_ms[1:], way.end_ms)
     deep = np.flatnonzero(way.surroundings == Surroundings.DEEP)
     return union(zip(way.start_ms[deep].tolist(), ends[deep].tolist(), strict=True))
+
+
+def _far(life: Life) -> list[Span]:
+    """When no home unit can hear the wearer's beacons, so that nobody hears what the tag says of itself."""
+    areas = [circle(unit.place.lat, unit.place.lon, EARSHOT_M) for unit in life.units]
+    if not areas:
+        return [Span(life.start_ms, life.end_ms)]
+    return [
+        Span(stay.start_ms, stay.end_ms) for stay in absences(areas, life.way, life.start_ms, life.end_ms)
+    ]
 
 
 def _deaf(life: Life, place: int) -> list[Span]:
