@@ -17,7 +17,7 @@ MARKET_AREA: tuple[Points, ...] = (
     ((-200.0, -180.0), (120.0, -180.0), (200.0, -60.0), (200.0, 180.0), (-200.0, 180.0)),
     ((60.0, 60.0), (60.0, 120.0), (140.0, 120.0), (140.0, 60.0)),
 )
-"""The demo's zone around the market (`sim.cast.market_zone`), with the probation office cut out."""
+"""The demo's zone around the market (`sim.market.market_zone`), with the probation office cut out."""
 
 
 @dataclass(frozen=True, slots=True)

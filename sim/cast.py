@@ -1,149 +1,280 @@
 """The people of the demonstration: each shows one thing the rules do, or rightly do not do.
 
-They live around one exclusion zone of an invented town on real English coordinates. The day repeats, so the
-demonstration can run for as long as someone looks.
+They live in the fictional town (`sim.town`), about its market. It is a night, because a day is counted at nine past
+three of the next: the skin lags, and a gap of two hours is waited for. The night repeats, so the demonstration can run
+for as long as someone looks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sim.itinerary import Itinerary, Place
+from sim.life import Body, Drink, Exposure, Life, Span, Unit
+from sim.market import MARKET, market_zone
+from sim.streets import By
+from sim.town import Spot, Town, make_town
+from sim.way import Surroundings
 
 LONDON = ZoneInfo("Europe/London")
-_HOUR_MS = 3_600_000
+TOWN_SEED = 1
+NIGHTS = 31
 _MINUTE_MS = 60_000
-MARKET = Place(52.9630, -1.1710)  # the centre of the zone
-_CURFEW_FROM, _CURFEW_TO = time(19), time(7)
+_HOUR_MS = 60 * _MINUTE_MS
+_OPENING = time(1, 20)
+_FITTED = time(22, 30)
+"""Alcohol tags are fitted on the evening before the day that is counted."""
+_WEEK = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"]
+_UNIT_G = 8.0
 
 
 @dataclass(frozen=True)
 class Part:
-    """One person: the device they wear, what they are an example of, where they go, what their order says."""
+    """One person: what they wear, what they are an example of, and all that happens to them."""
 
     device: str
+    kind: str
     shows: str
-    order: dict[str, Any]
-    itinerary: Callable[[int], Itinerary]
+    life: Life
+    unit: str = ""
+    """The home unit that listens for them, if there is one."""
+
+    @property
+    def name(self) -> str:
+        """The wearer's."""
+        return str(self.life.order["wearer"]["name"])
 
 
 def opening_ms(today: datetime) -> int:
-    """The instant at which the demonstration begins: ten to seven in the evening, just before the curfews."""
-    evening = datetime.combine(today.astimezone(LONDON).date(), time(18, 50), LONDON)
-    return int(evening.timestamp() * 1000)
+    """The instant at which the demonstration begins: twenty past one of this night, just before the curfews."""
+    return _at(today.astimezone(LONDON).date(), _OPENING)
 
 
-def market_zone() -> dict[str, object]:
-    """An exclusion zone of about 400 m by 360 m; the probation office within it is cut out as a hole."""
-
-    def ring(*corners: tuple[float, float]) -> list[list[float]]:
-        places = [MARKET.offset(east, north) for east, north in (*corners, corners[0])]
-        return [[round(place.lon, 6), round(place.lat, 6)] for place in places]
-
-    outer = ring((-200, -180), (120, -180), (200, -60), (200, 180), (-200, 180))
-    office = ring((60, 60), (60, 120), (140, 120), (140, 60))
-    return {"type": "Polygon", "coordinates": [outer, office]}
-
-
-def cast() -> list[Part]:
-    """The parts, in the order in which they are introduced."""
+def cast(opening_ms: int) -> list[Part]:
+    """The parts, in the order in which they are introduced. The same opening gives the same."""
+    stage = _Stage(opening_ms)
     return [
-        Part("gps0anna", "walks into the exclusion zone", _order("anna", zone=True), _zone_visitor),
-        Part("gps0bill", "comes home late", _order("bill", home=_home(2)), _late_home),
-        Part("gps0cara", "keeps every condition", _order("cara", True, _home(3)), _keeps_all),
-        Part("gps0dave", "passes close by the zone", _order("dave", zone=True), _passes_by),
-        Part("gps0esme", "loses the sky at home", _order("esme", home=_home(5)), _no_sky),
+        stage.part("anna", "Anna Field", "walks into the exclusion zone", stage.zone_visitor, zone=True),
+        stage.part(
+            "bill", "Bill Marsh", "comes home late", stage.late_home, curfew=("01:30", "09:30"), home=7204
+        ),
+        stage.part(
+            "cara", "Cara Stone", "keeps every condition", stage.stays, zone=True, curfew=_EVENING, home=4551
+        ),
+        stage.part("dave", "Dave Brook", "passes close by the zone", stage.passes_by, zone=True, home=7364),
+        stage.part("esme", "Esme Heath", "loses the sky at home", stage.no_sky, curfew=_EVENING, home=6326),
+        stage.part("finn", "Finn Dale", "cuts the strap", stage.stays, curfew=_EVENING, home=5879, cuts=True),
+        stage.part(
+            "gina",
+            "Gina Nash",
+            "comes home late, as her home unit hears",
+            stage.late_home,
+            "rf_tag",
+            curfew=("01:45", "09:30"),
+            home=4373,
+            unit="hmu0gina",
+        ),
+        stage.part(
+            "hugo",
+            "Hugo Pike",
+            "is at home, as the home unit that he shares hears",
+            stage.stays,
+            "rf_tag",
+            curfew=_EVENING,
+            home=7166,
+            unit="hmu0home",
+        ),
+        stage.part(
+            "iris",
+            "Iris Vale",
+            "lives with him and slips out",
+            stage.slips_out,
+            "rf_tag",
+            curfew=_EVENING,
+            home=7166,
+            unit="hmu0home",
+        ),
+        stage.part("jack", "Jack Orme", "abstains", stage.stays, "alcohol_tag", home=8018),
+        stage.part("kate", "Kate Rowe", "drinks tonight", stage.stays, "alcohol_tag", home=7792, drinks=True),
+        stage.part(
+            "liam",
+            "Liam West",
+            "cleans with spirit, and abstains",
+            stage.stays,
+            "alcohol_tag",
+            home=3968,
+            cleans=True,
+        ),
     ]
 
 
-def _home(number: int) -> Place:
-    return MARKET.offset(-700.0 + 90 * number, 420.0 + 35 * number)
+_EVENING = ("19:00", "07:00")
 
 
-def _order(name: str, zone: bool = False, home: Place | None = None) -> dict[str, Any]:
+def _at(day: date, clock: time) -> int:
+    return int(datetime.combine(day, clock, LONDON).timestamp() * 1000)
+
+
+class _Walk:
+    """Somebody's way through the town, on foot and by its streets."""
+
+    def __init__(self, town: Town, start_ms: int, at: Spot) -> None:
+        self._town, self.at = town, at
+        self.way = Itinerary(start_ms, at.place)
+
+    def stay(self, until_ms: int, *, deep: bool = False) -> _Walk:
+        """Stay until an instant; ``deep`` where no satellite is seen."""
+        self.way.stay(until_ms, about=Surroundings.DEEP if deep else self.at.about)
+        return self
+
+    def go(self, to: Spot) -> _Walk:
+        """Walk there."""
+        route = self._town.route(self.at, to, By.FOOT)
+        for x, y, seconds, about in zip(route.x[1:], route.y[1:], route.seconds, route.about, strict=True):
+            place = MARKET.offset(x, y)
+            length_m = self.way.at.distance_m(place)
+            if length_m > 0:
+                self.way.walk(place, speed_kmh=3.6 * length_m / seconds, about=Surroundings(about))
+            else:
+                self.way.stay(self.way.end_ms + round(seconds * 1000), about=Surroundings(about))
+        self.at = to
+        return self
+
+
+class _Stage:
+    """The town, and when the night begins."""
+
+    def __init__(self, opening_ms: int) -> None:
+        self._town = make_town(TOWN_SEED)
+        self._opening_ms = opening_ms
+        self._today = datetime.fromtimestamp(opening_ms / 1000, LONDON).date()
+        # from when on each is worn, and until when each night is played
+        self._nights = [
+            opening_ms + _at(self._today + timedelta(days=n), _OPENING) - _at(self._today, _OPENING)
+            for n in range(NIGHTS + 1)
+        ]
+
+    def part(
+        self,
+        name: str,
+        whole_name: str,
+        shows: str,
+        moves: Callable[[_Walk, Spot], None],
+        kind: str = "gps_tag",
+        *,
+        zone: bool = False,
+        curfew: tuple[str, str] | None = None,
+        home: int = 4446,
+        unit: str = "",
+        cuts: bool = False,
+        drinks: bool = False,
+        cleans: bool = False,
+    ) -> Part:
+        """One of them; ``home`` is the number of a house of the town."""
+        lives = self._town.house(home)
+        start_ms = self._opening_ms - 2 * _MINUTE_MS
+        if kind == "alcohol_tag":
+            start_ms = _at(self._today - timedelta(days=2), _FITTED)
+        walk = _Walk(self._town, start_ms, lives)
+        moves(walk, lives)
+        end_ms = self._nights[-1]
+        walk.stay(end_ms)
+        number = ord(name[0])
+        life = Life(
+            name=name,
+            seed=number,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            way=walk.way.way(),
+            order=_order(name, whole_name, zone, curfew, lives.place, kind == "alcohol_tag"),
+            wears=frozenset({kind}),
+            units=(Unit("primary", lives.place),) if unit else (),
+            body=Body(weight_kg=64, widmark=0.58) if drinks else Body(),
+            drinks=tuple(
+                Drink(t - 50 * _MINUTE_MS, t + 40 * _MINUTE_MS, 9 * _UNIT_G)
+                for t in self._nights[::3] * drinks
+            ),
+            exposures=tuple(
+                Exposure(t - 14 * _HOUR_MS + n * 40 * _MINUTE_MS, "cleaning", 0.8)
+                for t in self._nights * cleans
+                for n in range(3)
+                if t - 14 * _HOUR_MS > start_ms
+            ),
+            off_ankle=(Span(self._opening_ms + 25 * _MINUTE_MS, end_ms),) * cuts,
+        )
+        device = {"gps_tag": "gps0", "rf_tag": "rf00", "alcohol_tag": "alc0"}[kind] + name
+        return Part(device, kind, shows, life, unit)
+
+    def stays(self, walk: _Walk, home: Spot) -> None:
+        """At home all night, and out by day."""
+        for night_ms in self._nights:
+            walk.stay(night_ms + 10 * _HOUR_MS).go(self._shop(1)).stay(night_ms + 12 * _HOUR_MS).go(home)
+
+    def zone_visitor(self, walk: _Walk, home: Spot) -> None:
+        """Every two hours to somebody who lives in the zone, and home again."""
+        friend = self._town.house(6520)
+        while walk.way.end_ms < self._nights[-1]:
+            walk.stay(walk.way.end_ms + 12 * _MINUTE_MS).go(friend).stay(walk.way.end_ms + 12 * _MINUTE_MS)
+            walk.go(home).stay(walk.way.end_ms + 80 * _MINUTE_MS)
+
+    def late_home(self, walk: _Walk, home: Spot) -> None:
+        """From work, when the curfew has begun half an hour before."""
+        work = self._town.of("supermarket")[0]
+        walk.at, walk.way = work, Itinerary(walk.way.end_ms, work.place)
+        for night_ms in self._nights:
+            walk.stay(night_ms + 35 * _MINUTE_MS).go(home).stay(night_ms + 15 * _HOUR_MS).go(work)
+
+    def passes_by(self, walk: _Walk, home: Spot) -> None:
+        """Up and down the High Street, eight metres outside the zone."""
+        ends = (
+            self._town.spot("corner", "High Street", 209.0, -600.0),
+            self._town.spot("corner", "High Street", 209.0, 640.0),
+        )
+        walk.at, walk.way = ends[0], Itinerary(walk.way.end_ms, ends[0].place)
+        while walk.way.end_ms < self._nights[-1]:
+            for corner in ends[::-1]:
+                walk.stay(walk.way.end_ms + 5 * _MINUTE_MS).go(corner)
+
+    def no_sky(self, walk: _Walk, home: Spot) -> None:
+        """At home, for an hour of the night in the cellar."""
+        for night_ms in self._nights:
+            walk.stay(night_ms + 5 * _MINUTE_MS).stay(night_ms + 60 * _MINUTE_MS, deep=True)
+
+    def slips_out(self, walk: _Walk, home: Spot) -> None:
+        """Out for forty minutes of the night."""
+        for night_ms in self._nights:
+            walk.stay(night_ms + 50 * _MINUTE_MS).go(self._shop(5)).stay(night_ms + 90 * _MINUTE_MS).go(home)
+
+    def _shop(self, number: int) -> Spot:
+        return self._town.of("shop")[number]
+
+
+def _order(
+    name: str, whole_name: str, zone: bool, curfew: tuple[str, str] | None, home: Place, abstains: bool
+) -> dict[str, Any]:
     conditions: list[dict[str, object]] = []
     if zone:
         conditions.append({"id": "market", "type": "exclusion", "name": "Market", "zone": market_zone()})
-    if home is not None:
-        week = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"]
+    if curfew is not None:
         conditions.append(
             {
                 "id": "curfew",
                 "type": "curfew",
                 "address": {"name": "primary", "latitude": home.lat, "longitude": home.lon, "radius_m": 30},
-                "timetable": [{"days": week, "start": f"{_CURFEW_FROM:%H:%M}", "end": f"{_CURFEW_TO:%H:%M}"}],
+                "timetable": [{"days": _WEEK, "start": curfew[0], "end": curfew[1]}],
             }
         )
+    if abstains:
+        conditions.append({"id": "alcohol", "type": "alcohol", "mode": "abstinence"})
     return {
         "order_id": f"demo-{name}",
         "version": 1,
         "regime": "community_order",
-        "wearer": {"id": f"W-{name.upper()}", "name": _NAMES[name]},
+        "wearer": {"id": f"W-{name.upper()}", "name": whole_name},
         "effective": "2020-01-01T00:00:00Z",
         "conditions": conditions,
     }
-
-
-_NAMES = {
-    "anna": "Anna Field",
-    "bill": "Bill Marsh",
-    "cara": "Cara Stone",
-    "dave": "Dave Brook",
-    "esme": "Esme Heath",
-}
-
-
-def _days(start_ms: int) -> list[tuple[int, int]]:
-    """``(curfew start, curfew end)`` of the evenings to come, a month of them."""
-    first = datetime.fromtimestamp(start_ms / 1000, UTC).astimezone(LONDON).date()
-    evenings = []
-    for day in (first + timedelta(days=n) for n in range(31)):
-        begins = datetime.combine(day, _CURFEW_FROM, LONDON)
-        ends = datetime.combine(day + timedelta(days=1), _CURFEW_TO, LONDON)
-        evenings.append((int(begins.timestamp() * 1000), int(ends.timestamp() * 1000)))
-    return evenings
-
-
-def _zone_visitor(start_ms: int) -> Itinerary:
-    home = MARKET.offset(-520, -260)
-    way = Itinerary(start_ms, home)
-    while way.end_ms < start_ms + 31 * 24 * _HOUR_MS:
-        way.stay(way.end_ms + 8 * _MINUTE_MS).walk(MARKET.offset(-60, -40))
-        way.stay(way.end_ms + 12 * _MINUTE_MS).walk(home).stay(way.end_ms + 90 * _MINUTE_MS)
-    return way
-
-
-def _late_home(start_ms: int) -> Itinerary:
-    home, pub = _home(2), _home(2).offset(-600, 350)
-    way = Itinerary(start_ms, pub)
-    for begins, ends in _days(start_ms):
-        way.stay(begins + 25 * _MINUTE_MS).walk(home).stay(ends + _HOUR_MS).walk(pub)
-    return way
-
-
-def _keeps_all(start_ms: int) -> Itinerary:
-    home, work = _home(3), _home(3).offset(-900, -300)
-    way = Itinerary(start_ms, home)
-    for begins, ends in _days(start_ms):
-        way.stay(ends + _HOUR_MS).walk(work).stay(begins + 20 * _HOUR_MS).walk(home)
-    return way
-
-
-def _passes_by(start_ms: int) -> Itinerary:
-    north, south = MARKET.offset(208, 700), MARKET.offset(208, -700)  # a street 8 m outside the zone
-    way = Itinerary(start_ms, south)
-    while way.end_ms < start_ms + 31 * 24 * _HOUR_MS:
-        way.walk(north).stay(way.end_ms + 5 * _MINUTE_MS).walk(south).stay(way.end_ms + 5 * _MINUTE_MS)
-    return way
-
-
-def _no_sky(start_ms: int) -> Itinerary:
-    home = _home(5)
-    way = Itinerary(start_ms, home)
-    for begins, ends in _days(start_ms):
-        way.stay(begins + 5 * _MINUTE_MS).stay(begins + 55 * _MINUTE_MS, sky=False).stay(ends)
-    return way

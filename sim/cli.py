@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -19,11 +19,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from core.order import OrderError
+from core.sober_rates import SoberDay
 from gateway.orders import OrderRefused
 from sim.recordings import RecordingError, load
 
+if TYPE_CHECKING:
+    from sim.cast import Part
+
 LONDON = ZoneInfo("Europe/London")
 FULL_SPEED = "max"
+_DAY_STYLE = {
+    "SOBER": ("green", "a sober day"),
+    "NOT_SOBER": ("bold red", "not sober"),
+    "UNVERIFIED": ("yellow", "unverified"),
+}
 _STATE_STYLE = {"open": "bold red", "ended": "yellow", "withdrawn": "dim"}
 
 
@@ -124,35 +133,49 @@ def demo(
     broker: Annotated[str | None, typer.Option(help="Use an outside broker: mqtt://host:port.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Keep the gateway's folder here.")] = None,
 ) -> None:
-    """Five tags, a broker, a gateway and its page, an evening at sixty times its pace. Ctrl-C ends it."""
+    """Twelve tags of all kinds, a broker, a gateway and its page, a night at sixty times its pace. Ctrl-C ends it."""
     from sim.demo import Demo
     from sim.rig import Rig
 
     out = Console(stderr=as_json)
     told: dict[int, dict[str, Any]] = {}
+    days: list[dict[str, str]] = []
 
     def tell(alert: dict[str, Any]) -> None:
         known = told.get(alert["number"])
         told[alert["number"]] = alert
         if known is None or known["state"] != alert["state"]:
-            _alert_line(out, alert, evening.now_ms)
+            _alert_line(out, alert, night.now_ms)
+
+    def count(part: Part, day: SoberDay) -> None:
+        days.append({"wearer": part.name, "day": day.day.isoformat(), "state": day.state.value})
+        style, words = _DAY_STYLE[day.state.value]
+        reasons = " ".join(reason.sentence for reason in day.reasons)
+        out.print(
+            f"{_clock(night.now_ms)}  [{style}]{day.words:<13}[/] {part.name}: {day.day:%A %-d %B} counts as {words};"
+            f" {day.valid} of {day.half_hours} half-hours have a valid reading. {reasons}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     with _folder(data_dir) as folder:
         out.print("Tagwatch: starting broker, gateway and page …")
         with Rig(folder, web=True, seed=seed, broker=broker) as rig:
-            evening = Demo(rig, speed, tell)
+            night = Demo(rig, speed, tell, count)
             out.print("Fitting the tags (each runs the real firmware under the real MicroPython):")
-            for part in evening.parts:
-                out.print(f"  {part.device}  {part.order['wearer']['name']:<12} {part.shows}")
-            evening.open()
+            for part in night.parts:
+                out.print(f"  {part.device}  {part.name:<12} {part.shows}")
+            with _progress(out) as progress:
+                bar = progress.add_task("The alcohol tags live the day before", total=1.0)
+                night.open(lambda share: progress.update(bar, completed=share))
             out.print(f"\nAlerts appear here and on [bold]{rig.gateway.web_url}[/bold]   (Ctrl-C ends)")
-            out.print(f"It is {_clock(evening.start_ms)}; {speed:g} times faster than life.\n")
+            out.print(f"It is {_clock(night.start_ms)}; {speed:g} times faster than life.\n")
             with contextlib.suppress(KeyboardInterrupt):
-                evening.run(for_s)
-            tally = evening.close()
+                night.run(for_s)
+            tally = night.close()
             alerts = rig.alerts()
     if as_json:
-        typer.echo(json.dumps({**asdict(tally), "alerts": alerts}))
+        typer.echo(json.dumps({**asdict(tally), "alerts": alerts, "days": days}))
     else:
         held = tally.sent - tally.committed
         out.print(

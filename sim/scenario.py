@@ -19,11 +19,11 @@ from core.order import OrderError, order_from_json
 from core.problems import Problem, Problems
 from sim import acts, short_order
 from sim.acts import ABOUT, Doings, Spot, UnitTroubles
-from sim.cast import MARKET
 from sim.civil_time import CivilTimeError, instant_ms
 from sim.faults import Fault, faults, only_firmware
 from sim.itinerary import Place
 from sim.life import Body, Life, Unit
+from sim.market import MARKET
 from sim.way import Surroundings
 
 FOLDER = Path(__file__).parent / "scenarios"

@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 
 from core.readings import F64
-from sim.cast import MARKET
+from sim.market import MARKET
 from sim.streets import DRIVEN_M_S, I32, WALKED, By, Kind, Route, Streets
 from sim.town_places import Spot, build, spot_at
 from sim.town_plan import PARKWAY, VALLEY, Plan, draw

@@ -9,8 +9,8 @@ from random import Random
 
 import numpy as np
 
-from sim.cast import MARKET
 from sim.itinerary import Place
+from sim.market import MARKET
 from sim.streets import DRIVEN_M_S, Kind, Streets
 from sim.town_plan import HIGH_STREET_X, Plan
 from sim.way import Bool, Surroundings

@@ -1,6 +1,6 @@
 """Where the streets, the river and the railway run: an invented town, a valley beyond the hills, a business park.
 
-Everything is in metres east and north of the market (`sim.cast.MARKET`), and follows from the seed. The middle of the
+Everything is in metres east and north of the market (`sim.market.MARKET`), and follows from the seed. The middle of the
 town is the same for every seed: the High Street runs north and south 8 m outside the demo's exclusion zone.
 """
 

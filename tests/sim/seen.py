@@ -13,9 +13,9 @@ from shapely.geometry import shape
 from core.order import DiscountKind, order_from_json
 from core.readings import F64, I64
 from core.timetable import instant
-from sim.cast import MARKET
 from sim.civil import LONDON
 from sim.life import Life
+from sim.market import MARKET
 
 STEP_MS = 20_000
 _LAT_M = 111_195.0

@@ -10,6 +10,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.order import order_from_json
 from sim.cast import cast, opening_ms
 from sim.gnss import GnssReceiver
 from sim.itinerary import Itinerary, Place
@@ -69,8 +70,12 @@ def test_the_same_seed_gives_the_same_bytes_however_time_is_cut() -> None:
 
 def test_every_part_of_the_demonstration_moves_for_a_month_from_the_opening() -> None:
     start = opening_ms(datetime(2026, 11, 21, tzinfo=UTC))
-    assert datetime.fromtimestamp(start / 1000, UTC) == datetime(2026, 11, 21, 18, 50, tzinfo=UTC)
-    for part in cast():
-        way = part.itinerary(start)
-        assert way.end_ms - start > 29 * 86_400_000
+    assert datetime.fromtimestamp(start / 1000, UTC) == datetime(2026, 11, 21, 1, 20, tzinfo=UTC)
+    parts = cast(start)
+    assert [part.kind for part in parts] == ["gps_tag"] * 6 + ["rf_tag"] * 3 + ["alcohol_tag"] * 3
+    for part in parts:
+        life = part.life
+        assert life.start_ms <= start - 120_000
+        assert min(life.end_ms, life.way.end_ms) - start > 29 * 86_400_000
         assert re.fullmatch("[a-z0-9]{4,16}", part.device)
+        assert order_from_json(life.order).wearer.name == part.name

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from shapely.geometry import shape
 
-from sim.cast import MARKET
+from sim.market import MARKET
 from sim.streets import By, Kind
 from sim.town import Town, make_town
 from sim.way import Surroundings

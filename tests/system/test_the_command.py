@@ -30,16 +30,26 @@ ORDER = {
 
 
 def test_the_demonstration_ends_by_itself_with_one_object_in_which_nothing_is_missing() -> None:
-    done = run("demo", "--for", 17, "--speed", 240, "--json")
+    done = run("demo", "--for", 20, "--speed", 360, "--json")
     summary: dict[str, Any] = json.loads(done.stdout)
-    assert set(summary) == {"tags", "sent", "committed", "duplicates", "quarantined", "alerts"}
-    assert summary["tags"] == 5
-    assert summary["sent"] == summary["committed"] > 200
+    assert set(summary) == {"tags", "sent", "committed", "duplicates", "quarantined", "alerts", "days"}
+    assert summary["tags"] == 12
+    assert summary["sent"] == summary["committed"] > 1000
     assert summary["quarantined"] == 0
-    rules = {alert["rule"] for alert in summary["alerts"]}
-    assert rules == {"in_exclusion_zone", "absent_during_curfew", "whereabouts_unknown"}
-    told = {alert["wearer"]["name"] for alert in summary["alerts"]}
-    assert told == {"Anna Field", "Bill Marsh", "Esme Heath"}
+    told = {(alert["wearer"]["name"], alert["rule"]) for alert in summary["alerts"]}
+    assert told == {
+        ("Anna Field", "in_exclusion_zone"),
+        ("Bill Marsh", "absent_during_curfew"),
+        ("Esme Heath", "whereabouts_unknown"),
+        ("Finn Dale", "strap_tamper"),
+        ("Finn Dale", "whereabouts_unknown"),
+        ("Gina Nash", "absent_during_curfew"),
+        ("Iris Vale", "absent_during_curfew"),
+        ("Kate Rowe", "drinking_event"),
+        ("Liam West", "drinking_event"),
+    }
+    days = {day["wearer"]: day["state"] for day in summary["days"]}
+    assert days == {"Jack Orme": "SOBER", "Kate Rowe": "SOBER", "Liam West": "UNVERIFIED"}
     assert "http://127.0.0.1:" in done.stderr
 
 
