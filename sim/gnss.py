@@ -16,7 +16,6 @@ its satellites anew. docs/sensors.md holds all figures against real recordings a
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -29,8 +28,8 @@ from core.readings import F64, I64
 from sim import noise
 from sim.itinerary import Itinerary
 from sim.life import Life
-from sim.sentences import fix as sentence_of_fix
-from sim.sentences import no_fix
+from sim.sentences import fix as plain_fix
+from sim.sentences import no_fix as plain_no_fix
 from sim.way import Bool, Surroundings, Way
 
 I16 = npt.NDArray[np.int16]
@@ -96,8 +95,7 @@ STILL_M_S = 0.3
 COURSE_KMH = 2.0
 
 _M_PER_DEGREE = 111_195.0
-_SIGMA_M = 2.5
-_MEMORY_S = 120.0
+_CHUNK = 3600
 _RAYLEIGH_95 = 2.4477
 """Within so many standard deviations per axis lie 95 % of a round normal spread."""
 _CALIBRATED = 1.04
@@ -446,26 +444,21 @@ def _receive(
 
 
 class GnssReceiver:
-    """One receiver on one person, who is never off and whom nothing disturbs."""
+    """A plain receiver on one person, who is never off and whom nothing disturbs: it tells GGA and RMC, and no more."""
 
     def __init__(self, itinerary: Itinerary, seed: int, interval_ms: int = 5000) -> None:
-        self._itinerary = itinerary
-        self._noise = random.Random(seed)
+        way = itinerary.way()
+        self._life = Life("receiver", seed, int(way.start_ms[0]), way.end_ms, way, {})
         self._interval_ms = interval_ms
-        self._east_m = self._noise.gauss(0, _SIGMA_M)
-        self._north_m = self._noise.gauss(0, _SIGMA_M)
-        self._keep = math.exp(-interval_ms / 1000 / _MEMORY_S)
 
     def sentences(self, from_ms: int, to_ms: int) -> Iterator[tuple[int, bytes]]:
-        """``(instant_ms, bytes)`` of each fix after ``from_ms`` up to ``to_ms`` inclusive; call it in order."""
-        first = (from_ms // self._interval_ms + 1) * self._interval_ms
-        for t_ms in range(first, to_ms + 1, self._interval_ms):
-            place, sky = self._itinerary.where(t_ms)
-            push = _SIGMA_M * math.sqrt(1 - self._keep**2)
-            self._east_m = self._east_m * self._keep + self._noise.gauss(0, push)
-            self._north_m = self._north_m * self._keep + self._noise.gauss(0, push)
-            if not sky:
-                yield t_ms, no_fix(t_ms)
-                continue
-            seen = place.offset(self._east_m, self._north_m)
-            yield t_ms, sentence_of_fix(t_ms, seen.lat, seen.lon)
+        """``(instant_ms, bytes)`` of each fix after ``from_ms`` up to ``to_ms`` inclusive."""
+        step = self._interval_ms
+        for chunk_ms in range((from_ms // step + 1) * step, to_ms + 1, _CHUNK * step):
+            sky = receive(self._life, np.arange(chunk_ms, min(chunk_ms + _CHUNK * step, to_ms + 1), step))
+            for i, t_ms in enumerate(sky.t_ms.tolist()):
+                if sky.fix[i]:
+                    hdop, satellites = float(sky.hdop[i]), int(sky.satellites[i])
+                    yield t_ms, plain_fix(t_ms, sky.lat[i], sky.lon[i], hdop=hdop, satellites=satellites)
+                else:
+                    yield t_ms, plain_no_fix(t_ms)

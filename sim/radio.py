@@ -97,11 +97,14 @@ class Channel:
             )
         return heard
 
+    def at(self, link: str, t_ms: I64, place: Place) -> F64:
+        """As `strengths`, of a tag that stays at a place."""
+        n = len(t_ms)
+        return self.strengths(link, t_ms, np.full(n, place.distance_m), np.full(n, float(place.walls)))
+
     def heard_dbm(self, link: str, at_ms: int, place: Place) -> int | None:
         """How strongly the beacon sent at ``at_ms`` is heard over ``link``, whole dBm; None: not at all."""
-        (dbm,) = self.strengths(
-            link, np.array([at_ms]), np.array([place.distance_m]), np.array([float(place.walls)])
-        ).tolist()
+        (dbm,) = self.at(link, np.array([at_ms]), place).tolist()
         return None if math.isnan(dbm) else round(dbm)
 
 

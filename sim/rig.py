@@ -186,20 +186,15 @@ class Rig:
         """Carry what an RF tag has sent to the home units that hear it."""
         sent = tag.beacons()
         self.aired.setdefault(tag.device, []).extend(sent)
+        at_ms = np.array([beacon.at_ms for beacon in sent], np.int64)
         for unit, places in self._units.items():
-            place = places.get(tag.device)
+            place, ear = places.get(tag.device), self._ears.get((unit, tag.device))
             if place is None:
                 continue
-            if (unit, tag.device) in self._ears:
-                heard = self._ears[unit, tag.device](np.array([beacon.at_ms for beacon in sent], np.int64))
-                for beacon, strength in zip(sent, heard.tolist(), strict=True):
-                    if not math.isnan(strength):
-                        self.tags[unit].hear(beacon.at_ms, round(strength), beacon.data)
-                continue
-            for beacon in sent:
-                dbm = self.channel.heard_dbm(f"{tag.device}/{unit}", beacon.at_ms, place)
-                if dbm is not None:
-                    self.tags[unit].hear(beacon.at_ms, dbm, beacon.data)
+            heard = self.channel.at(f"{tag.device}/{unit}", at_ms, place) if ear is None else ear(at_ms)
+            for beacon, dbm in zip(sent, heard.tolist(), strict=True):
+                if not math.isnan(dbm):
+                    self.tags[unit].hear(beacon.at_ms, round(dbm), beacon.data)
 
     def advance(self, t_ms: int, *devices: str, fed: bool = True, judge: bool = True) -> None:
         """Let the tags (all, or those named) live until ``t_ms``, then the gateway judge at that instant.
