@@ -48,7 +48,7 @@ class Reception(NamedTuple):
     excursions: float
     """Share of cells of `EXCURSION_S` that hold an excursion."""
     excursion_m: float
-    """Its mean size (exponentially spread)."""
+    """Its mean size; exponentially spread, and at most `LARGEST` times this."""
     lost: float
     """Share of time without a fix."""
     lost_s: float
@@ -64,17 +64,18 @@ class Reception(NamedTuple):
 
 
 RECEPTION: dict[Surroundings, Reception] = {
-    Surroundings.OPEN: Reception(1.6, 100, 30, 0.0, 0, 0.0, 60, 1.0, 0.08, 41, 3.0, 12, 0.9),
-    Surroundings.STREET: Reception(5.5, 150, 20, 0.10, 25, 0.01, 20, 1.5, 0.3, 34, 5.5, 8.5, 1.7),
-    Surroundings.INDOORS: Reception(8.0, 420, 120, 0.06, 30, 0.12, 500, 1.3, 0.25, 25, 5.0, 6.5, 2.6),
+    Surroundings.OPEN: Reception(1.7, 60, 30, 0.0, 0, 0.0, 60, 1.0, 0.08, 40, 5.0, 12, 0.9),
+    Surroundings.STREET: Reception(5.5, 150, 25, 0.10, 25, 0.01, 20, 1.5, 0.3, 34, 7.0, 8.5, 1.7),
+    Surroundings.INDOORS: Reception(8.0, 420, 120, 0.06, 30, 0.12, 500, 1.3, 0.25, 25, 7.0, 6.5, 2.4),
     Surroundings.DEEP: Reception(0.0, 60, 60, 0.0, 0, 1.0, 60, 1.0, 0.0, 0, 5.0, 0, 20.0),
-    Surroundings.VEHICLE: Reception(3.5, 90, 20, 0.01, 20, 0.01, 15, 1.1, 0.2, 35, 4.5, 9.5, 1.2),
-    Surroundings.TRAIN: Reception(6.0, 60, 20, 0.04, 30, 0.25, 60, 1.3, 0.4, 29, 5.5, 7.0, 1.9),
+    Surroundings.VEHICLE: Reception(3.5, 90, 20, 0.01, 20, 0.01, 15, 1.1, 0.2, 35, 6.0, 9.5, 1.2),
+    Surroundings.TRAIN: Reception(6.0, 60, 20, 0.04, 30, 0.25, 60, 1.3, 0.4, 29, 7.0, 7.0, 1.9),
 }
 
 SKY_M, SKY_S = 1.3, 1500.0
-NOISE_M = 0.4
+NOISE_M = 0.12
 EXCURSION_S = 120
+LARGEST = 3.0
 CLAIM_SPREAD, CLAIM_S = 0.18, 240.0
 """A claim wanders about what it should be, with the satellites that happen to be in use."""
 COLD_AFTER_S = 7200
@@ -98,7 +99,7 @@ _M_PER_DEGREE = 111_195.0
 _CHUNK = 3600
 _RAYLEIGH_95 = 2.4477
 """Within so many standard deviations per axis lie 95 % of a round normal spread."""
-_CALIBRATED = 1.04
+_CALIBRATED = 1.06
 """A claim that wanders must be so much larger for 95 % of it to hold."""
 
 
@@ -412,7 +413,7 @@ def _receive(
                     if now != cell:
                         cell = now
                         angle = 2.0 * math.pi * noise.uniform_at(cell_key, 3 * cell + 1)
-                        cell_log = -math.log(noise.uniform_at(cell_key, 3 * cell + 2))
+                        cell_log = min(-math.log(noise.uniform_at(cell_key, 3 * cell + 2)), LARGEST)
                         cell_cos, cell_sin = math.cos(angle), math.sin(angle)
                     # from nothing over its size to nothing again
                     x = 2.0 * (at - cell) - 1.0

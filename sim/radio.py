@@ -4,13 +4,14 @@ A beacon sent at distance ``d`` through ``walls`` arrives with
 
     P = P₁ − 10 n log₁₀(max(d, 0.5 m)) − L · walls + S + B + F        (dBm)
 
-- ``P₁`` −60 dBm at 1 m: 0 dBm sent, 41 dB of free space at 2.4 GHz, 7 dB as measured of a tag that is carried, and 12
-  for a case on an ankle;
+- ``P₁`` −60 dBm at 1 m: 0 dBm sent, 41 dB of free space at 2.4 GHz, 8 dB as measured of a radio that is carried, 11
+  more for a case on an ankle;
 - ``n`` 2.2, between free space (2) and a furnished flat (3, where the walls are not counted apart, as here they are);
 - ``L`` 6 dB a wall, brick and plasterboard together;
 - ``S`` shadowing by furniture, which stays while the tag stays where it is: drawn anew for each sojourn;
 - ``B`` the wearer's own body, turning within a minute;
-- ``F`` fading: Rayleigh power, now and then 20 dB down; of the three channels on which a beacon is said the strongest;
+- ``F`` fading: Rayleigh power, now and then 20 dB down; of the three channels on which a beacon is said a unit that
+  listens to one after the other catches two as a rule, and the stronger counts;
 - heard where it is above ``SENSITIVITY_DBM``, unless another tag speaks at that moment (1 in 200 is lost).
 
 docs/sensors.md holds the figures against recordings. Everything follows from the seed, the link's name and the instant
@@ -156,9 +157,9 @@ _STEPS = 1024
 
 @njit(cache=True)
 def _fade_db(share: float) -> float:
-    """The strongest of three Rayleigh channels, which is weaker in ``share`` of all cases."""
-    # all three are below with the third power of the share that one is
-    return 10.0 * math.log10(-math.log(1.0 - share ** (1.0 / 3.0)))
+    """The stronger of two Rayleigh channels, which is weaker in ``share`` of all cases."""
+    # both are below a level with the square of the share that one is
+    return 10.0 * math.log10(-math.log(1.0 - math.sqrt(share)))
 
 
 _FADES = np.array([_fade_db(min(max(step, 0.5), _STEPS - 0.5) / _STEPS) for step in range(_STEPS + 1)])

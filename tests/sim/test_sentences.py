@@ -9,11 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from nmea import Receiver
-from records import PRECISION_GST, THREE_D, UNKNOWN_U8, UNKNOWN_U16
+from records import PRECISION_GST, TAMPER_JAMMING, TAMPER_SPOOFING, THREE_D, UNKNOWN_U8, UNKNOWN_U16
+from signs import MOVING, STILL_BY_SENSOR, Signs
 
 from core.readings import F64
-from sim.gnss import Sky
+from sim.gnss import Sky, receive
+from sim.itinerary import Itinerary, Place
+from sim.life import Forgery, Life, Span
 from sim.sentences import quantised, sentences
+from sim.way import Surroundings
 
 START_MS = 1_793_600_000_000
 
@@ -84,3 +88,53 @@ def test_the_parser_on_the_tag_reads_from_the_sentences_what_quantised_says_bit_
 def test_what_is_quantised_once_stays_as_it_is(sky: Sky) -> None:
     once = quantised(sky)
     assert all(getattr(once, field.name).dtype == getattr(sky, field.name).dtype for field in fields(Sky))
+
+
+def signs_of(life: Life) -> list[tuple[int, int]]:
+    """What the tag's own watch over the sky tells of a life: (seconds from its start, tamper code)."""
+    receiver, signs, told, views = Receiver(), Signs(), [], 0
+    for t_ms, data in sentences(receive(life, np.arange(life.start_ms, life.end_ms, 5000))):
+        receiver.feed(data)
+        receiver.flush()
+        if receiver.sky.taken > views:
+            views = receiver.sky.taken
+            (before, now), _ = life.way.at(np.array([t_ms - 60_000, t_ms]))
+            sign = signs.look(receiver.sky.view, t_ms, STILL_BY_SENSOR if before == now else MOVING)
+            told += [((t_ms - life.start_ms) // 1000, sign[0])] if sign else []
+        receiver.sky.want()
+    return told
+
+
+HOME = Place(52.96, -1.17)
+
+
+def test_the_tag_sees_a_jammer_and_a_forger_in_these_sentences() -> None:
+    # where enough of them are heard well; between walls a jammer may go unseen
+    for seed, about in enumerate((Surroundings.OPEN, Surroundings.VEHICLE)):
+        way = Itinerary(START_MS, HOME).stay(START_MS + 4 * 3_600_000, about=about)
+        life = Life(
+            "a",
+            seed,
+            START_MS,
+            way.end_ms,
+            way.way(),
+            {},
+            jammed=(Span(START_MS + 3_600_000, START_MS + 5_400_000),),
+            forged=(Forgery(START_MS + 9_000_000, START_MS + 10_800_000, HOME.offset(3000, 0)),),
+        )
+        (jammed, of_jammer), (forged, of_forger) = signs_of(life)
+        assert (of_jammer, of_forger) == (TAMPER_JAMMING, TAMPER_SPOOFING)
+        assert 3600 <= jammed <= 3660
+        assert 9060 <= forged <= 9120
+
+
+def test_the_tag_sees_neither_in_an_ordinary_day() -> None:
+    rng = np.random.default_rng(1)
+    for seed in range(4):
+        way = Itinerary(START_MS, HOME)
+        while way.end_ms < START_MS + 24 * 3_600_000:
+            about = Surroundings(int(rng.choice([0, 1, 2, 2, 3])))
+            way.stay(way.end_ms + int(rng.exponential(2400)) * 1000 + 1000, about=about)
+            east, north = rng.uniform(-800, 800, 2)
+            way.walk(HOME.offset(east, north), about=Surroundings(int(rng.choice([0, 1, 4, 5]))))
+        assert signs_of(Life("a", seed, START_MS, way.end_ms, way.way(), {})) == []
