@@ -1,7 +1,7 @@
 """Signs of disturbed and forged satellite signals that a GPS tag would tell, without running it.
 
-- *jamming*: while its receiver has power and it has lain still for a minute, all satellites fall at once; told 10 s
-  after the two are true together, and once an hour while they are;
+- *jamming*: all satellites fall at once while the tag lies still; told after 10 s of a receiver that has power, and once
+  an hour until the tag is moved: then nothing is left to compare with. So it has to lie still from before the fall on;
 - *forged signals*: all satellites equally strong for a minute; likewise told once an hour at most.
 
 At rest the receiver is on for three minutes an hour, or until it has a fix: no more is seen of either.
@@ -18,6 +18,8 @@ from sim.life import Life, Span
 
 AGAIN_MS = 3_600_000
 SETTLED_MS = 60_000
+COMPARED_MS = 35_000
+"""From lying still until there is an earlier view that a fall is seen by."""
 JAMMED_AFTER_MS, FORGED_AFTER_MS = 10_000, 65_000
 _FALL_E1 = 180.0
 
@@ -34,7 +36,13 @@ def signs(life: Life, sampling: Sampling) -> list[tuple[int, int, float]]:
         ]
     moved = [(int(a), int(b) + SETTLED_MS) for a, b in sampling.moved]
     still = less([Span(life.start_ms + SETTLED_MS, life.end_ms)], moved)
-    jammed = _told(both(both(life.jammed, on), still), JAMMED_AFTER_MS)
+    seen = [
+        Span(jam.start_ms, min(jam.end_ms, end_ms))
+        for jam in life.jammed
+        for start_ms, end_ms in still
+        if start_ms + COMPARED_MS <= jam.start_ms < end_ms
+    ]
+    jammed = _told(both(seen, on), JAMMED_AFTER_MS)
     forged = _told(both([(one.start_ms, one.end_ms) for one in life.forged], on), FORGED_AFTER_MS)
     return sorted(
         [(t, int(EventCode.JAMMING), _FALL_E1) for t in jammed]
