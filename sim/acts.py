@@ -3,7 +3,7 @@
 An act begins at a civil time, at the end of the last way (``then``), or some time after it (``after 10 min``). Between
 ways the wearer stays where the last one ended, awake: a step to the side every few minutes, as people do, so that the
 tag's motion sensor feels them; from ``sleep`` to ``wake``, and while the tag lies off the ankle, nothing moves.
-The phrases, each once: `PHRASES`.
+The phrases stand in `sim.phrases`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from core.document import Reader
-from sim.civil_time import DURATION, INSTANT, CivilTimeError, duration_ms, instant_ms
+from sim.market import MARKET
+from sim.civil_time import CivilTimeError, duration_ms, instant_ms
 from sim.itinerary import Itinerary, Place
 from sim.life import Drink, Exposure, Forgery, Span
+from sim.phrases import PHRASES, TIME, TRAVEL, Kind
+from sim.streets import By
+from sim.town import Town
+from sim.town_places import Spot as TownSpot
 from sim.way import Surroundings, Way
 
 _ABOUT = {
@@ -27,15 +34,9 @@ _ABOUT = {
 }
 ABOUT = {"open": "in the open", "street": "in a street", "indoors": "indoors", "deep": "underground"}
 """What a place of a scenario may say of its surroundings, and how an act says it."""
-_TRAVEL: dict[str, tuple[float, Surroundings]] = {
-    "walk": (5.0, Surroundings.OPEN),
-    "run": (11.0, Surroundings.OPEN),
-    "cycle": (16.0, Surroundings.OPEN),
-    "drive": (45.0, Surroundings.VEHICLE),
-    "bus": (25.0, Surroundings.VEHICLE),
-    "train": (120.0, Surroundings.TRAIN),
-}
-"""Usual speeds, km/h."""
+_IN_TOWN = {"walk": By.FOOT, "cycle": By.BICYCLE, "drive": By.CAR, "bus": By.BUS, "train": By.TRAIN}
+_STANDS_M = 0.5
+"""A leg of a way through the town that is shorter than this is a wait."""
 _STIR_MS = 4 * 60_000
 _STEP_M, _STEP_KMH = 1.2, 2.0
 """Somebody awake takes a step this often, so far and back."""
@@ -43,12 +44,16 @@ _WALLS_INSIDE, _WALLS_AWAY = 1, 10
 
 
 class Spot(NamedTuple):
-    """A place of a scenario: where, what stands about whoever is there, coverage, walls to a home unit there."""
+    """A place of a scenario: where, what stands about whoever is there, coverage, walls to a home unit there.
+
+    ``door`` is the place of the town that it is, if it is one: between two such one goes by the streets.
+    """
 
     place: Place
     about: Surroundings = Surroundings.OPEN
     covered: bool = True
     walls: int = _WALLS_INSIDE
+    door: TownSpot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,70 +79,6 @@ class Doings:
     units: Mapping[str, UnitTroubles] = field(default_factory=dict)
 
 
-Kind = Literal["way", "about", "rest", "span", "drink", "exposure", "forge", "unit"]
-
-
-class Phrase(NamedTuple):
-    """A form that an act may take: the pattern of what follows its time, what it is, and how it is explained."""
-
-    pattern: str
-    kind: Kind
-    says: str
-
-
-_PLACE = r"(?P<place>[a-z][a-z0-9_]*)"
-_UNIT = r"(?: (?P<unit>[a-z][a-z0-9_]*))?"
-_WHERE = r"(?:, (?:in the open|in a street|indoors|underground|without coverage))*"
-_END = rf"(?: (?:until (?P<until>{re.sub(r'[?]P<[a-z]+>', '?:', INSTANT)})|for (?P<length>{DURATION})))?"
-
-PHRASES: tuple[Phrase, ...] = (
-    Phrase(
-        rf"(?P<by>{'|'.join(_TRAVEL)}) to {_PLACE}(?: via (?P<via>[a-z0-9_]+(?: and [a-z0-9_]+)*))?"
-        rf"(?: at (?P<kmh>\d+(?:\.\d+)?) km/h)?(?P<where>{_WHERE})",
-        "way",
-        "walk | run | cycle | drive | bus | train to PLACE [via PLACE and PLACE] [at N km/h][, in a street]"
-        "[, underground][, without coverage]",
-    ),
-    Phrase(
-        r"(?P<where>(?:in the open|in a street|indoors|underground|without coverage)"
-        r"(?:, (?:in the open|in a street|indoors|underground|without coverage))*)",
-        "about",
-        "indoors | in the open | in a street | underground [, without coverage]: from now on, here",
-    ),
-    Phrase(r"(?P<rest>sleep|wake)", "rest", "sleep, wake: nothing moves between them"),
-    Phrase(
-        rf"drink (?P<grams>\d+(?:\.\d+)?) g over (?P<over>{DURATION})",
-        "drink",
-        "drink N g over 2 h: grams of ethanol; a pint of beer is 18 g",
-    ),
-    Phrase(
-        r"(?P<stuff>sanitiser|perfume|cleaning)(?: x(?P<strength>\d+(?:\.\d+)?))?"
-        rf"(?: every (?P<every>{DURATION}))?{_END}",
-        "exposure",
-        "sanitiser | perfume | cleaning [x2] [every 20 min until 17:00]: alcohol about the sensor",
-    ),
-    Phrase(rf"(?P<span>open strap){_END}", "span", "open strap: until an officer has checked the tag"),
-    Phrase(rf"(?P<span>open case){_END}", "span", "open case"),
-    Phrase(rf"(?P<span>cover sensor){_END}", "span", "cover sensor: foil, a sock"),
-    Phrase(rf"(?P<span>battery flat){_END}", "span", "battery flat: the GPS tag is off"),
-    Phrase(rf"(?P<span>charge){_END}", "span", "charge: the tag hangs on its charger"),
-    Phrase(rf"(?P<span>no network){_END}", "span", "no network: sampling goes on, nothing is sent"),
-    Phrase(rf"(?P<span>jammer){_END}", "span", "jammer: satellites are drowned"),
-    Phrase(
-        rf"(?P<span>overconfident receiver){_END}",
-        "span",
-        "overconfident receiver: it errs far and claims little",
-    ),
-    Phrase(rf"forge to {_PLACE}{_END}", "forge", "forge to PLACE: false satellites put the tag there"),
-    Phrase(rf"(?P<trouble>unplug unit){_UNIT}{_END}", "unit", "unplug unit [NAME]: no mains"),
-    Phrase(rf"(?P<trouble>silence unit){_UNIT}{_END}", "unit", "silence unit [NAME]: it says nothing at all"),
-    Phrase(
-        rf"(?P<trouble>carry unit){_UNIT} to {_PLACE}{_END}",
-        "unit",
-        "carry unit [NAME] to PLACE: until an officer has put it back and checked it",
-    ),
-)
-"""All that acts may say. What has an end ends with ``until`` a time or ``for`` a length; else with the story."""
 _FIELD = {
     "open strap": "off_ankle",
     "open case": "case_open",
@@ -148,9 +89,6 @@ _FIELD = {
     "jammer": "jammed",
     "overconfident receiver": "overconfident",
 }
-_TIME = re.compile(
-    rf"(?:(?P<at>{re.sub(r'[?]P<[a-z]+>', '?:', INSTANT)})|(?P<then>then)|after (?P<after>{DURATION})) "
-)
 
 
 class _Script:
@@ -164,8 +102,9 @@ class _Script:
         end_ms: int,
         at: str,
         units: Sequence[str],
-    ):
-        self.read, self.spots, self.end_ms, self.units = read, spots, end_ms, units
+        town: Town | None,
+    ) -> None:
+        self.read, self.spots, self.end_ms, self.units, self.town = read, spots, end_ms, units, town
         spot = spots[at]
         self.way = Itinerary(start_ms, spot.place)
         self.at_spot = spot
@@ -183,7 +122,7 @@ class _Script:
 
     def act(self, text: str, path: str) -> None:
         """Take in an act, and name what is wrong with it."""
-        found = _TIME.match(text)
+        found = TIME.match(text)
         if found is None:
             self.read.refuse(
                 path,
@@ -262,7 +201,7 @@ class _Script:
 
     def _way(self, match: re.Match[str], at_ms: int, path: str) -> None:
         self.stay(at_ms)
-        kmh, about = _TRAVEL[match["by"]]
+        kmh, about = TRAVEL[match["by"]]
         kmh = float(match["kmh"]) if match["kmh"] else kmh
         said = [word for word in (match["where"] or "").split(", ") if word]
         for word in said:
@@ -272,11 +211,39 @@ class _Script:
         if kmh <= 0:
             self.read.refuse(path, "0 km/h gets nowhere", "Give a speed above 0.")
             return
+        if self._through_town(match, spots[-1]):
+            self.at_spot, self.asleep = spots[-1], False
+            return
         covered = "without coverage" not in said
         self.way.walk(
             *(spot.place for spot in spots), speed_kmh=kmh, about=about, covered=covered, walls=_WALLS_AWAY
         )
         self.at_spot, self.asleep = spots[-1], False
+
+    def _through_town(self, match: re.Match[str], to: Spot) -> bool:
+        """Go by the streets, where both ends are places of the town and nothing else is said of the way."""
+        door = self.at_spot.door
+        plain = not (match["via"] or match["kmh"] or match["where"])
+        if self.town is None or door is None or to.door is None or not plain or match["by"] not in _IN_TOWN:
+            return False
+        route = self.town.route(door, to.door, _IN_TOWN[match["by"]])
+        covered = self.town.covered(np.array(route.x[1:]), np.array(route.y[1:])).tolist()
+        legs = zip(route.x[1:], route.y[1:], route.seconds, route.about, covered, strict=True)
+        for x, y, seconds, about, reached in legs:
+            target = MARKET.offset(x, y)
+            gone_m = self.way.at.distance_m(target)
+            about_now = Surroundings(about)
+            if gone_m < _STANDS_M:
+                self.way.stay(
+                    self.way.end_ms + round(seconds * 1000),
+                    about=about_now,
+                    covered=reached,
+                    walls=_WALLS_AWAY,
+                )
+            else:
+                kmh = gone_m / seconds * 3.6
+                self.way.walk(target, speed_kmh=kmh, about=about_now, covered=reached, walls=_WALLS_AWAY)
+        return True
 
     def _about(self, match: re.Match[str], at_ms: int, _path: str) -> None:
         self.stay(at_ms)
@@ -364,9 +331,13 @@ def doings(
     units: Sequence[str],
     start_ms: int,
     end_ms: int,
+    town: Town | None = None,
 ) -> Doings:
-    """What somebody who is at ``at`` at ``start_ms`` does until ``end_ms``; problems go to ``read``."""
-    script = _Script(read, spots, start_ms, end_ms, at, units)
+    """What somebody who is at ``at`` at ``start_ms`` does until ``end_ms``; problems go to ``read``.
+
+    ``town`` is where those of ``spots`` lie that have a door.
+    """
+    script = _Script(read, spots, start_ms, end_ms, at, units, town)
     for i, act in enumerate(acts):
         if isinstance(act, str):
             script.act(act, f"{path}[{i}]")

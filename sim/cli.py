@@ -188,7 +188,7 @@ def demo(
 def list_scenarios() -> None:
     """The scenarios that come with Tagwatch."""
     from sim.scenario import every_path
-    from sim.scenario import load as read
+    from sim.story import load as read
 
     out = Console()
     table = Table("scenario", "what it shows", box=None, pad_edge=False)
@@ -212,8 +212,8 @@ def run_scenario(
     """Run a scenario and hold what is raised against what it expects; ends with 0 only where all of that holds."""
     from sim.runs import run_direct
     from sim.scenario import ScenarioError, find
-    from sim.scenario import load as read
     from sim.stage import run_firmware
+    from sim.story import load as read
     from sim.verdict import judge
 
     err = Console(stderr=True)

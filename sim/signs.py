@@ -1,7 +1,7 @@
 """Signs of disturbed and forged satellite signals that a GPS tag would tell, without running it.
 
-- *jamming*: all satellites fall at once while the tag lies still; told after 10 s of a receiver that has power, and once
-  an hour until the tag is moved: then nothing is left to compare with. So it has to lie still from before the fall on;
+- *jamming*: all satellites fall at once while the tag lies still; told after 10 s of a receiver that has power, and
+  once an hour until the tag is moved: then nothing is left to compare with. So it lies still from before the fall on;
 - *forged signals*: all satellites equally strong for a minute; likewise told once an hour at most.
 
 At rest the receiver is on for three minutes an hour, or until it has a fix: no more is seen of either.

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 
 from core.order import order_from_json
+from sim.market import MARKET
 from sim.civil_time import CivilTimeError, civil_text, duration_ms, instant_ms
 from sim.itinerary import Place
 from sim.life import Span
-from sim.scenario import Scenario, ScenarioError, every_path, load
+from sim.scenario import Scenario, ScenarioError, every_path
+from sim.story import load
+from sim.streets import By
+from sim.town import make_town
 from sim.way import Surroundings
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "scenarios.md"
@@ -77,6 +81,25 @@ def test_a_story_becomes_the_life_that_it_tells(tmp_path: Path) -> None:
     assert (life.name, [unit.address for unit in life.units]) == ("alex", ["home"])
     order = order_from_json(life.order)
     assert [condition.id for condition in order.conditions] == ["curfew", "exclusion"]
+
+
+def test_between_places_of_the_town_people_go_by_its_streets_at_their_pace(tmp_path: Path) -> None:
+    text = STORY.replace("[places]", "town = 1\n[places]")
+    text = text.replace('home = { east = 0, north = 0, about = "indoors" }', 'home = { town = "home 40" }')
+    text = text.replace('pub = { east = 1000, north = 0, about = "street" }', 'pub = { town = "pub 2" }')
+    text = text.replace("walk to pub at 6 km/h", "walk to pub")
+    way = read(text, tmp_path).wearers[0].life.way
+    town = make_town(1)
+    route = town.route(town.house(39), town.of("pub")[1], By.FOOT)
+    first = int(np.flatnonzero(way.start_ms >= instant_ms("2026-11-03 19:00", None))[0])
+    legs = slice(first, first + len(route.seconds))
+    corners = [MARKET.offset(x, y) for x, y in zip(route.x[1:], route.y[1:], strict=True)]
+    assert way.to_lat[legs] == pytest.approx([corner.lat for corner in corners], abs=1e-9)
+    assert way.to_lon[legs] == pytest.approx([corner.lon for corner in corners], abs=1e-9)
+    took_s = (way.start_ms[first + len(route.seconds)] - way.start_ms[first]) / 1000
+    assert took_s == pytest.approx(route.whole_s, abs=1)
+    problems = refused(text.replace("pub 2", "pub 99"), tmp_path)
+    assert any("the town has 10 of 'pub'" in problem for problem in problems)
 
 
 def test_the_same_seed_comes_from_the_same_name_and_others_from_others() -> None:
@@ -185,8 +208,8 @@ def test_the_page_lists_every_scenario_and_says_what_each_shows() -> None:
 
 
 def test_the_page_explains_every_phrase_and_shows_a_story_as_it_is() -> None:
-    from sim.acts import PHRASES as ACTS
     from sim.faults import PHRASES as FAULTS
+    from sim.phrases import PHRASES as ACTS
 
     page = DOCS.read_text()
     said = [phrase.says for phrase in ACTS] + [phrase.says for phrase in FAULTS]

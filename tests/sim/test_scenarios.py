@@ -11,8 +11,9 @@ from typer.testing import CliRunner, Result
 
 from sim.cli import register
 from sim.runs import run_direct
-from sim.scenario import Scenario, every_path, find, load
+from sim.scenario import Scenario, every_path, find
 from sim.stage import run_firmware
+from sim.story import load
 from sim.verdict import Verdict, differences, judge
 
 ALL = [load(path) for path in every_path()]
