@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from core.document import Reader
-from sim.market import MARKET
 from sim.civil_time import CivilTimeError, duration_ms, instant_ms
 from sim.itinerary import Itinerary, Place
 from sim.life import Drink, Exposure, Forgery, Span
+from sim.market import MARKET
 from sim.phrases import PHRASES, TIME, TRAVEL, Kind
 from sim.streets import By
 from sim.town import Town

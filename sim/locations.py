@@ -11,8 +11,8 @@ import numpy as np
 from core.document import Reader, fact
 from sim import short_order
 from sim.acts import ABOUT, Spot
-from sim.market import MARKET
 from sim.itinerary import Place
+from sim.market import MARKET
 from sim.town import Town, make_town
 from sim.way import Surroundings
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from core.order import order_from_json
-from sim.market import MARKET
 from sim.civil_time import CivilTimeError, civil_text, duration_ms, instant_ms
 from sim.itinerary import Place
 from sim.life import Span
+from sim.market import MARKET
 from sim.scenario import Scenario, ScenarioError, every_path
 from sim.story import load
 from sim.streets import By
