@@ -24,17 +24,11 @@ class Device:
     kind: str = "gps_tag"
 
 
-def add(connection: Connection, entry: Device) -> None:
-    """Write a new device."""
+def add(connection: Connection, *entries: Device) -> None:
+    """Write new devices."""
     connection.execute(
-        insert(device).values(
-            id=entry.id,
-            key=entry.key,
-            certificate=entry.certificate,
-            added_at_ms=entry.added_at_ms,
-            revoked_at_ms=entry.revoked_at_ms,
-            kind=entry.kind,
-        )
+        insert(device),
+        [{name: getattr(entry, name) for name in Device.__slots__} for entry in entries],
     )
     state.note_change(connection)
 

@@ -34,10 +34,11 @@ class ActivationRow:
     removed_ms: int | None
 
 
-def add_version(connection: Connection, entry: OrderVersion) -> None:
-    """Write a new version of an order."""
+def add_version(connection: Connection, *entries: OrderVersion) -> None:
+    """Write new versions of orders."""
     connection.execute(
-        insert(order_version).values({name: getattr(entry, name) for name in OrderVersion.__slots__})
+        insert(order_version),
+        [{name: getattr(entry, name) for name in OrderVersion.__slots__} for entry in entries],
     )
     state.note_change(connection)
 
@@ -66,10 +67,11 @@ def newest(connection: Connection) -> dict[str, OrderVersion]:
     return {row.order_id: OrderVersion(*row) for row in rows}
 
 
-def add_activation(connection: Connection, entry: ActivationRow) -> None:
-    """Write a new activation."""
+def add_activation(connection: Connection, *entries: ActivationRow) -> None:
+    """Write new activations."""
     connection.execute(
-        insert(activation).values({name: getattr(entry, name) for name in ActivationRow.__slots__})
+        insert(activation),
+        [{name: getattr(entry, name) for name in ActivationRow.__slots__} for entry in entries],
     )
     state.note_change(connection)
 
