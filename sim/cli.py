@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
     simulator.command("list")(list_scenarios)
     simulator.command("run")(run_scenario)
     simulator.command()(score)
+    simulator.command()(fleet)
     app.add_typer(simulator, name="sim")
 
 
@@ -312,6 +313,63 @@ _SCORE_COLUMNS = (
     *("events", "recall", "precision", "false_per_1000_wearer_days"),
     *("delay_median_s", "delay_p95_s"),
 )
+
+
+def fleet(
+    wearers: Annotated[int, typer.Option(min=1, max=9_999_999, help="How many wearers have a tag.")],
+    for_s: Annotated[float, typer.Option("--for", min=0.1, help="Send for so many seconds.")] = 30.0,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Messages a second; else what so many wearers send: one each in 5 min."),
+    ] = None,
+    ordered: Annotated[
+        int, typer.Option(min=0, help="So many of them have an order (a zone and a curfew) and are judged.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed, the same keys and walks.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object at the end.")] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Keep the gateway's folder here; it must be new.")
+    ] = None,
+) -> None:
+    """Load as a fleet puts it on a real broker and gateway: messages sealed before, sent by the clock."""
+    from gateway.process import GatewayError
+    from sim.fleet import run
+    from sim.publisher import PublisherError
+
+    out, err = Console(), Console(stderr=True)
+    try:
+        with _folder(data_dir) as folder, _progress(err) as progress:
+            bar = progress.add_task("", total=1.0)
+
+            def moved(what: str, share: float) -> None:
+                progress.update(bar, description=what, completed=share)
+
+            report = run(folder, wearers, for_s, rate=rate, ordered=ordered, seed=seed, moved=moved)
+    except (ValueError, OSError, GatewayError, PublisherError) as error:
+        err.print(f"tagwatch: {error}", style="red", highlight=False)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps(asdict(report)))
+        return
+    for what, count, per_s in (
+        ("sent", report.sent, report.sent_per_s),
+        ("acknowledged", report.acknowledged, report.acknowledged_per_s),
+        ("committed", report.committed, report.committed_per_s),
+    ):
+        out.print(f"{what:<13}{count:>9}  {per_s:>8.1f} messages/s", highlight=False)
+    out.print(
+        f"from PUBLISH to PUBACK  p50 {report.acknowledged_p50_ms} ms, p99 {report.acknowledged_p99_ms} ms\n"
+        f"from PUBLISH to commit  p50 {report.committed_p50_ms} ms, p99 {report.committed_p99_ms} ms\n"
+        f"{report.readings_in_store} readings in the store, of {report.wearers} wearers; {report.ordered} are judged:"
+        f" {report.alerts} alerts; {report.quarantined} messages in quarantine",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if report.committed < report.sent:
+        err.print(
+            f"tagwatch: {report.sent - report.committed} messages were not committed in time", style="red"
+        )
+        raise typer.Exit(1)
 
 
 def _progress(console: Console) -> Progress:

@@ -41,7 +41,6 @@ MOST_MESSAGES = 2_000_000
 """Some 500 bytes each are held in memory."""
 _LAST_S = 120.0
 _TICK_S = 0.01
-_SIGNED_AT_ONCE = 4096
 _FITTED_BEFORE_MS = 86_400_000
 _WEEK = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"]
 
@@ -119,7 +118,7 @@ def run(
     ready = time.monotonic()
     try:
         fleet = _Fleet(ring, rate, moved)
-        asyncio.run(fleet.drive(settings, _identity(authority, folder / "fleet")))
+        asyncio.run(fleet.drive(settings, identity(authority, folder / "fleet")))
         status = gateway.status()
     finally:
         gateway.stop()
@@ -196,7 +195,7 @@ def _order(name: str, now_ms: int) -> OrderVersion:
     )
 
 
-def _identity(authority: Authority, folder: Path) -> ssl.SSLContext:
+def identity(authority: Authority, folder: Path) -> ssl.SSLContext:
     """TLS as the whole fleet speaks it: one certificate of the gateway's authority."""
     made = authority.certify("fleet")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -235,19 +234,29 @@ class _Fleet:
             Publisher(f"fleet-{number:02d}", self._acknowledge, self._hear)
             for number in range(topics.PARTITIONS)
         ]
-        for number, publisher in enumerate(publishers):
-            await publisher.connect(
-                place.host,
-                place.port,
-                tls if place.tls else None,
-                settings.server_names[0],
-                f"em/v1/{number:02d}/+/down",
-            )
+        try:
+            for number, publisher in enumerate(publishers):
+                await publisher.connect(
+                    place.host,
+                    place.port,
+                    tls if place.tls else None,
+                    settings.server_names[0],
+                    f"em/v1/{number:02d}/+/down",
+                )
+            await self._talk(publishers)
+        finally:
+            for publisher in publishers:
+                await publisher.close()
+
+    async def _talk(self, publishers: list[Publisher]) -> None:
         self._began = time.monotonic()
-        await asyncio.gather(
-            *(self._send(publisher, due) for publisher, due in zip(publishers, self._due, strict=True)),
-            self._watch(),
-        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                for publisher, due in zip(publishers, self._due, strict=True):
+                    group.create_task(self._send(publisher, due))
+                group.create_task(self._watch())
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
         self.sending_s = max(time.monotonic() - self._began, self._count / self._rate)
         deadline = time.monotonic() + _LAST_S
         while (
@@ -257,8 +266,6 @@ class _Fleet:
             for publisher in publishers:
                 publisher.check()
             await asyncio.sleep(0.05)
-        for publisher in publishers:
-            await publisher.close()
 
     async def _send(self, publisher: Publisher, due: deque[tuple[float, Message]]) -> None:
         while due:

@@ -34,23 +34,25 @@ class Publisher:
         self._in_flight: dict[int, float] = {}
         self._next = 1
         self._reading: asyncio.Task[None] | None = None
+        self._writer: asyncio.StreamWriter | None = None
 
     async def connect(
         self, host: str, port: int, tls: ssl.SSLContext | None, server_name: str, topics: str
     ) -> None:
         """Connect, and listen to ``topics``. Raises PublisherError or OSError."""
-        self._reader, self._writer = await asyncio.open_connection(
+        self._reader, writer = await asyncio.open_connection(
             host, port, ssl=tls, server_hostname=server_name if tls else None
         )
+        self._writer = writer
         name = self._name.encode()
         body = b"\x00\x04MQTT\x04\x02" + struct.pack(">HH", _KEEPALIVE_S, len(name)) + name
-        self._writer.write(b"\x10" + _length(len(body)) + body)
+        writer.write(b"\x10" + _length(len(body)) + body)
         kind, answer = await self._packet()
         if kind >> 4 != _CONNACK or answer[1:2] != b"\x00":
             raise PublisherError(f"{self._name}: the broker refuses the connection: {answer.hex()}")
         wanted = topics.encode()
         body = struct.pack(">HH", 0xFFFF, len(wanted)) + wanted + b"\x00"
-        self._writer.write(b"\x82" + _length(len(body)) + body)
+        writer.write(b"\x82" + _length(len(body)) + body)
         kind, answer = await self._packet()
         if kind >> 4 != _SUBACK or answer[2:3] != b"\x00":
             raise PublisherError(f"{self._name}: the broker refuses the subscription: {answer.hex()}")
@@ -68,6 +70,7 @@ class Publisher:
 
     def publish(self, topic: bytes, data: bytes) -> float:
         """Send at QoS 1; returns when (monotonic seconds)."""
+        assert self._writer is not None, "connect first"
         while self._next in self._in_flight:
             self._next = self._next % 65_534 + 1
         packet_id = self._next
@@ -80,19 +83,20 @@ class Publisher:
 
     async def drained(self) -> None:
         """Wait until what was published is on its way."""
+        assert self._writer is not None, "connect first"
         await self._writer.drain()
 
     async def close(self) -> None:
-        """Say goodbye. Raises what ended the connection before, if something has."""
-        assert self._reading is not None
-        if not self._reading.done():
+        """Say goodbye, if anybody listens, and let go of the connection."""
+        if self._reading is not None:
             self._reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._reading
-        self._writer.write(b"\xe0\x00")
-        with contextlib.suppress(OSError):
-            await self._writer.drain()
-            self._writer.close()
+            with contextlib.suppress(asyncio.CancelledError, PublisherError, OSError):
+                await self._reading
+        if self._writer is not None:
+            with contextlib.suppress(OSError):
+                self._writer.write(b"\xe0\x00")
+                self._writer.close()
+                await self._writer.wait_closed()
 
     def check(self) -> None:
         """Raises what ended the connection, if something has."""
@@ -100,6 +104,7 @@ class Publisher:
             self._reading.result()
 
     async def _read(self) -> None:
+        assert self._writer is not None
         pinged = time.monotonic()
         while True:
             kind, body = await self._packet()
