@@ -60,14 +60,31 @@ def cast(opening_ms: int) -> list[Part]:
     return [
         stage.part("anna", "Anna Field", "walks into the exclusion zone", stage.zone_visitor, zone=True),
         stage.part(
-            "bill", "Bill Marsh", "comes home late", stage.late_home, curfew=("01:30", "09:30"), home=7204
+            "bill",
+            "Bill Marsh",
+            "comes home late",
+            stage.late_home,
+            curfew=("01:30", "09:30"),
+            home=(295, -523),
         ),
         stage.part(
-            "cara", "Cara Stone", "keeps every condition", stage.stays, zone=True, curfew=_EVENING, home=4551
+            "cara",
+            "Cara Stone",
+            "keeps every condition",
+            stage.stays,
+            zone=True,
+            curfew=_EVENING,
+            home=(-307, 395),
         ),
-        stage.part("dave", "Dave Brook", "passes close by the zone", stage.passes_by, zone=True, home=7364),
-        stage.part("esme", "Esme Heath", "loses the sky at home", stage.no_sky, curfew=_EVENING, home=6326),
-        stage.part("finn", "Finn Dale", "cuts the strap", stage.stays, curfew=_EVENING, home=5879, cuts=True),
+        stage.part(
+            "dave", "Dave Brook", "passes close by the zone", stage.passes_by, zone=True, home=(233, 765)
+        ),
+        stage.part(
+            "esme", "Esme Heath", "loses the sky at home", stage.no_sky, curfew=_EVENING, home=(42, -699)
+        ),
+        stage.part(
+            "finn", "Finn Dale", "cuts the strap", stage.stays, curfew=_EVENING, home=(-36, 800), cuts=True
+        ),
         stage.part(
             "gina",
             "Gina Nash",
@@ -75,7 +92,7 @@ def cast(opening_ms: int) -> list[Part]:
             stage.late_home,
             "rf_tag",
             curfew=("01:45", "09:30"),
-            home=4373,
+            home=(-257, -651),
             unit="hmu0gina",
         ),
         stage.part(
@@ -85,7 +102,7 @@ def cast(opening_ms: int) -> list[Part]:
             stage.stays,
             "rf_tag",
             curfew=_EVENING,
-            home=7166,
+            home=(304, -701),
             unit="hmu0home",
         ),
         stage.part(
@@ -95,18 +112,20 @@ def cast(opening_ms: int) -> list[Part]:
             stage.slips_out,
             "rf_tag",
             curfew=_EVENING,
-            home=7166,
+            home=(304, -701),
             unit="hmu0home",
         ),
-        stage.part("jack", "Jack Orme", "abstains", stage.stays, "alcohol_tag", home=8018),
-        stage.part("kate", "Kate Rowe", "drinks tonight", stage.stays, "alcohol_tag", home=7792, drinks=True),
+        stage.part("jack", "Jack Orme", "abstains", stage.stays, "alcohol_tag", home=(483, 507)),
+        stage.part(
+            "kate", "Kate Rowe", "drinks tonight", stage.stays, "alcohol_tag", home=(456, -531), drinks=True
+        ),
         stage.part(
             "liam",
             "Liam West",
             "cleans with spirit, and abstains",
             stage.stays,
             "alcohol_tag",
-            home=3968,
+            home=(-462, 192),
             cleans=True,
         ),
     ]
@@ -168,14 +187,14 @@ class _Stage:
         *,
         zone: bool = False,
         curfew: tuple[str, str] | None = None,
-        home: int = 4446,
+        home: tuple[float, float] = (-319, -240),
         unit: str = "",
         cuts: bool = False,
         drinks: bool = False,
         cleans: bool = False,
     ) -> Part:
-        """One of them; ``home`` is the number of a house of the town."""
-        lives = self._town.house(home)
+        """One of them, who lives in the house nearest to ``home`` (metres east and north of the market)."""
+        lives = self._town.house_near(*home)
         start_ms = self._opening_ms - 2 * _MINUTE_MS
         if kind == "alcohol_tag":
             start_ms = _at(self._today - timedelta(days=2), _FITTED)
@@ -216,7 +235,7 @@ class _Stage:
 
     def zone_visitor(self, walk: _Walk, home: Spot) -> None:
         """Every two hours to somebody who lives in the zone, and home again."""
-        friend = self._town.house(6520)
+        friend = self._town.house_near(81, -55)
         while walk.way.end_ms < self._nights[-1]:
             walk.stay(walk.way.end_ms + 12 * _MINUTE_MS).go(friend).stay(walk.way.end_ms + 12 * _MINUTE_MS)
             walk.go(home).stay(walk.way.end_ms + 80 * _MINUTE_MS)

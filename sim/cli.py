@@ -45,6 +45,7 @@ def register(app: typer.Typer) -> None:
     simulator.command("run")(run_scenario)
     simulator.command()(score)
     simulator.command()(fleet)
+    simulator.command("town")(town)
     app.add_typer(simulator, name="sim")
 
 
@@ -370,6 +371,23 @@ def fleet(
             f"tagwatch: {report.sent - report.committed} messages were not committed in time", style="red"
         )
         raise typer.Exit(1)
+
+
+def town(
+    seed: Annotated[int, typer.Option(help="The same seed, the same town.")] = 1,
+    out: Annotated[Path, typer.Option(help="Where to write it.")] = Path("town.geojson"),
+) -> None:
+    """Write the map of the fictional town as GeoJSON."""
+    from sim.town import make_town
+    from sim.town_map import write
+
+    err = Console(stderr=True)
+    try:
+        count = write(make_town(seed), out)
+    except OSError as error:
+        err.print(f"tagwatch: the map can not be written: {error}", style="red", highlight=False)
+        raise typer.Exit(1) from None
+    err.print(f"{out}: {count:,} features", highlight=False)
 
 
 def _progress(console: Console) -> Progress:

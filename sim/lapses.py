@@ -23,7 +23,7 @@ _HOUR_MS = 60 * MINUTE_MS
 class Rates(NamedTuple):
     """How many a week and wearer, among those whom a condition binds."""
 
-    exclusion_visits: float = 0.68
+    exclusion_visits: float = 0.76
     curfew_absences: float = 0.55
     inclusion_absences: float = 0.95
     restriction_absences: float = 0.45

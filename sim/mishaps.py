@@ -14,10 +14,12 @@ from sim.town import Spot
 from sim.traits import spread
 
 _HOUR_MS = 60 * MINUTE_MS
-DRINKING = 0.255
-"""Occasions a week of those who are to abstain: 96 to 97 of 100 days are sober."""
+DRINKING = 0.28
+"""Occasions a week of those who are to abstain: 96 of 100 days are sober."""
 _LIMITED = 2.2
 """Occasions a week of those who may drink a little."""
+_LATE_IN_WEEK = {4: 0.5, 5: 0.5, 6: 1.25}
+"""The less, the likelier somebody drinks on that weekday: Friday, Saturday, Sunday."""
 CUTS = 0.24
 """Straps cut a week and wearer."""
 
@@ -55,16 +57,13 @@ def drinks(who: Wearer, body: Body) -> tuple[Drink, ...]:
             wanted = round(_LIMITED * share * rng.uniform(0.3, 1.7))
         else:
             wanted = how_many(who.seed, who.number, "drinking", turn, DRINKING * share)
-        # evenings of the weekend are likelier
-        likely = sorted(
-            in_week, key=lambda day: rng.random() * (0.55 if when.weekday[day] in (4, 5) else 1.0)
-        )
+        likely = sorted(in_week, key=lambda day: rng.random() * _LATE_IN_WEEK.get(when.weekday[day], 1.0))
         for day in likely[:wanted]:
             units = rng.uniform(0.7, 2.6) if limited and rng.random() < 0.85 else habits.units_of(rng, body)
             minute = rng.gauss(1190, 90) if rng.random() < 0.8 else rng.uniform(720, 1000)
             found += habits.session(rng, when.at(day, min(max(minute, 660), 1390)), units)
-            if not limited and minute > 1140 and rng.random() < 0.12:
-                found += habits.session(rng, when.at(day, rng.uniform(690, 780)), rng.uniform(4, 6))
+            if not limited and minute > 1140 and rng.random() < 0.2:
+                found += habits.session(rng, when.at(day, rng.uniform(630, 720)), rng.uniform(3.2, 4.4))
     kept: list[Drink] = []
     for drink in sorted(found):
         within = when.start_ms <= drink.start_ms and drink.end_ms <= when.end_ms

@@ -11,6 +11,7 @@ import numpy as np
 
 from sim.areas import MARKET_AREA, Area, circle, drawn_by_hand
 from sim.households import Lodging
+from sim.streets import By
 from sim.town import Spot, Town
 from sim.traits import spread
 
@@ -112,7 +113,7 @@ def terms_of(town: Town, seed: int, number: int, lodging: Lodging) -> tuple[Term
     trail = not curfew_only and has("trail", 0.15)
     if rough and area is None:
         trail = True
-    alcohol = ("limit" if has("limit", 0.05) else "abstinence") if has("alcohol", 0.9) else ""
+    alcohol = ("limit" if has("limit", 0.04) else "abstinence") if has("alcohol", 0.94) else ""
     restricted = settled and not near and not curfew_only and has("restriction", 0.33)
     job = _job(spread(seed, number, "job"), inclusion is not None, restricted) if settled else ""
     attendance = (
@@ -222,7 +223,7 @@ def _job(share: float, inclusion: bool, restricted: bool) -> str:
 def _near(town: Town, rng: Random, home: Spot) -> Area:
     """A zone that begins 15 to 95 m from home, the street before the door left out."""
     best: Area | None = None
-    for _ in range(8):
+    for _ in range(16):
         gap, turn = rng.uniform(15, 95), rng.uniform(0, 2 * math.pi)
         size = rng.uniform(90, 260)
         round_one = rng.random() < 0.5
@@ -235,7 +236,7 @@ def _near(town: Town, rng: Random, home: Spot) -> Area:
         door = area.depth_at(home.foot_x, home.foot_y)
         node = area.depth_at(float(town.streets.x[home.node]), float(town.streets.y[home.node]))
         best = best or area
-        if door < -8 and node < -5:
+        if door < -8 and node < -5 and not _cuts_off(town, home, area):
             return area
     assert best is not None
     return best
@@ -259,9 +260,20 @@ def _elsewhere(town: Town, rng: Random, lodging: Lodging) -> Area:
                 area = drawn_by_hand(rng, victim.x, victim.y, size)
             else:
                 area = _street(town, rng, victim)
-        if all(area.depth_at(spot.x, spot.y) < -110 for spot in sleeps):
+        if all(area.depth_at(spot.x, spot.y) < -110 for spot in sleeps) and not _cuts_off(town, home, area):
             return area
     return area.moved(0.0, 5000.0)
+
+
+def _cuts_off(town: Town, home: Spot, area: Area) -> bool:
+    """Whether the one way out of the valley, or to its village, lies in an area; in the town there are others."""
+    if home.x > -9000:
+        return False
+    for there in (town.first("court"), town.of("station")[0]):
+        way = town.route(home, there, By.CAR)
+        if area.depth(np.array(way.x), np.array(way.y)).max() > -15:
+            return True
+    return False
 
 
 def _street(town: Town, rng: Random, victim: Spot) -> Area:

@@ -88,6 +88,10 @@ class Town:
         name = f"{number % 97 + 1} {self.streets.names[self.streets.name[edge]]}"
         return self.spot("home", name, float(self.house_x[number]), float(self.house_y[number]), edge=edge)
 
+    def house_near(self, x: float, y: float) -> Spot:
+        """The home nearest to a point of the plane, in whichever town."""
+        return self.house(int(np.argmin((self.house_x - x) ** 2 + (self.house_y - y) ** 2)))
+
     def spot(
         self,
         kind: str,

@@ -18,6 +18,7 @@ from sim.streets import Kind, Streets
 
 HIGH_STREET_X = 208.0
 _HIGH_STREET_Y, _STRAIGHT_Y = 430.0, 720.0
+_RIVER_X = -760.0
 _BLOCK_M = (108.0, 172.0)
 _RADIUS_M = 1650.0
 VALLEY = (-13_200.0, -6_400.0)
@@ -71,10 +72,6 @@ class Plan:
 def draw(seed: int) -> Plan:
     """The plan of the town of ``seed``."""
     rng = Random(f"{seed}/plan")
-    river = tuple(
-        (-830.0 + 110 * math.sin(y / 520 + 0.6) + 45 * math.sin(y / 210), y)
-        for y in np.arange(-2300.0, 2301.0, 100.0).tolist()
-    )
     railway = _railway()
     parks = (
         ("Castle Park", -430.0, 690.0, 200.0),
@@ -82,7 +79,7 @@ def draw(seed: int) -> Plan:
         ("Miners' Welfare Field", 960.0, 820.0, 170.0),
     )
     net = _Net()
-    _grid(net, rng, river, railway, parks)
+    river = _grid(net, rng, railway, parks)
     valley = _valley(net, rng)
     _parkway(net)
     _country_road(net, rng, "Welshpool Road", VALLEY)
@@ -137,14 +134,15 @@ def _lines(rng: Random, fixed: float) -> list[float]:
 def _grid(
     net: _Net,
     rng: Random,
-    river: tuple[tuple[float, float], ...],
     railway: Railway,
     parks: tuple[tuple[str, float, float, float], ...],
-) -> None:
-    """Streets of the town: a crooked grid with gaps, cut by river and railway, joined at every point."""
+) -> tuple[tuple[float, float], ...]:
+    """Streets of the town: a crooked grid with gaps, cut by the railway and by the river, which it returns."""
     columns, rows = _lines(rng, HIGH_STREET_X), _lines(rng, -230.0)
     high, middle = columns.index(HIGH_STREET_X), rows.index(-230.0)
     phases = [rng.uniform(0, 6.28) for _ in range(4)]
+    west = max(i for i, x in enumerate(columns) if x < _RIVER_X)
+    banks: list[list[tuple[float, float]]] = [[] for _ in rows]
     places: dict[tuple[int, int], tuple[float, float]] = {}
     for i, x in enumerate(columns):
         for j, y in enumerate(rows):
@@ -153,6 +151,8 @@ def _grid(
             at_y = y + bent * 75 * math.sin(x / 390 + phases[1]) + rng.uniform(-14, 14)
             if i == high and abs(y) < _STRAIGHT_Y:
                 at_x, at_y = x, y
+            if i in (west, west + 1):
+                banks[j].append((at_x, at_y))
             angle = math.atan2(at_y, at_x)
             edge = _RADIUS_M * (
                 1 + 0.14 * math.sin(2 * angle + phases[2]) + 0.09 * math.sin(3 * angle + phases[3])
@@ -185,10 +185,11 @@ def _grid(
             piece = (*places[i, j], *places[other])
             crosses_line = _crosses(piece, tuple(zip(railway.x, railway.y, strict=True)))
             if kind in (Kind.HIGH_STREET, Kind.MAIN) or not (
-                _crosses(piece, river) or (crosses_line and rng.random() < 0.6)
+                (across and i == west) or (crosses_line and rng.random() < 0.6)
             ):
                 wanted.append(((i, j), other, kind, name))
     _keep(net, rng, places, wanted)
+    return tuple(((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in banks)
 
 
 def _keep(
@@ -282,8 +283,8 @@ def _valley(net: _Net, rng: Random) -> tuple[tuple[float, float, float], ...]:
                     net.join(here, there, Kind.LANE, name)
                     here, angle = there, angle + rng.uniform(-0.4, 0.4)
     return (
-        (*_valley_axis(0.16), 560.0),
-        (*_valley_axis(0.86), 690.0),
+        (*_valley_axis(0.15), 540.0),
+        (*_valley_axis(0.86), 640.0),
         (-7_900.0, -3_700.0, 900.0),  # the hills between, where road and railway run
     )
 

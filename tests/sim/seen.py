@@ -18,6 +18,10 @@ from sim.life import Life
 from sim.market import MARKET
 
 STEP_MS = 20_000
+LEAST_MIN = {"exclusion": 3, "curfew": 5, "inclusion": 5, "restriction": 5}
+"""Shorter ones are not counted by a score."""
+LEAST = {"exclusion": 30.0, "inclusion": 30.0, "restriction": 30.0, "drinking": 0.03}
+"""Nor shallower ones (m), nor what stays below (g/dl)."""
 _LAT_M = 111_195.0
 _LON_M = _LAT_M * np.cos(np.radians(MARKET.lat))
 _DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
@@ -104,7 +108,7 @@ def seen(life: Life) -> Iterator[Seen]:
                     yield Seen(kind, start, there.sum() * minutes)
         elif kind == "curfew":
             yield from _absences(life, condition, t, x, y)
-    yield from (Seen("drinking", a, (b - a) * 5.0, peak) for a, b, peak in drinking(life))
+    yield from (Seen("drinking", a, (b - a) / 60_000, peak) for a, b, peak in drinking(life))
     yield from (Seen("strap", a, (b - a) / 60_000) for a, b in life.off_ankle)
 
 

@@ -20,12 +20,10 @@ from sim.households import BEDS, lodging
 from sim.life import Life
 from sim.people import person, population
 from sim.town import make_town
-from tests.sim.seen import ground, seen, whereabouts
+from tests.sim.seen import LEAST, LEAST_MIN, ground, seen, whereabouts
 
 START_MS = 1_780_272_000_000  # Monday, 1 June 2026, 00:00 UTC
 _M_PER_DEGREE = 111_195.0
-LEAST_MIN = {"exclusion": 3, "curfew": 5, "inclusion": 5, "restriction": 5}
-LEAST = {"exclusion": 30.0, "inclusion": 30.0, "restriction": 30.0, "drinking": 0.03}
 _SPANS = (
     "off_ankle",
     "case_open",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from shapely.geometry import shape
+from typer.testing import CliRunner
 
+from sim.cli import register
 from sim.market import MARKET
 from sim.streets import By, Kind
 from sim.town import Town, make_town
@@ -112,3 +116,17 @@ def test_avoided_streets_are_kept_off_where_there_is_another_way(town: Town) -> 
     assert on_high > 5
     assert still_on_high <= 4  # the corners next to both doors
     assert other.length_m > plain.length_m
+
+
+def test_the_command_writes_the_same_map_each_time(tmp_path: Path) -> None:
+    app = typer.Typer()
+    register(app)
+    for name in ("a.geojson", "b.geojson"):
+        done = CliRunner().invoke(app, ["sim", "town", "--seed", "3", "--out", str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
+    written = (tmp_path / "a.geojson").read_bytes()
+    assert written == (tmp_path / "b.geojson").read_bytes()
+    assert json.loads(written) == make_town(3).geojson()
+    refused = CliRunner().invoke(app, ["sim", "town", "--out", str(tmp_path / "none" / "c.geojson")])
+    assert refused.exit_code == 1
+    assert "can not be written" in refused.output
