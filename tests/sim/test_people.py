@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +26,7 @@ from sim.people import person, population
 from sim.town import make_town
 from tests.sim.seen import LEAST, LEAST_MIN, ground, seen, whereabouts
 
+ROOT = Path(__file__).resolve().parents[2]
 START_MS = 1_780_272_000_000  # Monday, 1 June 2026, 00:00 UTC
 _M_PER_DEGREE = 111_195.0
 _SPANS = (
@@ -61,6 +66,39 @@ def test_a_person_is_a_function_of_seed_and_number_whoever_was_made_before(lives
     for number in (299, 0, 42, 17, 11, 9, 3):
         assert digest(person(town, 5, number, START_MS, 7)) == digest(lives[number])
     assert digest(person(town, 6, 42, START_MS, 7)) != digest(lives[42])
+
+
+_ELSEWHERE = """
+from sim.people import person
+from sim.town import make_town
+from tests.sim.test_people import START_MS, digest
+
+print(*(digest(person(make_town(1), 5, number, START_MS, 7)) for number in (42, 9)))
+"""
+
+
+def test_another_process_makes_the_same_bytes(lives: list[Life]) -> None:
+    """Whatever the order of its sets is."""
+    for hash_seed in ("1", "2"):
+        told = subprocess.run(
+            [sys.executable, "-c", _ELSEWHERE],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert told.stdout.split() == [digest(lives[42]), digest(lives[9])]
+
+
+@pytest.mark.parametrize("days", [1, 3, 20])
+def test_a_life_may_be_of_any_length(days: int) -> None:
+    for life in population(make_town(3), 4, 40, START_MS + 55_555_123, days):
+        assert (life.way.start_ms[0], life.way.end_ms) == (life.start_ms, life.end_ms)
+        assert life.end_ms - life.start_ms == days * 86_400_000
+        assert not any(
+            problem.certain for problem in check_order(order_from_json(life.order), "Europe/London")
+        )
 
 
 def test_every_life_is_whole_and_nobody_is_ever_in_two_places(lives: list[Life]) -> None:
