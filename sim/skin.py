@@ -33,15 +33,15 @@ MINUTE_MS = 60_000
 TAC_STEP_G_DL, IR_STEP_V, TEMP_STEP_C = 0.0002, 0.001, 0.1
 """What a whole millivolt is worth at the pins of a tag (`sim.alcohol_feed`)."""
 
-_UPTAKE_MIN = 20.0  # a drink with or after some food; 10 to 30 min in the literature (M)
+UPTAKE_MIN = 20.0  # a drink with or after some food; 10 to 30 min in the literature (M)
 _PLASMA_DL_PER_KG = 10.0  # Widmark's figure is per kilogram of body: 1 kg is taken as 1 l
-_DELAY_MIN = 5
+DELAY_MIN = 5
 _GONE_G_DL = 2e-5
 _LAST_MIN = 36 * 60  # nobody is followed for longer after the last drink
 
 # The fuel cell. On seven real curves in bed (docs/sensors.md) readings lie some 8 % about a smooth curve.
-_GAIN_SHARE, _SCATTER_SHARE = 0.11, 0.02
-_SCATTER_G_DL, _DRIFT_G_DL = 0.0010, 0.0010
+GAIN_SHARE, _SCATTER_SHARE = 0.11, 0.02
+SCATTER_G_DL, _DRIFT_G_DL = 0.0010, 0.0010
 _COVERED_SHARE = 0.08  # what comes through foil or cling film, and round its edges
 
 # Infrared light and temperature, of the same seven people.
@@ -49,8 +49,8 @@ _IR_V, _IR_BETWEEN_V = 1.06, 0.11
 _IR_SLOW_V, _IR_FAST_V = 0.045, 0.045
 _IR_REFIT_V = 0.08
 _SHIFT_MS, _SHIFT_SHARE, _SHIFT_V = 5 * MINUTE_MS, 0.04, 0.45
-_DAY_C, _OUT_C, _BED_C = 26.5, 24.0, 34.5
-_COVERED_C, _ROOM_C, _FITTED_C = 20.0, 19.0, 24.0
+DAY_C, OUT_C, BED_C = 26.5, 24.0, 34.5
+COVERED_C, ROOM_C, _FITTED_C = 20.0, 19.0, 24.0
 _WARMTH_C, _TEMP_SCATTER_C = 1.6, 0.3
 _TEMP_STEP_MS, _FOLLOW_MS = 5 * MINUTE_MS, 12 * MINUTE_MS
 _NAP_MS = 3 * 3_600_000
@@ -159,7 +159,7 @@ def _bouts(life: Life) -> tuple[I64, F64, F64]:
 
 def _stage_min(lag_min: float) -> float:
     # two stages, one three times as slow as the other, have let half through after 3.173 of the quick one's constants
-    return max(lag_min - _DELAY_MIN, 1.0) / 3.173
+    return max(lag_min - DELAY_MIN, 1.0) / 3.173
 
 
 @njit(cache=True)
@@ -179,17 +179,17 @@ def _drink_up(
             share = min(end_min[i], minute + 1.0) - max(start_min[i], float(minute))
             swallowed[minute] += g_dl[i] * (share / lasts if lasts > 0 else 1.0)
     in_blood, at_skin = np.zeros(room), np.zeros(room)
-    kept = np.exp(-1 / _UPTAKE_MIN)
+    kept = np.exp(-1 / UPTAKE_MIN)
     quick, slow = 1 - np.exp(-1 / stage_min), 1 - np.exp(-1 / (3 * stage_min))
     gut = blood = outer = skin = most_blood = most_skin = 0.0
     begin = 0
     for minute in range(1, room):
         drunk = swallowed[minute - 1]  # evenly within the minute
-        left = gut * kept + drunk * (1 - kept) * _UPTAKE_MIN
+        left = gut * kept + drunk * (1 - kept) * UPTAKE_MIN
         blood = max(blood + gut + drunk - left - burnt_g_dl, 0.0)
         gut = left
-        if minute > _DELAY_MIN:
-            outer += (in_blood[minute - _DELAY_MIN] - outer) * quick
+        if minute > DELAY_MIN:
+            outer += (in_blood[minute - DELAY_MIN] - outer) * quick
         skin += (outer - skin) * slow
         in_blood[minute], at_skin[minute] = blood, skin
         most_blood, most_skin = max(most_blood, blood), max(most_skin, skin)
@@ -206,14 +206,14 @@ def _alcohol(life: Life, at_ms: I64, minute: I64, off: Bool, covered: Bool) -> F
     drunk = given_off(life, at_ms)
     scatter = noise.normal(seed, _SCATTER, minute)
     if life.drinks:
-        drunk *= 1 + _GAIN_SHARE * noise.wander(seed, _GAIN, at_ms, 2700) + _SCATTER_SHARE * scatter
+        drunk *= 1 + GAIN_SHARE * noise.wander(seed, _GAIN, at_ms, 2700) + _SCATTER_SHARE * scatter
     drunk[off] = 0.0
     air = _air(life, at_ms)
     through = np.where(covered & ~off, _COVERED_SHARE, 1.0)
     return (
         (drunk + air) * through
         + _DRIFT_G_DL * noise.wander(seed, _DRIFT, at_ms, 2 * 86_400)
-        + _SCATTER_G_DL * scatter
+        + SCATTER_G_DL * scatter
     )
 
 
@@ -309,10 +309,10 @@ def _aim(life: Life, grid_ms: I64) -> F64:
     to_bed, up = 23.0 + 0.7 * drawn[0], 7.0 + 0.7 * drawn[1]
     asleep = (stays & (lasts_ms >= _NAP_MS))[leg] & (((hour - to_bed) % 24) < ((up - to_bed) % 24))
     outdoors = np.isin(way.surroundings, (Surroundings.OPEN, Surroundings.STREET)) & ~stays
-    aim = np.where(asleep, _BED_C + drawn[2], np.where(outdoors[leg], _OUT_C, _DAY_C) + drawn[3])
+    aim = np.where(asleep, BED_C + drawn[2], np.where(outdoors[leg], OUT_C, DAY_C) + drawn[3])
     aim = aim + _WARMTH_C * noise.wander(seed, _WARMTH, grid_ms, 2700)
-    aim = np.where(spans_hold(life.covered_sensor, grid_ms), _COVERED_C, aim)
-    return np.where(spans_hold(life.off_ankle, grid_ms), _ROOM_C, aim)
+    aim = np.where(spans_hold(life.covered_sensor, grid_ms), COVERED_C, aim)
+    return np.where(spans_hold(life.off_ankle, grid_ms), ROOM_C, aim)
 
 
 @njit(cache=True)

@@ -276,3 +276,10 @@ def test_samples_that_a_life_ends_with_are_still_its_own() -> None:
     late = samples_at(life, np.array([life.start_ms - DAY_MS, life.end_ms + DAY_MS]))
     assert np.isfinite(late.tac_g_dl).all()
     assert np.isfinite(late.temp_c).all()
+
+
+def test_the_page_is_what_the_recordings_and_the_model_say(data: Path) -> None:
+    from tests.bench.alcohol_page import DOCS, HEADING, text
+
+    written = (DOCS / "sensors.md").read_text(encoding="utf-8").partition(HEADING)[2]
+    assert written == text(data), "docs/sensors.md is stale: run python -m tests.bench.alcohol_page"
