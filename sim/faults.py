@@ -126,6 +126,12 @@ def faults(
             read.refuse(
                 f"{path}[{i}]", f"{fault.wearer} wears no {fault.device}", "Name a device that is worn."
             )
+        elif (fault.kind, fault.device) == ("power", "home_unit"):
+            read.refuse(
+                f"{path}[{i}]",
+                "a home unit's power is an act",
+                "Let somebody 'silence unit' or 'unplug unit'.",
+            )
         elif not start_ms <= fault.start_ms <= fault.end_ms <= end_ms:
             read.refuse(
                 f"{path}[{i}]", f"{text!r} lies outside the story", "Give times between its start and end."

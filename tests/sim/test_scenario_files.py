@@ -150,6 +150,7 @@ def test_what_is_wrong_is_refused_with_file_key_fact_and_remedy(
         ("20:00 ben gps_tag restarts", "'ben' is nobody"),
         ("20:00 alex alcohol_tag restarts", "wears no alcohol_tag"),
         ("22:59 gateway down for 2 h", "outside the story"),
+        ("20:00 alex home_unit without power for 1 h", "Let somebody 'silence unit'"),
     ],
 )
 def test_a_fault_that_can_not_be_is_refused(fault: str, says: str, tmp_path: Path) -> None:
