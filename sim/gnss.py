@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -445,19 +445,25 @@ def _receive(
 
 
 class GnssReceiver:
-    """A plain receiver on one person, who is never off and whom nothing disturbs: it tells GGA and RMC, and no more."""
+    """A plain receiver on one person, who is never off and whom nothing disturbs: it tells GGA and RMC, and no more.
+
+    The same itinerary on another day gives the same errors.
+    """
 
     def __init__(self, itinerary: Itinerary, seed: int, interval_ms: int = 5000) -> None:
         way = itinerary.way()
-        self._life = Life("receiver", seed, int(way.start_ms[0]), way.end_ms, way, {})
+        self._start_ms = int(way.start_ms[0])
+        way = replace(way, start_ms=way.start_ms - self._start_ms, end_ms=way.end_ms - self._start_ms)
+        self._life = Life("receiver", seed, 0, way.end_ms, way, {})
         self._interval_ms = interval_ms
 
     def sentences(self, from_ms: int, to_ms: int) -> Iterator[tuple[int, bytes]]:
         """``(instant_ms, bytes)`` of each fix after ``from_ms`` up to ``to_ms`` inclusive."""
         step = self._interval_ms
         for chunk_ms in range((from_ms // step + 1) * step, to_ms + 1, _CHUNK * step):
-            sky = receive(self._life, np.arange(chunk_ms, min(chunk_ms + _CHUNK * step, to_ms + 1), step))
-            for i, t_ms in enumerate(sky.t_ms.tolist()):
+            instants = np.arange(chunk_ms, min(chunk_ms + _CHUNK * step, to_ms + 1), step)
+            sky = receive(self._life, instants - self._start_ms)
+            for i, t_ms in enumerate(instants.tolist()):
                 if sky.fix[i]:
                     hdop, satellites = float(sky.hdop[i]), int(sky.satellites[i])
                     yield t_ms, plain_fix(t_ms, sky.lat[i], sky.lon[i], hdop=hdop, satellites=satellites)

@@ -4,8 +4,8 @@ A beacon sent at distance ``d`` through ``walls`` arrives with
 
     P = P₁ − 10 n log₁₀(max(d, 0.5 m)) − L · walls + S + B + F        (dBm)
 
-- ``P₁`` −60 dBm at 1 m: 0 dBm sent, 41 dB of free space at 2.4 GHz, 8 dB as measured of a radio that is carried, 11
-  more for a case on an ankle;
+- ``P₁`` −54 dBm at 1 m: 9 dBm sent (an ESP32-S3's default), 41 dB of free space at 2.4 GHz, 8 dB as measured of a radio
+  that is carried, 14 more for a case on an ankle;
 - ``n`` 2.2, between free space (2) and a furnished flat (3, where the walls are not counted apart, as here they are);
 - ``L`` 6 dB a wall, brick and plasterboard together;
 - ``S`` shadowing by furniture, which stays while the tag stays where it is: drawn anew for each sojourn;
@@ -34,8 +34,8 @@ from sim.way import Bool, Surroundings
 SENSITIVITY_DBM = -97.0
 SOJOURN_S = 2400
 """So long somebody stays in one room, and in it where he is."""
-ROOM_M = (1.0, 8.0)
-"""From a home unit to a room of the same home."""
+ROOM_M = (0.5, 4.0)
+"""So far from where the way has somebody indoors he is within the room."""
 TURN_S = 30.0
 BACKUP_MS = 24 * 3_600_000
 """A home unit's battery lasts so long without mains (`Unit.no_mains`)."""
@@ -63,7 +63,7 @@ class Channel:
     """The air, see the module's text; figures in dB and dBm."""
 
     seed: int = 0
-    at_1m_dbm: float = -60.0
+    at_1m_dbm: float = -54.0
     exponent: float = 2.2
     wall_db: float = 6.0
     shadow_db: float = 4.0
@@ -118,8 +118,7 @@ def listening(unit: Unit, t_ms: I64) -> Bool:
 def heard(life: Life, unit: Unit, t_ms: I64) -> F64:
     """How strongly ``unit`` hears the beacons that the wearer's RF tag sends at ``t_ms``, dBm; NaN: not at all.
 
-    Ascending instants. Who is indoors moves about the home: from ``ROOM_M`` away, where the way says that he is at the
-    unit's place.
+    Ascending instants. Who is indoors moves about the room (``ROOM_M``), also where the way lets him stay.
     """
     way = life.way.left_behind(life.off_ankle)
     t_ms = np.ascontiguousarray(t_ms, np.int64)

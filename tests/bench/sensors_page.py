@@ -204,7 +204,6 @@ def text(data: Path) -> str:
         "TURN": f"{radio.TURN_S:.0f}",
         "FAINT": f"−{-SENSITIVITY_DBM:.0f}",
         "CARRIED": f"−{-found.CARRIED_DBM:.0f}",
-        "ANKLE": f"{found.CARRIED_DBM - Channel().at_1m_dbm:.0f}",
         "FLAT": flat_table(data),
         "CORRIDOR": corridor_table(data),
     }
