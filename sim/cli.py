@@ -212,6 +212,8 @@ def run_scenario(
     data_dir: Annotated[Path | None, typer.Option(help="Keep the gateway's folder here.")] = None,
 ) -> None:
     """Run a scenario and hold what is raised against what it expects; ends with 0 only where all of that holds."""
+    from gateway.process import GatewayError
+    from sim.bench.tag import BenchError
     from sim.runs import run_direct
     from sim.scenario import ScenarioError, find
     from sim.stage import run_firmware
@@ -235,11 +237,15 @@ def run_scenario(
         def moved(share: float) -> None:
             progress.update(bar, completed=share)
 
-        if firmware:
-            with _folder(data_dir) as folder:
-                raised = run_firmware(scenario, folder, moved)
-        else:
-            raised = run_direct(scenario, moved)
+        try:
+            if firmware:
+                with _folder(data_dir) as folder:
+                    raised = run_firmware(scenario, folder, moved)
+            else:
+                raised = run_direct(scenario, moved)
+        except (BenchError, GatewayError, OrderRefused) as error:
+            err.print(f"tagwatch: {error}", style="red", highlight=False, soft_wrap=True)
+            raise typer.Exit(3) from None
     verdict = judge(scenario, raised)
     if as_json:
         document = {
