@@ -48,24 +48,25 @@ def units_of(rng: Random, who: Body) -> float:
 
 
 def sanitiser(rng: Random, shifts: Iterable[tuple[int, int]]) -> list[Exposure]:
-    """Hands cleaned on a ward, several times an hour."""
+    """Hands cleaned on a ward, two or three times an hour: at the height of the chest, so the ankle has part of it."""
     found = []
     for start_ms, end_ms in shifts:
         t_ms = start_ms + round(rng.expovariate(1 / 12) * MINUTE_MS)
         while t_ms < end_ms:
-            found.append(Exposure(t_ms, "sanitiser", round(rng.uniform(0.3, 1.4), 2)))
+            found.append(Exposure(t_ms, "sanitiser", round(rng.uniform(0.15, 1.0), 2)))
             t_ms += round((4 + rng.expovariate(1 / 22)) * MINUTE_MS)
     return found
 
 
 def cleaning(rng: Random, shifts: Iterable[tuple[int, int]]) -> list[Exposure]:
-    """Spirit cleaners, a room every half an hour or so."""
+    """Spirit cleaners: once every two or three hours; room after room on one shift in 40."""
     found = []
     for start_ms, end_ms in shifts:
-        t_ms = start_ms + round(rng.uniform(5, 40) * MINUTE_MS)
+        between = (20, 60) if rng.random() < 0.025 else (110, 200)
+        t_ms = start_ms + round(rng.uniform(5, 100) * MINUTE_MS)
         while t_ms < end_ms:
-            found.append(Exposure(t_ms, "cleaning", round(rng.uniform(0.4, 1.8), 2)))
-            t_ms += round(rng.uniform(20, 80) * MINUTE_MS)
+            found.append(Exposure(t_ms, "cleaning", round(rng.uniform(0.3, 1.4), 2)))
+            t_ms += round(rng.uniform(*between) * MINUTE_MS)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from random import Random
 
@@ -13,6 +14,8 @@ from sim.way import Surroundings
 
 BEDS = 26
 """People at one approved premises."""
+HEARD_M = (9.0, 4.6, 2.5)
+"""Metres at which a home unit hears a tag through no wall, one, two, with 15 dB to spare (`sim.radio`)."""
 _PREMISES_EVERY, _ROUGH_EVERY, _VALLEY_EVERY, _SHARED_EVERY = 38, 33, 25, 20
 
 
@@ -66,13 +69,23 @@ def _no_fixed_abode(town: Town, rng: Random) -> Lodging:
     return Lodging(frozenset({"no_fixed_abode"}), friends[0], sleeps)
 
 
-def household(rng: Random, home: Spot, sleep: tuple[float, float], garden: bool) -> Household:
-    """The rooms of a home and when its people sleep: bed and wake, minutes after midnight."""
+def household(
+    rng: Random, home: Spot, sleep: tuple[float, float], garden: bool, home_unit: bool
+) -> Household:
+    """The rooms of a home and when its people sleep: bed and wake, minutes after midnight.
+
+    Where a home unit stands, the officer who installed it walked through every room, and out into the garden, and heard
+    the tag: rooms are as near to it, for their walls, as `HEARD_M` says.
+    """
     wide = 10.0 if home.kind in ("approved_premises", "flats", "hostel") else 4.0
-    rooms = tuple(
-        Room(rng.uniform(-wide, wide), rng.uniform(-wide, wide), walls, Surroundings.INDOORS)
-        for walls in rng.sample((0, 1, 1, 2), 3)
-    )
+    rooms = []
+    for walls in rng.sample((0, 1, 1, 2), 3):
+        east, north = rng.uniform(-wide, wide), rng.uniform(-wide, wide)
+        nearer = min(HEARD_M[walls] / max(math.hypot(east, north), 0.1), 1.0) if home_unit else 1.0
+        rooms.append(Room(east * nearer, north * nearer, walls, Surroundings.INDOORS))
     turn = rng.choice((-1, 1))
-    out = Room(turn * rng.uniform(8, 16), rng.uniform(-6, 6), 2, Surroundings.OPEN) if garden else None
-    return Household(rooms, out, *sleep)
+    east, north = turn * rng.uniform(8, 16), rng.uniform(-6, 6)
+    if home_unit:
+        east, north = turn * rng.uniform(4.0, 5.0), rng.uniform(-1.5, 1.5)
+    out = Room(east, north, 1 if home_unit else 2, Surroundings.OPEN) if garden else None
+    return Household(tuple(rooms), out, *sleep)

@@ -117,7 +117,7 @@ def units(who: Wearer) -> tuple[Unit, ...]:
     if not who.terms.home_unit:
         return ()
     rng = who.rng
-    place = who.terms.homes[0].place.offset(rng.uniform(-2, 2), rng.uniform(-2, 2))
+    place = who.terms.homes[0].place.offset(rng.uniform(-0.4, 0.4), rng.uniform(-0.4, 0.4))
     span, kind = who.spans("unit_trouble", 0.05, 0.2, 20), rng.random()
     if not span:
         return (Unit("primary", place),)

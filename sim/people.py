@@ -65,7 +65,9 @@ def person(town: Town, seed: int, number: int, start_ms: int, days: int) -> Life
     bases = _bases(rng, when, terms, lives, spread(seed, number, "basement") < 0.01)
     if away is not None:
         bases = [*bases, (away.span.start_ms, away.place), (away.span.end_ms, bases[0][1])]
-    rooms = household(rng, lives.home, sleep, garden=spread(seed, number, "smoker") < 0.4)
+    rooms = household(
+        rng, lives.home, sleep, garden=spread(seed, number, "smoker") < 0.4, home_unit=terms.home_unit
+    )
     samples, avoid = _forbidden(town, terms)
     pace = min(max(rng.gauss(1.0, 0.1), 0.8), 1.3)
     walker = Walker(town, rng, bases, rooms, avoid, pace, when.midnight[0], means.to)

@@ -23,6 +23,7 @@ from sim.civil import LONDON
 from sim.households import BEDS, lodging
 from sim.life import Life
 from sim.people import person, population
+from sim.radio import SENSITIVITY_DBM, Channel
 from sim.town import make_town
 from tests.sim.seen import LEAST, LEAST_MIN, ground, seen, whereabouts
 
@@ -220,3 +221,22 @@ def test_whoever_has_no_fixed_abode_has_no_curfew_and_sleeps_in_several_places(l
         asleep = (t // 60_000) % 1440 == 120  # three in the morning, British summer time
         nights += len({(round(px, -2), round(py, -2)) for px, py in zip(x[asleep], y[asleep], strict=True)})
     assert nights > 2 * len(rough)
+
+
+def test_a_home_unit_hears_every_room_of_its_home(lives: list[Life]) -> None:
+    """Straight through its walls, without luck or misfortune: 10 dB and more above what it can hear."""
+    worst = []
+    for life in lives:
+        for unit in life.units:
+            way = life.way
+            north = (way.lat - unit.place.lat) * _M_PER_DEGREE
+            east = (way.lon - unit.place.lon) * _M_PER_DEGREE * np.cos(np.radians(unit.place.lat))
+            far = np.hypot(north, east)
+            rests = (far < 20) & (way.lat == way.to_lat) & (way.lon == way.to_lon) & (way.walls < 3)
+            air = Channel()
+            strength = (
+                air.at_1m_dbm - 10 * air.exponent * np.log10(np.maximum(far, 0.5)) - air.wall_db * way.walls
+            )
+            worst.append(float(strength[rests].min()))
+    assert len(worst) > 40
+    assert min(worst) > SENSITIVITY_DBM + 10
