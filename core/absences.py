@@ -195,7 +195,7 @@ def _follow(state: Any, sighting: Any, limits: Limits) -> Any:
     if sighting["source"] == BY_POSITION:
         if state["run_fix_ms"] == NEVER_MS:
             state["run_fix_ms"] = t_ms
-        elif t_ms - state["run_fix_ms"] >= limits.apart_ms:
+        elif t_ms - state["run_fix_ms"] >= (limits.apart_ms if shown == HOME else limits.accuse_ms):
             state["run_sure"] = BY_POSITIONS
     elif shown == HOME:
         if state["run_heard_ms"] == NEVER_MS:

@@ -1,9 +1,9 @@
 """Curfews: absences, and whereabouts unknown, from what was seen of an address and the times of a timetable.
 
-**An absence is raised when two positions at least 10 s apart, no more than 15 min between one and the next and none at
-home between them, show the wearer away from the address during the curfew; it begins at the first of them, and ends at
-the first of two such positions at home, or with the curfew. A wearer whom such positions show away when the curfew
-begins is absent from its beginning**, provided that the last of them still vouches (`RuleSet.vouch_s`).
+**An absence is raised when positions over at least 70 s, no more than 15 min between one and the next and none at home
+between them, show the wearer away from the address during the curfew; it begins at the first of them, and ends at the
+first of two positions at home at least 10 s apart, or with the curfew. A wearer whom such positions show away when the
+curfew begins is absent from its beginning**, provided that the last of them still vouches (`RuleSet.vouch_s`).
 
 **A home unit shows the same: away when it has listened in vain for 300 s in all, home when it heard the tag in two
 intervals; a beacon heard, however faint, breaks the silence, which then counts anew**; what it may say is in

@@ -56,6 +56,7 @@ class Limits(NamedTuple):
     """The thresholds that kernels need, in ms, dBm and beacons."""
 
     apart_ms: int
+    accuse_ms: int
     within_ms: int
     vouch_ms: int
     unknown_ms: int
@@ -69,6 +70,7 @@ def limits(rules: RuleSet) -> Limits:
     """Thresholds of ``rules`` for kernels."""
     return Limits(
         rules.confirm_apart_s * 1000,
+        rules.accuse_apart_s * 1000,
         rules.confirm_within_s * 1000,
         rules.vouch_s * 1000,
         rules.unknown_after_s * 1000,

@@ -3,14 +3,14 @@
 A position is INSIDE when it lies inside by more than its own uncertainty, OUTSIDE when it lies outside by more, else
 UNCERTAIN. An UNCERTAIN position says nothing: it neither raises, keeps up nor ends anything.
 
-**A visit is raised when two positions at least 10 s apart, no more than 15 min between one and the next and none
-certainly outside between them, are each inside the zone by more than their own uncertainty; it begins at the first of
-them, and ends at the first of two such positions certainly outside.** (10 s and 15 min: ``RuleSet.confirm_apart_s``,
-``confirm_within_s``.) So no single position raises or ends anything, however precise it claims to be. Inclusion and
-restriction zones are the same with inside and outside exchanged; a warning ring is the same for the zone as much wider
-(or, of those, narrower) as the ring is.
+**A visit is raised when positions over at least 70 s, no more than 15 min between one and the next and none certainly
+outside between them, are each inside the zone by more than their own uncertainty; it begins at the first of them, and
+ends at the first of two positions at least 10 s apart, likewise certainly outside.** (70 s, 10 s and 15 min:
+``RuleSet.accuse_apart_s``, ``confirm_apart_s``, ``confirm_within_s``.) So no single position raises or ends anything,
+however precise it claims to be. Inclusion and restriction zones are the same with inside and outside exchanged; a
+warning ring is the same for the zone as much wider (or, of those, narrower) as the ring is.
 
-A zone that is in force at times counts positions in those times only. A visit ends with the time; **a wearer whom two
+A zone that is in force at times counts positions in those times only. A visit ends with the time; **a wearer whom
 such positions show in the zone when it comes into force is in it from that instant**, provided that the last of them
 still vouches (``RuleSet.vouch_s``).
 

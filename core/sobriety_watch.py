@@ -6,7 +6,7 @@ after the first and none more than 75 min after the one before; it ends at the f
 A reading counts unless the tag was not worn, the sensor was obstructed, or there is no figure; such a reading neither
 makes nor breaks a series. A silence of more than 2 h ends an event unseen, at its last reading.
 
-**A sensor is obstructed when three consecutive readings, the last at least 10 min after the first, show an infrared
+**A sensor is obstructed when three consecutive readings, the last at least 30 min after the first, show an infrared
 voltage further than 0.25 V from the baseline of fitting, or a temperature that no skin has; it is so until the first
 reading that shows neither.** It is confirmed when it lasts for 2 h or the sensor also turned as cold as off the skin.
 """

@@ -48,6 +48,7 @@ class ZoneLimits(NamedTuple):
     """The thresholds that kernels need: ms and metres."""
 
     apart_ms: int
+    accuse_ms: int
     within_ms: int
     vouch_ms: int
     silence_ms: int
@@ -61,6 +62,7 @@ def zone_limits(rules: RuleSet) -> ZoneLimits:
     """Thresholds of ``rules`` for kernels."""
     return ZoneLimits(
         rules.confirm_apart_s * 1000,
+        rules.accuse_apart_s * 1000,
         rules.confirm_within_s * 1000,
         rules.vouch_s * 1000,
         rules.zone_silence_s * 1000,
@@ -128,7 +130,7 @@ def pass_time(
             visit["vouched"] = 0
             if visit["run"] == IN and periods[p, 0] < visit["run_last_ms"] + limits.vouch_ms:
                 visit["vouched"] = 1
-                if visit["run_last_ms"] - visit["run_start_ms"] >= limits.apart_ms:
+                if visit["run_last_ms"] - visit["run_start_ms"] >= limits.accuse_ms:
                     _begin(visit, draft, periods[p, 0], periods[p, 0])
                     visit["open"] = 1
                     draft["confirm_key"] = visit["run_last_key"]
@@ -175,7 +177,7 @@ def step_in(
         if depth_m > draft["extreme_m"]:
             draft["extreme_m"] = depth_m
             draft["extreme_key"] = key
-        if visit["open"] == 0 and t_ms - visit["run_start_ms"] >= limits.apart_ms:
+        if visit["open"] == 0 and t_ms - visit["run_start_ms"] >= limits.accuse_ms:
             visit["open"] = 1
             draft["confirm_key"] = key
     visit["run_last_ms"] = t_ms

@@ -75,7 +75,12 @@ def believed(run: Sequence[Seen], rules: RuleSet, broken: bool = False) -> bool:
     if heard and run[0].value and sum(one.span_ms or 0 for one in heard) >= rules.rf_missed_s * 1000:
         return True
     sources = (fixes,) if run[0].value else (fixes, heard)
-    return any(some and some[-1].t_ms - some[0].t_ms >= rules.confirm_apart_s * 1000 for some in sources)
+    return any(some and some[-1].t_ms - some[0].t_ms >= apart_ms(run[0].value, rules) for some in sources)
+
+
+def apart_ms(accuses: bool, rules: RuleSet) -> int:
+    """So far apart two readings are that show what is forbidden, or what ends that."""
+    return 1000 * (rules.accuse_apart_s if accuses else rules.confirm_apart_s)
 
 
 def certain_ms(seen: Sequence[Seen], start_ms: int, end_ms: int, rules: RuleSet) -> int:
@@ -112,7 +117,7 @@ def visits(seen: Sequence[Seen], from_ms: int, to_ms: int, now_ms: int, rules: R
         )
 
     for i, this in enumerate(seen):
-        if this.t_ms - seen[starts[i]].t_ms < rules.confirm_apart_s * 1000:
+        if this.t_ms - seen[starts[i]].t_ms < apart_ms(this.value, rules):
             continue
         if this.value and begun is None:
             begun = starts[i]

@@ -72,7 +72,7 @@ def test_out_already_counts_from_the_start_even_when_the_second_position_comes_a
 
 def test_a_last_position_away_vouches_for_the_start_of_a_curfew_for_150_seconds_and_no_longer() -> None:
     for gap_ms, raised in ((149_999, True), (150_000, False)):
-        rows = made([CURFEW_MS - gap_ms - 10_000, CURFEW_MS - gap_ms], [PLACES["street"]] * 2, [10.0] * 2)
+        rows = made([CURFEW_MS - gap_ms - 70_000, CURFEW_MS - gap_ms], [PLACES["street"]] * 2, [10.0] * 2)
         assert bool(absences(rows, at(1))) is raised
 
 

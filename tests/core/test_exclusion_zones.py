@@ -70,7 +70,7 @@ def test_a_visit_begins_at_the_first_position_inside_and_ends_at_the_first_outsi
     assert alert.figures["positions"] == 20
     assert (alert.figures["at_least_min"], alert.figures["at_most_min"]) == (19, 21)
     assert alert.figures["greatest_depth_m"] == pytest.approx(556.3, abs=0.3)
-    assert alert.readings == ((77, 6), (77, 7), (77, 25), (77, 26))
+    assert alert.readings == ((77, 6), (77, 8), (77, 25), (77, 26))
     assert alert.sentence == (
         "Inside exclusion zone “Town centre” from 01:05 on 1 June 2026 until 01:25 on 1 June 2026, "
         f"at least 19 min, at most 21 min: 20 positions inside by more than their own uncertainty, "
@@ -97,12 +97,12 @@ def test_a_fix_50_m_wrong_raises_nothing_and_ends_nothing(wrong: tuple[float, fl
     )
 
 
-def test_several_wrong_fixes_within_ten_seconds_are_one_piece_of_evidence() -> None:
-    burst = [(minute(10) + s * 1000, "zone", 2.0) for s in range(10)]
-    around = positions(*stay("street", 0, 10), *burst, *stay("street", 11, 20))
+def test_wrong_fixes_for_little_more_than_a_minute_show_nothing_however_many_they_are() -> None:
+    burst = [(minute(10) + s * 1000, "zone", 2.0) for s in range(70)]
+    around = positions(*stay("street", 0, 10), *burst, *stay("street", 12, 20))
     assert judged(around) == []
     longer = positions(
-        *stay("street", 0, 10), *burst, (minute(10) + 10_000, "zone", 2.0), *stay("street", 11, 20)
+        *stay("street", 0, 10), *burst, (minute(10) + 70_000, "zone", 2.0), *stay("street", 12, 20)
     )
     assert len(judged(longer)) == 1
 
@@ -163,8 +163,8 @@ def test_a_certain_position_outside_between_two_inside_breaks_the_confirmation()
 def test_each_visit_rests_on_its_own_readings() -> None:
     rows = positions(*stay("zone", 0, 5), *stay("street", 5, 10), *stay("zone", 10, 15))
     first, second = judged(rows)
-    assert first.readings == ((77, 1), (77, 2), (77, 5), (77, 6))
-    assert second.readings == ((77, 11), (77, 12), (77, 15))
+    assert first.readings == ((77, 1), (77, 3), (77, 5), (77, 6))
+    assert second.readings == ((77, 11), (77, 13), (77, 15))
 
 
 def test_editing_a_zone_invents_no_transition() -> None:
@@ -277,7 +277,7 @@ def test_a_zone_across_real_days_gives_exactly_the_visits_that_geos_finds(data: 
     total = 0
     for path in sorted((data / "trails").glob("*.csv")):
         rows, at = trail(path)
-        for middle in at[rng.choice(len(at), 4)]:
+        for middle in at[rng.choice(len(at), 8)]:
             plane = Proj(proj="aeqd", lon_0=middle[0], lat_0=middle[1], ellps="WGS84")
             turns = np.linspace(0, 2 * np.pi, 13)[:-1]
             ring = np.column_stack([np.cos(turns), np.sin(turns)]) * rng.uniform(30, 400, (12, 1))

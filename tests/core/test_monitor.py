@@ -135,8 +135,8 @@ def test_an_alert_has_the_same_identity_in_every_process_and_differs_by_every_pa
 
 
 def test_an_alert_as_json_has_whole_seconds_and_names_its_readings() -> None:
-    rows = positions((MONDAY_MS + 999, "zone"), (MONDAY_MS + 60_999, "zone"))
-    alerts = evaluate([activation()], {"activation-1": rows}, MONDAY_MS + 61_000)
+    rows = positions((MONDAY_MS + 999, "zone"), (MONDAY_MS + 70_999, "zone"))
+    alerts = evaluate([activation()], {"activation-1": rows}, MONDAY_MS + 71_000)
     (alert,) = (alert for alert in alerts if alert.condition == "zone-1")
     document = alert.to_json()
     assert json.loads(json.dumps(document)) == document

@@ -85,10 +85,10 @@ def test_the_primary_address_does_not_do_when_it_is_the_turn_of_the_secondary() 
 
 
 def test_on_the_way_from_one_address_to_the_next_nobody_is_out_already() -> None:
-    # at the secondary address two minutes too early: left the primary one early, and is not out of the secondary one
+    # at the secondary address three minutes too early: left the primary one early, and is not out of the secondary one
     monitor = Monitor()
     monitor.bind(BY_TURNS)
-    monitor.add(BY_TURNS.id, positions(*stay("home", -10, 178), *stay("street", 178, 180)))
+    monitor.add(BY_TURNS.id, positions(*stay("home", -10, 177), *stay("street", 177, 180)))
     (alert,) = monitor.judge(at(180))
     assert (alert.figures["address"], alert.figures["kind"], alert.state) == (
         "primary",

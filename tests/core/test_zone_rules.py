@@ -315,7 +315,8 @@ def cases(draw: st.DrawFn) -> tuple[str, Any, Activation, Positions, int]:
 def expected(kind: str, case: Activation, rows: Positions, now_ms: int) -> list[tuple[int, int | None, int]]:
     """Visits from the sentences: start, end, positions."""
     rules = DEFAULT_RULES
-    apart, within, vouch = (s * 1000 for s in (rules.confirm_apart_s, rules.confirm_within_s, rules.vouch_s))
+    apart, accuse = rules.confirm_apart_s * 1000, rules.accuse_apart_s * 1000
+    within, vouch = rules.confirm_within_s * 1000, rules.vouch_s * 1000
     (condition,) = case.order.conditions
     horizon = now_ms + 1
     periods = condition.schedule.periods(MONDAY_MS, horizon, rules.timezone)  # type: ignore[union-attr]
@@ -339,11 +340,16 @@ def expected(kind: str, case: Activation, rows: Positions, now_ms: int) -> list[
         last = before[-1] if before else None
         vouched = last is not None and seen[last][1] and begins < seen[last][0] + vouch and begins > MONDAY_MS
         open_: tuple[int, int, int] | None = None  # start, first position that counts, how many vouch
-        if last is not None and vouched and seen[last][0] - seen[runs[last]][0] >= apart and begins <= now_ms:
+        if (
+            last is not None
+            and vouched
+            and seen[last][0] - seen[runs[last]][0] >= accuse
+            and begins <= now_ms
+        ):
             open_ = begins, last + 1, 1
         inside = [i for i, one in enumerate(seen) if begins <= one[0] < ends]
         for i in inside:
-            sure = seen[i][0] - seen[runs[i]][0] >= apart
+            sure = seen[i][0] - seen[runs[i]][0] >= (accuse if seen[i][1] else apart)
             if seen[i][1] and open_ is None and sure:
                 first = max(runs[i], inside[0])
                 came = runs[i] < inside[0] and vouched

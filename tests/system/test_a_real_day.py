@@ -35,7 +35,7 @@ def visits(positions: list[tuple[float, float, float, float]]) -> list[tuple[flo
     project = Transformer.from_crs(4326, 32632, always_xy=True).transform
     shell, hole = ([project(lon, lat) for lon, lat in ring] for ring in (STATION, PLATFORM))
     zone = Polygon(shell, [hole])
-    apart, within = DEFAULT_RULES.confirm_apart_s, DEFAULT_RULES.confirm_within_s
+    within = DEFAULT_RULES.confirm_within_s
     found: list[tuple[float, float | None]] = []
     run: list[float] = []  # instants that agree, against what is believed now
     inside = False
@@ -48,7 +48,7 @@ def visits(positions: list[tuple[float, float, float, float]]) -> list[tuple[flo
             run = []
         else:
             run = [*run, t] if run and t - run[-1] <= within else [t]
-            if t - run[0] >= apart:
+            if t - run[0] >= (DEFAULT_RULES.confirm_apart_s if inside else DEFAULT_RULES.accuse_apart_s):
                 if inside:
                     found[-1] = found[-1][0], run[0]
                 else:
