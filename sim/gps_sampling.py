@@ -10,12 +10,12 @@ The receiver speaks every `FIX_MS`. It comes to the tag as bytes, so a position 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from core.readings import I64
-from sim.gnss import receive
+from sim.gnss import Sky, receive
 from sim.in_force import less
 from sim.life import Life, Span
 from sim.motion import felt
@@ -34,24 +34,25 @@ ACQUIRE_MS = 180_000
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """``t_ms`` of the positions, ascending; when the tag was at ``rest``; when its receiver had power all the time."""
+    """``fixes`` that became positions, ascending; when the tag was at ``rest``, when its receiver had power all the
+    time (``awake``), and when it was ``moved``: spans of shape ``(n, 2)``."""
 
-    t_ms: I64
+    fixes: Sky
     rest: I64
     awake: I64
     moved: I64
 
 
 def sample(life: Life) -> Sampling:
-    """When the wearer's tag makes a position."""
+    """When the wearer's tag makes a position, and of which fix."""
     lives = less([Span(life.start_ms, life.end_ms)], life.flat)
     moved = felt(life)
     rest = _rests(moved, lives)
     awake = _between(lives, rest)
-    dark = _dark(life)
-    by_minute = _first_fixes(life, dark, *_minutes(awake))
-    t_ms = np.sort(np.concatenate([by_minute[by_minute >= 0], _hourly(life, dark, rest)]))
-    return Sampling(t_ms, rest, awake, moved)
+    asked = _Asked(life)
+    asked.first_fixes(*_minutes(awake))
+    _hourly(asked, rest)
+    return Sampling(asked.found(), rest, awake, moved)
 
 
 def _between(lives: list[Span], rest: I64) -> I64:
@@ -99,27 +100,46 @@ def _minutes(awake: I64) -> tuple[I64, I64]:
     )
 
 
-def _first_fixes(life: Life, dark: I64, from_ms: I64, to_ms: I64) -> I64:
-    """The instant of the first fix in each of some spans, which ascend; -1 where there is none."""
-    first = -(-from_ms // FIX_MS) * FIX_MS
-    found = np.full(len(first), -1, np.int64)
-    left = np.flatnonzero((first < to_ms) & (_until_light(dark, first) < to_ms))
-    if not len(left):
-        return found
-    fix = receive(life, first[left]).fix
-    found[left[fix]] = first[left[fix]]
-    left = left[~fix]
-    # nearly all have theirs; of the others all instants at once
-    count = np.maximum(-(-(to_ms[left] - first[left]) // FIX_MS) - 1, 0)
-    slot = np.repeat(np.arange(len(left)), count)
-    step = np.arange(len(slot)) - np.repeat(np.cumsum(count) - count, count) + 1
-    t_ms = first[left][slot] + step * FIX_MS
-    if len(t_ms):
-        fixed = np.flatnonzero(receive(life, t_ms).fix)
+class _Asked:
+    """A wearer's receiver, and the fixes found with it."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self._dark = _dark(life)
+        self._found: list[Sky] = []
+
+    def found(self) -> Sky:
+        """All fixes found, ascending."""
+        columns = [np.concatenate([getattr(sky, name) for sky in self._found]) for name in _COLUMNS]
+        order = np.argsort(columns[0], kind="stable")
+        return Sky(*(column[order] for column in columns))
+
+    def first_fixes(self, from_ms: I64, to_ms: I64) -> I64:
+        """Find the first fix in each of some spans, which ascend; its instant, -1 where there is none."""
+        first = -(-from_ms // FIX_MS) * FIX_MS
+        at = np.full(len(first), -1, np.int64)
+        left = np.flatnonzero((first < to_ms) & (_until_light(self._dark, first) < to_ms))
+        sky = receive(self._life, first[left])
+        self._keep(sky, np.flatnonzero(sky.fix))
+        at[left[sky.fix]] = first[left[sky.fix]]
+        left = left[~sky.fix]
+        # nearly all have theirs; of the others all instants at once
+        count = np.maximum(-(-(to_ms[left] - first[left]) // FIX_MS) - 1, 0)
+        slot = np.repeat(np.arange(len(left)), count)
+        step = np.arange(len(slot)) - np.repeat(np.cumsum(count) - count, count) + 1
+        sky = receive(self._life, first[left][slot] + step * FIX_MS)
+        fixed = np.flatnonzero(sky.fix)
         slots = slot[fixed]
-        first_of = np.append(True, slots[1:] != slots[:-1])[: len(slots)]
-        found[left[slots[first_of]]] = t_ms[fixed[first_of]]
-    return found
+        fixed = fixed[np.append(True, slots[1:] != slots[:-1])[: len(slots)]]
+        self._keep(sky, fixed)
+        at[left[slot[fixed]]] = sky.t_ms[fixed]
+        return at
+
+    def _keep(self, sky: Sky, rows: I64) -> None:
+        self._found.append(Sky(*(getattr(sky, name)[rows] for name in _COLUMNS)))
+
+
+_COLUMNS = tuple(field.name for field in fields(Sky))
 
 
 def _dark(life: Life) -> I64:
@@ -139,16 +159,12 @@ def _until_light(dark: I64, t_ms: I64) -> I64:
     return np.where((at >= 0) & (t_ms < ends), ends, t_ms)
 
 
-def _hourly(life: Life, dark: I64, rest: I64) -> I64:
-    """Positions at rest: all rests at once, hour by hour."""
+def _hourly(asked: _Asked, rest: I64) -> None:
+    """Positions at rest: of all rests at once, hour by hour."""
     wanted, ends = rest[:, 0] + REST_MS, rest[:, 1]
-    found = [np.zeros(0, np.int64)]
     while (wanted < ends).any():
         mine = wanted < ends
         wanted, ends = wanted[mine], ends[mine]
-        at = _first_fixes(life, dark, wanted, np.minimum(wanted + ACQUIRE_MS, ends))
-        got = at >= 0
-        found.append(at[got])
+        at = asked.first_fixes(wanted, np.minimum(wanted + ACQUIRE_MS, ends))
         # the next is wanted an hour after this one was made, or was wanted in vain
-        wanted = np.where(got, at + HEARD_MS, wanted) + REST_MS
-    return np.concatenate(found)
+        wanted = np.where(at >= 0, at + HEARD_MS, wanted) + REST_MS

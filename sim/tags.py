@@ -33,7 +33,6 @@ from core.senses import SENSES
 from gateway.at_once import wanted
 from gateway.settings import Settings
 from sim.alcohol_sampling import sampled
-from sim.gnss import receive
 from sim.gps_sampling import HEARD_MS, sample
 from sim.home_units import listen
 from sim.in_force import less
@@ -97,7 +96,7 @@ def wear(life: Life, order: Order | None = None) -> dict[str, Sent]:
 
 def _gps_tag(life: Life, worn: Activation) -> Sent:
     sampling = sample(life)
-    sky = quantised(receive(life, sampling.t_ms))
+    sky = quantised(sampling.fixes)
     lives = less([Span(life.start_ms, life.end_ms)], life.flat)
     events = occurred(life, lives, "gps_tag", signs(life, sampling))
     n = len(sky)
