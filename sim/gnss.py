@@ -6,7 +6,7 @@ alone (`sim.noise`). The error of a fix is the sum of
 - what the sky does (ionosphere, orbits): alike in all surroundings, over half an hour;
 - signals thrown back by walls (multipath), by surroundings: `RECEPTION`; a building has its own, the same for all who
   are in it;
-- excursions, where for a minute or several a wrong signal wins: tens of metres in one direction;
+- excursions, where for seconds to minutes a wrong signal wins: tens of metres in one direction;
 - the receiver's own noise, from fix to fix.
 
 Lost fixes come in runs, and a receiver that has seen nothing for a while (`COLD_AFTER_S`) or was switched off looks for
@@ -46,7 +46,7 @@ class Reception(NamedTuple):
     moving_s: float
     """And with one who moves."""
     excursions: float
-    """Share of cells of `EXCURSION_S` that hold an excursion."""
+    """Share of the cells of `EXCURSION_S` that hold an excursion."""
     excursion_m: float
     """Its mean size; exponentially spread, and at most `LARGEST` times this."""
     lost: float
@@ -65,16 +65,18 @@ class Reception(NamedTuple):
 
 RECEPTION: dict[Surroundings, Reception] = {
     Surroundings.OPEN: Reception(1.7, 60, 30, 0.0, 0, 0.0, 60, 1.0, 0.08, 40, 5.0, 12, 0.9),
-    Surroundings.STREET: Reception(5.5, 150, 25, 0.10, 25, 0.01, 20, 1.5, 0.3, 34, 7.0, 8.5, 1.7),
-    Surroundings.INDOORS: Reception(8.0, 420, 120, 0.06, 30, 0.12, 500, 1.3, 0.25, 25, 7.0, 6.5, 2.4),
+    Surroundings.STREET: Reception(5.5, 150, 25, 0.20, 25, 0.01, 20, 1.5, 0.3, 34, 7.0, 8.5, 1.7),
+    Surroundings.INDOORS: Reception(8.0, 420, 120, 0.12, 30, 0.12, 500, 1.3, 0.25, 25, 7.0, 6.5, 2.4),
     Surroundings.DEEP: Reception(0.0, 60, 60, 0.0, 0, 1.0, 60, 1.0, 0.0, 0, 5.0, 0, 20.0),
-    Surroundings.VEHICLE: Reception(3.5, 90, 20, 0.01, 20, 0.01, 15, 1.1, 0.2, 35, 6.0, 9.5, 1.2),
-    Surroundings.TRAIN: Reception(6.0, 60, 20, 0.04, 30, 0.25, 60, 1.3, 0.4, 29, 7.0, 7.0, 1.9),
+    Surroundings.VEHICLE: Reception(3.5, 90, 20, 0.03, 20, 0.01, 15, 1.1, 0.2, 35, 6.0, 9.5, 1.2),
+    Surroundings.TRAIN: Reception(6.0, 60, 20, 0.08, 30, 0.25, 60, 1.3, 0.4, 29, 7.0, 7.0, 1.9),
 }
 
 SKY_M, SKY_S = 1.3, 1500.0
 NOISE_M = 0.12
-EXCURSION_S = 120
+EXCURSION_S = (360.0, 60.0)
+"""Cells of one who stays and of one who moves. An excursion takes a tenth of its cell to all of it, a quarter as a
+rule: phones in rooms were far off for a minute, now and then two, once six."""
 LARGEST = 3.0
 CLAIM_SPREAD, CLAIM_S = 0.18, 240.0
 """A claim wanders about what it should be, with the satellites that happen to be in use."""
@@ -328,7 +330,7 @@ def _receive(
         wanders[slot, _RATE] = 1.0 / (1000.0 * noise.KNOTS_IN_A_MEMORY * memory_s)
     cell_key, noise_key = noise.part_of(key, _CELLS), noise.part_of(key, _NOISES)
     speed_key = noise.part_of(noise_key, 1)
-    cell_phase, cell_ms = noise.uniform_at(cell_key, noise.NEVER), 1000.0 * EXCURSION_S
+    cell_phase, cell_ms, cell_width = noise.uniform_at(cell_key, noise.NEVER), 1000.0 * EXCURSION_S[0], 1.0
     cell_drawn, cell, cell_is, cell_log, cell_cos, cell_sin = noise.NEVER, noise.NEVER, 1.0, 0.0, 0.0, 0.0
     leg, of_leg = 0, -1
     in_dark = in_flat = in_jam = in_astray = in_forged = 0
@@ -348,6 +350,9 @@ def _receive(
             north_m_s, east_m_s = moved_north * _M_PER_DEGREE / took_s, moved_east * east_m / took_s
             moving = 1 if north_m_s * north_m_s + east_m_s * east_m_s > STILL_M_S * STILL_M_S else 0
             walls = _WALLS + 2 * kind + moving
+            if cell_ms != 1000.0 * EXCURSION_S[moving]:
+                cell_ms = 1000.0 * EXCURSION_S[moving]
+                cell_drawn, cell = noise.NEVER, noise.NEVER
             factor, lost = 1.0, table[kind, _LOST]
             if kind == _INDOORS:
                 factor, lost = building(buildings, places[0, leg], places[1, leg])
@@ -408,16 +413,17 @@ def _receive(
                 now = math.floor(at)
                 if now != cell_drawn:
                     cell_drawn = now
-                    cell_is = noise.uniform_at(cell_key, 3 * now)
+                    cell_is = noise.uniform_at(cell_key, 4 * now)
                 if cell_is < table[kind, _EXCURSIONS]:
                     if now != cell:
                         cell = now
-                        angle = 2.0 * math.pi * noise.uniform_at(cell_key, 3 * cell + 1)
-                        cell_log = min(-math.log(noise.uniform_at(cell_key, 3 * cell + 2)), LARGEST)
+                        angle = 2.0 * math.pi * noise.uniform_at(cell_key, 4 * cell + 1)
+                        cell_log = min(-math.log(noise.uniform_at(cell_key, 4 * cell + 2)), LARGEST)
                         cell_cos, cell_sin = math.cos(angle), math.sin(angle)
+                        cell_width = max(noise.uniform_at(cell_key, 4 * cell + 3) ** 2, 0.1)
                     # from nothing over its size to nothing again
-                    x = 2.0 * (at - cell) - 1.0
-                    size = table[kind, _EXCURSION] * cell_log * (1.0 - x * x * x * x)
+                    x = (2.0 * (at - cell) - 1.0) / cell_width
+                    size = table[kind, _EXCURSION] * cell_log * max(1.0 - x * x * x * x, 0.0)
                     north += size * cell_cos
                     east += size * cell_sin
                     claim += NOTICED * size

@@ -62,7 +62,8 @@ def reception_table() -> str:
     rows = []
     for about in SEEN:
         here = RECEPTION[about]
-        excursions = f"{here.excursions:.0%}, {here.excursion_m} m" if here.excursions else "none"
+        often = " and ".join(f"{here.excursions * 3600 / cell_s:.1f}" for cell_s in gnss.EXCURSION_S)
+        excursions = f"{often}, {here.excursion_m} m" if here.excursions else "none"
         rows.append(
             _row(
                 [
