@@ -88,15 +88,25 @@ def exposures(
     return tuple(sorted(e for e in found if who.when.start_ms <= e.at_ms < who.when.end_ms))
 
 
-def cuts(who: Wearer) -> tuple[Span, ...]:
-    """Straps cut, until an officer comes: some hours, at most a day and a quarter."""
-    spans = []
-    for turn, in_week in enumerate(who.when.weeks):
+def cuts(who: Wearer, at_home: list[tuple[int, int]]) -> tuple[Span, ...]:
+    """Straps cut, until an officer comes: some hours, at most a day and a quarter. At home, but for one in 25."""
+    spans, rng, when = [], who.rng, who.when
+    for turn, in_week in enumerate(when.weeks):
         wanted = how_many(who.seed, who.number, "cuts", turn, CUTS * len(in_week) / 7)
-        for day in who.rng.sample(in_week, min(wanted, len(in_week))):
-            start = who.when.at(day, who.rng.triangular(420, 1430, 1150))
-            spans.append((start, start + round(min(0.7 + who.rng.expovariate(1 / 4.5), 30) * _HOUR_MS)))
-    return habits.within(spans, who.when.start_ms, who.when.end_ms)
+        for day in rng.sample(in_week, min(wanted, len(in_week))):
+            start = when.at(day, rng.triangular(420, 1430, 1150))
+            if rng.random() < 0.96:
+                start = _nearest(at_home, start, rng)
+            spans.append((start, start + round(min(0.7 + rng.expovariate(1 / 4.5), 30) * _HOUR_MS)))
+    return habits.within(spans, when.start_ms, when.end_ms)
+
+
+def _nearest(stays: list[tuple[int, int]], t_ms: int, rng: Random) -> int:
+    """An instant within a stay: itself, or else one in the first minutes of the next stay."""
+    for start, end in stays:
+        if end - start > 20 * MINUTE_MS and t_ms < end:
+            return max(t_ms, start + round(rng.uniform(2, 18) * MINUTE_MS))
+    return t_ms
 
 
 def covered(who: Wearer, drunk: tuple[Drink, ...]) -> tuple[Span, ...]:

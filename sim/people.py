@@ -142,8 +142,8 @@ def _life(
     body = habits.body(rng)
     drunk = mishaps.drinks(who, body)
     power = habits.Power((), ())
+    at_home = [stay for stay in walker.home_stays if stay[1] > start]
     if gps:
-        at_home = [stay for stay in walker.home_stays if stay[1] > start]
         power = habits.power(rng, start, end, at_home, 0.5 if who.one_in("forgets", 0.1) else 0.04)
     return Life(
         name=name,
@@ -157,7 +157,7 @@ def _life(
         body=body,
         drinks=drunk,
         exposures=exposures,
-        off_ankle=mishaps.cuts(who),
+        off_ankle=mishaps.cuts(who, at_home),
         case_open=who.spans("case", 0.02, 0.3, 6),
         covered_sensor=mishaps.covered(who, drunk),
         flat=power.flat,
@@ -165,6 +165,6 @@ def _life(
         offline=who.spans("outage", 0.04, 0.3, 8),
         jammed=who.spans("jammed", 0.02, 0.3, 3) if gps else (),
         forged=mishaps.forged(who, walker.base(start)) if gps else (),
-        overconfident=who.spans("overconfident", 0.025, 0.05, 0.7, 2) if gps else (),
+        overconfident=who.spans("overconfident", 0.01, 0.05, 0.7) if gps else (),
         strata=who.terms.strata,
     )
