@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Literal
 
 from sim.civil import MINUTE_MS, Days
 from sim.life import Body, Drink, Exposure, Span
@@ -144,6 +143,3 @@ def some_span(rng: Random, days: Days, from_h: float, to_h: float) -> Span:
     day = rng.randrange(1, max(days.count - 1, 2))
     start = days.at(day, rng.uniform(8 * 60, 23 * 60))
     return Span(start, start + round(rng.uniform(from_h, to_h) * _HOUR_MS))
-
-
-Job = Literal["none", "day", "early", "late", "night", "part", "weekend"]

@@ -244,6 +244,5 @@ def lapses(
 
 
 def _may(spot: Spot, terms: Terms) -> bool:
-    return (allowed(spot, terms) and abs(spot.x) < 5000) or (
-        allowed(spot, terms) and terms.homes[0].x < -9000
-    )
+    """Whether a friend may live there: not beyond the hills, but for those who live there themselves."""
+    return allowed(spot, terms) and (abs(spot.x) < 5000 or terms.homes[0].x < -9000)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-import numpy as np
-
-from sim.areas import MARKET_AREA, Area, circle, drawn_by_hand
+from sim.areas import Area, circle
+from sim.ground import another_house, around_home, elsewhere, near_home
 from sim.households import Lodging
-from sim.streets import By
 from sim.town import Spot, Town
 from sim.traits import spread
 
@@ -102,7 +99,7 @@ def terms_of(town: Town, seed: int, number: int, lodging: Lodging) -> tuple[Term
     # a third of them have a curfew and nothing that needs a position: the tag is heard by a home unit
     curfew_only = settled and not near and has("curfew_only", 0.3)
     if near or (not curfew_only and has("exclusion", 0.5)):
-        area = _near(town, rng, lodging.home) if near else _elsewhere(town, rng, lodging)
+        area = near_home(town, rng, lodging.home) if near else elsewhere(town, rng, lodging)
         if near and area.depth_at(lodging.home.x, lodging.home.y) > -NEAR_M:
             strata.add("near_zone")
         if not near and has("scheduled", 0.2):
@@ -123,7 +120,7 @@ def terms_of(town: Town, seed: int, number: int, lodging: Lodging) -> tuple[Term
     )
     restriction = None
     if restricted:
-        restriction = _restriction(rng, lodging.home, [duty for duty in (inclusion, attendance) if duty])
+        restriction = around_home(rng, lodging.home, [duty.spot for duty in (inclusion, attendance) if duty])
     located = (
         area is not None
         or restriction is not None
@@ -140,7 +137,7 @@ def terms_of(town: Town, seed: int, number: int, lodging: Lodging) -> tuple[Term
         and restriction is None
         and has("second_address", 0.08)
     ):
-        homes = (lodging.home, _another_house(town, rng, lodging.home, area))
+        homes = (lodging.home, another_house(town, rng, lodging.home, area))
     by_gps = spread(seed, number, "curfew_by")
     wears = {"gps_tag"} if located or (curfew and by_gps < 0.15) else set()
     home_unit = curfew and (not wears or by_gps > 0.9) and len(homes) == 1
@@ -220,82 +217,6 @@ def _job(share: float, inclusion: bool, restricted: bool) -> str:
     return ""
 
 
-def _near(town: Town, rng: Random, home: Spot) -> Area:
-    """A zone that begins 15 to 95 m from home, the street before the door left out."""
-    best: Area | None = None
-    for _ in range(16):
-        gap, turn = rng.uniform(15, 95), rng.uniform(0, 2 * math.pi)
-        size = rng.uniform(90, 260)
-        round_one = rng.random() < 0.5
-        area = circle(home.x, home.y, size) if round_one else drawn_by_hand(rng, home.x, home.y, size)
-        ux, uy = math.cos(turn), math.sin(turn)
-        area = area.moved(ux * (2 * size + gap), uy * (2 * size + gap))
-        for _ in range(4):
-            off = -area.depth_at(home.x, home.y) - gap
-            area = area.moved(-ux * off, -uy * off)
-        door = area.depth_at(home.foot_x, home.foot_y)
-        node = area.depth_at(float(town.streets.x[home.node]), float(town.streets.y[home.node]))
-        best = best or area
-        if door < -8 and node < -5 and not _cuts_off(town, home, area):
-            return area
-    assert best is not None
-    return best
-
-
-def _elsewhere(town: Town, rng: Random, lodging: Lodging) -> Area:
-    """A zone somewhere in the same settlement: the market, somebody's home, a few blocks, a street."""
-    home, valley = lodging.home, lodging.home.x < -9000
-    sleeps = (home, *lodging.sleeps)
-    houses = np.flatnonzero(town.in_valley == valley)
-    area = circle(home.x, home.y, 100)
-    for _ in range(30):
-        if not valley and rng.random() < 0.25:
-            area = Area(MARKET_AREA)
-        else:
-            victim = town.house(int(houses[rng.randrange(len(houses))]))
-            shape, size = rng.random(), rng.uniform(110, 340)
-            if shape < 0.45:
-                area = circle(victim.x, victim.y, round(size))
-            elif shape < 0.8:
-                area = drawn_by_hand(rng, victim.x, victim.y, size)
-            else:
-                area = _street(town, rng, victim)
-        if all(area.depth_at(spot.x, spot.y) < -110 for spot in sleeps) and not _cuts_off(town, home, area):
-            return area
-    return area.moved(0.0, 5000.0)
-
-
-def _cuts_off(town: Town, home: Spot, area: Area) -> bool:
-    """Whether the one way out of the valley, or to its village, lies in an area; in the town there are others."""
-    if home.x > -9000:
-        return False
-    for there in (town.first("court"), town.of("station")[0]):
-        way = town.route(home, there, By.CAR)
-        if area.depth(np.array(way.x), np.array(way.y)).max() > -15:
-            return True
-    return False
-
-
-def _street(town: Town, rng: Random, victim: Spot) -> Area:
-    """A corridor along some streets from a door on."""
-    streets = town.streets
-    nodes = [victim.node]
-    for _ in range(rng.randint(2, 4)):
-        around = range(streets.first[nodes[-1]], streets.first[nodes[-1] + 1])
-        onward = [int(streets.other[i]) for i in around if int(streets.other[i]) not in nodes]
-        if onward:
-            nodes.append(rng.choice(onward))
-    points = tuple((float(streets.x[node]), float(streets.y[node])) for node in nodes)
-    return Area((points,), rng.choice((60.0, 75.0, 90.0)))
-
-
-def _another_house(town: Town, rng: Random, home: Spot, area: Area | None) -> Spot:
-    while True:
-        house = town.house(rng.randrange(len(town.house_x)))
-        if house.away_m(home.x, home.y) > 300 and (area is None or area.depth_at(house.x, house.y) < -40):
-            return house
-
-
 def _duty(town: Town, rng: Random, exclusion: Area | None) -> Duty | None:
     for _ in range(6):
         kind, days, start, end = rng.choice(_INCLUSION)
@@ -330,14 +251,6 @@ def _appointment(
                 spot, circle(spot.x, spot.y, rng.choice((70.0, 100.0))), Period(days, start, start + 45)
             )
     return None
-
-
-def _restriction(rng: Random, home: Spot, duties: list[Duty]) -> Area | None:
-    """The ward or parish: a circle of 0.9 to 2 km that holds the home well inside; None if a duty lies beyond."""
-    radius = rng.uniform(900, 2000)
-    turn, off = rng.uniform(0, 2 * math.pi), rng.uniform(0, radius * 0.45)
-    area = circle(home.x + off * math.cos(turn), home.y + off * math.sin(turn), round(radius))
-    return area if all(area.depth_at(duty.spot.x, duty.spot.y) > 200 for duty in duties) else None
 
 
 def _curfew(rng: Random, job: str, premises: bool, homes: int) -> tuple[tuple[int, Period], ...]:
