@@ -21,10 +21,10 @@ from tests.browser.chromium import browser, browser_page
 __all__ = ["browser", "browser_page"]
 
 DAY = "ssi_open_geodata-Utrecht4-2024-06-22.csv"
-STATION = [[8.674, 49.4035], [8.679, 49.4035], [8.679, 49.4085], [8.674, 49.4085], [8.674, 49.4035]]
+STATION = [[8.671, 49.4035], [8.679, 49.4035], [8.679, 49.4085], [8.671, 49.4085], [8.671, 49.4035]]
 PLATFORM = [[8.6759, 49.4046], [8.6769, 49.4046], [8.6769, 49.4051], [8.6759, 49.4051], [8.6759, 49.4046]]
 ZONE = {"type": "Polygon", "coordinates": [STATION, PLATFORM]}
-"""The square before a railway station; the platform within it is a hole."""
+"""The square before a railway station and the street that leads to it; the platform within it is a hole."""
 
 
 def visits(positions: list[tuple[float, float, float, float]]) -> list[tuple[float, float | None]]:
