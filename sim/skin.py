@@ -275,7 +275,8 @@ def _infrared(life: Life, at_ms: I64, minute: I64, off: Bool, covered: Bool) -> 
     volts = volts + slipped * (_SHIFT_V * noise.normal(seed, _IR_SHIFT, cell))
     volts = volts + covered * _which(life.covered_sensor, at_ms, seed, 0.45, 0.8)
     volts = np.where(off, volts + _which(life.off_ankle, at_ms, seed + 1, 0.55, 0.95), volts)
-    return np.clip(volts, 0.15, 2.85)  # what the amplifier can give without a fault
+    held: F64 = np.clip(volts, 0.15, 2.85)  # what the amplifier can give without a fault
+    return held
 
 
 def _which(spans: Sequence[Span], at_ms: I64, seed: int, least_v: float, most_v: float) -> F64:

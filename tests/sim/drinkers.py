@@ -117,13 +117,17 @@ def sampled(life: Life, every_ms: int = 30 * MINUTE_MS) -> Samples:
 
 
 def as_a_tag_samples(life: Life) -> Samples:
-    """Every half-hour, and every five minutes until an hour after the last reading of 0.010 g/dl, as the firmware."""
+    """Every half-hour, and every five minutes until an hour in which nothing was seen, as the firmware does.
+
+    Seen is alcohol from 0.010 g/dl on, or infrared further than 0.25 V from that of the fitting.
+    """
     minutes = np.arange(life.start_ms, life.end_ms, MINUTE_MS)
-    alcohol = skin.feel(life, minutes).tac_g_dl >= 0.010
+    felt = skin.feel(life, minutes)
+    seen = (felt.tac_g_dl >= 0.010) | (np.abs(felt.ir_v - felt.ir_v[0]) > 0.25)
     taken, i, calm = [], 0, 60
     while i < len(minutes):
         taken.append(i)
-        calm = i + 60 if alcohol[i] else calm
+        calm = i + 60 if seen[i] else calm
         i += 5 if i < calm else 30
     return samples_at(life, minutes[taken])
 
