@@ -206,7 +206,8 @@ def tag_states_from_wire(records: npt.NDArray[np.void], base_time_s: int, epoch:
 
     They are of the tag (``records["beacon"]``, the event's number says which record), not of the unit. What was opened
     happened ``age`` before the record's time, or at it where the age is not known; a strap that was opened since the
-    last officer's check and is closed now was opened then at the latest. Events of one record differ by milliseconds:
+    last officer's check and is closed now was opened then at the latest; one that was not opened since tells that an
+    officer has checked it since whatever was told before. Events of one record differ by milliseconds:
     instant and number name a reading.
     """
     t_ms = base_time_s * 1000 + records["dt"].astype(np.int64) * 100
@@ -219,6 +220,7 @@ def tag_states_from_wire(records: npt.NDArray[np.void], base_time_s: int, epoch:
     rows = (
         (opened, t_ms - age_ms, EventCode.STRAP_OPEN, nothing),
         (opened & ~open_now, t_ms - age_ms + 1, EventCode.STRAP_CLOSED, nothing),
+        (~opened, t_ms + 1, EventCode.STRAP_CHECKED, nothing),
         (state & TagStateFlag.CASE_OPEN != 0, t_ms - age_ms + 2, EventCode.CASE_OPEN, nothing),
         (state & TagStateFlag.STARTED != 0, t_ms + 3, EventCode.BOOT, nothing),
         (known, t_ms + 4, EventCode.BATTERY, records["battery"].astype(np.float64) * _BATTERY_UNIT_MV),

@@ -56,6 +56,7 @@ _SHUTS = {
 }
 _ENDS = {
     EventCode.OFFICER_CHECK: (STRAP, CASE),
+    EventCode.STRAP_CHECKED: (STRAP,),
     EventCode.MAINS_BACK: (NO_MAINS, UNIT_BATTERY),
     EventCode.UNIT_CHECKED: (MOVED, UNIT_CASE),
     EventCode.UNIT_BATTERY_WELL: (UNIT_BATTERY,),

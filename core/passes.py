@@ -72,7 +72,7 @@ def _infer(
     kx, ky = metres_at(table.scales[plan["zone"]], (fix["lat"] + was["at_lat"]) / 2.0)
     dx, dy = (fix["lon"] - was["at_lon"]) * kx, (fix["lat"] - was["at_lat"]) * ky
     length_m = np.sqrt(dx * dx + dy * dy)
-    need_m = max(limits.pass_depth_m, fix["radius_m"], was["at_radius_m"])
+    need_m = max(limits.pass_depth_m, fix["radius_m"], was["at_radius_m"], limits.pass_share * length_m)
     # a line that leaves one place and reaches the other gets no nearer than this to what lies between
     if gap_m + 2.0 * need_m >= length_m * 1.01:
         return False

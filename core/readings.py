@@ -231,6 +231,9 @@ class EventCode(IntEnum):
     """At its start the tag could not read the settings that commands had changed; it goes on as it was provisioned."""
     COMMANDS_LOST = 45
     """At its start the tag could not read which command it had executed last."""
+    STRAP_CHECKED = 46
+    """The tag says that its strap was not opened since the last officer's check: if it was open before, an officer has
+    been there since. All that an RF tag can tell of a check, which has no journal of its own."""
 
 
 class TagStateFlag(IntFlag):

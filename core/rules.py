@@ -155,6 +155,10 @@ class RuleSet:
     pass_depth_m
         and only if the line comes this deep into the zone, 50 m, and deeper than either position is uncertain: a path
         that bends along an edge stays out. Default of ours.
+    pass_share
+        and as deep as this share of its length: 0.2. Who goes around a zone's corner by a quarter of a circle comes no
+        nearer to the straight line than 0.21 of it: a bus on the road around a park was told as passing. Default of
+        ours.
     no_position_s
         No trusted position for this long, while a condition needs positions, opens an alert: 14,400 s (4 h), four times
         the hourly position at rest (domain.md, Q). Default of ours.
@@ -239,6 +243,7 @@ class RuleSet:
     located_m: float = 200.0
     pass_within_s: int = 300
     pass_depth_m: float = 50.0
+    pass_share: float = 0.2
     no_position_s: int = 14_400
     jumps_fewest: int = 3
     jumps_apart_s: int = 60

@@ -4,7 +4,8 @@ A drinking event (the sentence that defines it stands in `core.sobriety_watch`) 
 **confirmed as soon as the readings that a body can have made show by themselves three consecutive ones at or above the
 level, a rise of 0.020 g/dl and a later steady fall as great; one that ends without that came from the surroundings**
 (`core.sobriety_curve`). Confirmed it stays: what comes later is another matter. Drinking began 69 min before the skin
-shows it.
+shows it. What came from the surroundings, and what goes on while most of its readings can be no body's, is *alcohol in
+surroundings*: a question, not a drinking event.
 
 In limit mode the level is the order's, and the alert says *above the limit*.
 """
@@ -24,7 +25,7 @@ from core.rules import RuleSet
 from core.sobriety_sensors import AlcoholWatch, SensorStates, pieces_of
 from core.sobriety_state import CONFIRMED, DRINKING, ENVIRONMENTAL, Findings
 
-DRANK, COVERED_SENSOR = "drinking_event", "sensor_obstructed"
+DRANK, SURROUNDINGS, COVERED_SENSOR = "drinking_event", "alcohol_in_surroundings", "sensor_obstructed"
 STATUS = ("suspected", "confirmed", "environmental")
 MEDICAL_NOTE = (
     "This says nothing about the wearer's health. Stopping suddenly after heavy drinking can be dangerous: if the "
@@ -110,8 +111,9 @@ class Sobriety:
             figures["duration_s"] = (end_ms - start_ms) // 1000
         severity: Severity = "medium"
         if finding["kind"] == DRINKING:
-            rule = DRANK
-            severity = "high" if status == CONFIRMED else "medium"
+            outside = _from_outside(finding)
+            rule = SURROUNDINGS if outside else DRANK
+            severity = "low" if outside else "high" if status == CONFIRMED else "medium"
             sentence = self._drinking(finding, watch.at(start_ms).condition, figures)
         else:
             rule = COVERED_SENSOR
@@ -143,7 +145,7 @@ class Sobriety:
         figures |= {"beyond_a_body": int(finding["beyond"]), "drinking_began": iso_utc(began_ms)}
         abstains = condition.mode == AlcoholMode.ABSTINENCE
         what = f"{'Drinking event' if abstains else 'Alcohol above the limit'}, {STATUS[status]}"
-        if status == ENVIRONMENTAL:
+        if _from_outside(finding):
             what = "Alcohol at the sensor that no body can have made"
         limit = "" if abstains else ", the limit of the order"
         sentence = f"{what}: from {civil(start_ms, zone)} "
@@ -154,7 +156,7 @@ class Sobriety:
             f"{figures['beyond_a_body']} of them rise or fall faster than a body can, and under them a body can have "
             f"made {body:.3f} at most."
         )
-        if status != ENVIRONMENTAL:
+        if not _from_outside(finding):
             sentence += f" The skin lags: what was drunk was drunk from about {civil(began_ms, zone)}"
             near = start_ms - int(finding["since_ms"]) <= self._rules.tac_join_s * 1000
             sentence += "." if near else " or earlier."
@@ -181,3 +183,11 @@ class Sobriety:
             f"{figures['farthest_v']:.3f} V, {figures['cold_readings']} of them as cold as off the skin. They show "
             f"nothing about drinking."
         )
+
+
+def _from_outside(finding: Findings) -> bool:
+    """Whether what was measured came from the surroundings: it ended so, or most of it so far can be no body's."""
+    status = int(finding["status"])
+    return status == ENVIRONMENTAL or (
+        status != CONFIRMED and 2 * int(finding["beyond"]) > int(finding["readings"])
+    )

@@ -13,7 +13,8 @@ from core.activation import ALWAYS_MS
 from core.readings import I64, EventCode
 from core.rows import CONTACT, EVENT, POSITION, Rows
 
-_OPEN, _CHECK = int(EventCode.STRAP_OPEN), int(EventCode.OFFICER_CHECK)
+_OPEN = int(EventCode.STRAP_OPEN)
+_CHECKS = (int(EventCode.OFFICER_CHECK), int(EventCode.STRAP_CHECKED))
 
 
 def unworn(events: Rows, fitted_ms: int, before: I64 | None = None, floor_ms: int = -ALWAYS_MS) -> I64:
@@ -22,7 +23,7 @@ def unworn(events: Rows, fitted_ms: int, before: I64 | None = None, floor_ms: in
     ``events`` are sorted; what happened before the tag was fitted means nothing. At one instant the order of the
     sequence numbers decides. ``before`` is what was found earlier; it counts up to ``floor_ms``, ``events`` after it.
     """
-    marks = events[(events["t_ms"] >= fitted_ms) & ((events["code"] == _OPEN) | (events["code"] == _CHECK))]
+    marks = events[(events["t_ms"] >= fitted_ms) & np.isin(events["code"], (_OPEN, *_CHECKS))]
     found = [] if before is None else [(a, b) for a, b in before.tolist() if a <= floor_ms]
     since_ms: int | None = None
     if found and found[-1][1] > floor_ms:
@@ -30,7 +31,7 @@ def unworn(events: Rows, fitted_ms: int, before: I64 | None = None, floor_ms: in
     for t_ms, code in zip(marks["t_ms"].tolist(), marks["code"].tolist(), strict=True):
         if code == _OPEN and since_ms is None:
             since_ms = t_ms
-        elif code == _CHECK and since_ms is not None:
+        elif code in _CHECKS and since_ms is not None:
             if since_ms < t_ms:
                 found.append((since_ms, t_ms))
             since_ms = None

@@ -56,6 +56,7 @@ class ZoneLimits(NamedTuple):
     located_m: float
     pass_within_ms: int
     pass_depth_m: float
+    pass_share: float
 
 
 def zone_limits(rules: RuleSet) -> ZoneLimits:
@@ -70,6 +71,7 @@ def zone_limits(rules: RuleSet) -> ZoneLimits:
         rules.located_m,
         rules.pass_within_s * 1000,
         rules.pass_depth_m,
+        rules.pass_share,
     )
 
 

@@ -11,7 +11,9 @@ Distances are measured in metres about the position, ``dx = Δlongitude × kx(la
 ``dy = Δlatitude × ky(latitude)``, with the metres per degree of the WGS84 ellipsoid (prime-vertical radius × cos
 latitude, meridian radius) at the position's own latitude. Trigonometry happens here, once per zone: the two curves are
 stored as polynomials through five points of the zone's latitudes, so judging a position takes only + − × ÷ √. Within
-0.5 % of the geodesic, or 1 m, for zones to 100 km across; near an edge, where it matters, far better at any size.
+0.5 % of the geodesic, or 1 m, for zones to 100 km across, up to 75 degrees of latitude (0.8 % at 80, where a degree of
+longitude shrinks by 3 % from one end of such a zone to its middle); near an edge, where it matters, far better at any
+size.
 A circle's edge lies far from what it is measured from: there the scale is taken half-way between the two.
 """
 

@@ -232,6 +232,8 @@ def _of_state(life: Life, t_ms: int, state: int, age_ms: int | None) -> Iterator
     age_ms = 0 if age_ms is None else age_ms // 10_000 * 10_000
     if state & (_OPEN | _OPENED):
         yield t_ms - age_ms, int(EventCode.STRAP_OPEN), np.nan
+    else:
+        yield t_ms + 1, int(EventCode.STRAP_CHECKED), np.nan
     if state & _CASE:
         yield t_ms - age_ms + 2, int(EventCode.CASE_OPEN), np.nan
     if state & _STARTED:

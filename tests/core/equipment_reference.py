@@ -37,7 +37,7 @@ class TieError(Exception):
 
 
 LATCHES = {
-    "strap_tamper": (E.STRAP_OPEN, {E.OFFICER_CHECK}),
+    "strap_tamper": (E.STRAP_OPEN, {E.OFFICER_CHECK, E.STRAP_CHECKED}),
     "case_tamper": (E.CASE_OPEN, {E.OFFICER_CHECK}),
     "motion_sensor_fault": (E.MOTION_FAULT, {E.MOTION_WELL}),
     "alcohol_sensor_fault": (E.SENSOR_FAULT, {E.SENSOR_WELL}),

@@ -205,7 +205,7 @@ def covers(samples: list[Sample]) -> list[Cover]:
 
     def close(end_ms: int | None) -> None:
         for j in range(len(series)):
-            if j >= 2 and series[j][0].t_ms - series[0][0].t_ms >= 10 * MIN:
+            if j >= 2 and series[j][0].t_ms - series[0][0].t_ms >= 30 * MIN:
                 last = series[-1][0].t_ms
                 sure = last - series[0][0].t_ms >= 120 * MIN or sum(cold for _, cold in series) >= 3
                 found.append(
@@ -221,7 +221,7 @@ def covers(samples: list[Sample]) -> list[Cover]:
 
     for one, away, cold in verdicts:
         if away:
-            raised = len(series) >= 3 and series[-1][0].t_ms - series[0][0].t_ms >= 10 * MIN
+            raised = len(series) >= 3 and series[-1][0].t_ms - series[0][0].t_ms >= 30 * MIN
             if series and not raised and one.t_ms - series[-1][0].t_ms > 75 * MIN:
                 series.clear()
             series.append((one, cold))

@@ -129,10 +129,17 @@ def test_a_tag_state_tells_what_was_opened_and_when() -> None:
     assert [row[:2] for row in stated(0b0001, 3)] == [(30_000, E.STRAP_OPEN)]
     assert [row[:2] for row in stated(0b0011)] == [(0, E.STRAP_OPEN)], "an unknown age is at the latest now"
     assert [row[:2] for row in stated(0b0010, 6)] == [(60_000, E.STRAP_OPEN), (60_000, E.STRAP_CLOSED)]
-    assert [row[:2] for row in stated(0b0100, 1)] == [(10_000, E.CASE_OPEN)]
-    assert stated(0) == stated(0b1000) == [], "that a battery is low is told by its voltage"
-    assert stated(0, battery=190) == [(0, E.BATTERY, 3800.0)]
-    assert [code for _, code, _ in stated(0b10000)] == [E.BOOT]
+    assert (10_000, E.CASE_OPEN) in [row[:2] for row in stated(0b0100, 1)]
+    assert [row[1] for row in stated(0b1000)] == [E.STRAP_CHECKED], (
+        "that a battery is low is told by its voltage"
+    )
+    assert stated(0b0001, battery=190)[-1] == (0, E.BATTERY, 3800.0)
+    assert [code for _, code, _ in stated(0b10010)][-1] == E.BOOT
+
+
+def test_a_tag_state_without_an_opened_strap_tells_that_an_officer_has_been_there_since_one() -> None:
+    assert [row[:2] for row in stated(0, 3)] == [(0, E.STRAP_CHECKED)]
+    assert E.STRAP_CHECKED not in [row[1] for row in (*stated(0b0001), *stated(0b0010), *stated(0b0011))]
 
 
 def test_refused_beacons_are_forged_ones_of_the_tag_in_the_contact() -> None:

@@ -315,6 +315,13 @@ def test_positions_are_not_missed_where_no_condition_needs_them() -> None:
     assert judged(Readings(), MONDAY_MS + DAY_MS, case) == []
 
 
+def test_an_rf_tag_that_tells_of_an_unopened_strap_again_has_been_checked_but_its_case_has_not() -> None:
+    rows = [(at(10), E.STRAP_OPEN), (at(11), E.CASE_OPEN), (at(12), E.CASE_CLOSED), (at(70), E.STRAP_CHECKED)]
+    strap, case = judged(Readings(events=events(*rows)), at(100))
+    assert (strap.rule, strap.start_ms, strap.end_ms) == ("strap_tamper", at(10), at(70))
+    assert (case.rule, case.end_ms) == ("case_tamper", None)
+
+
 def test_positions_of_a_tag_with_its_strap_open_are_not_missed() -> None:
     rows = positions(*((at(30 * i), "home") for i in range(40)))
     found = judged(Readings(rows, events=events((at(45), E.STRAP_OPEN))), at(30 * 39))

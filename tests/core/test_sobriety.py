@@ -50,7 +50,11 @@ def test_a_curve_that_a_body_makes_is_a_confirmed_drinking_event() -> None:
 
 def test_a_spill_that_comes_and_goes_faster_than_a_body_is_from_the_surroundings() -> None:
     (alert,) = judged(every(HALF_HOUR, SPILL))
-    assert (alert.figures["status"], alert.severity) == ("environmental", "medium")
+    assert (alert.rule, alert.figures["status"], alert.severity) == (
+        "alcohol_in_surroundings",
+        "environmental",
+        "low",
+    )
     assert "no body can have made" in alert.sentence
 
 

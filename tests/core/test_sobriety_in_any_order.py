@@ -25,7 +25,11 @@ def promised(samples: list[Sample], level: int, now_ms: int) -> list[tuple[objec
             body = round(float(one.body) / 1e6, 3)
             shown: tuple[object, ...] = (one.high, one.beyond, body, round(one.peak / 1e6, 3))
             shown += (one.confirmed_ms and one.confirmed_ms // 1000,)
-            found.append(("drinking_event", one.start_ms, one.end_ms, one.status, *shown))
+            outside = one.status == "environmental" or (
+                one.status == "suspected" and one.beyond > one.high - one.beyond
+            )
+            rule = "alcohol_in_surroundings" if outside else "drinking_event"
+            found.append((rule, one.start_ms, one.end_ms, one.status, *shown))
         else:
             assert isinstance(one, Cover)
             found.append(("sensor_obstructed", one.start_ms, one.end_ms, one.status, one.readings, one.cold))
