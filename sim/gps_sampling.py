@@ -1,8 +1,9 @@
 """Which instants a GPS tag makes positions of, without running it (firmware/gps_tag: sampler, duty, rest, policy).
 
 - one position for each UTC minute, of its first fix;
-- at rest, after ten minutes without a movement, one an hour: the first fix within three minutes of when it is
-  wanted, or none; a movement ends that, and the next fix is a position at once;
+- at rest, after ten minutes without a movement, one an hour, at the times that the gateway has set one in ten minutes:
+  the first fix within three minutes of when it is wanted, or none; a movement ends that, and the next fix is a
+  position at once;
 - none without power.
 
 The receiver speaks every `FIX_MS`. It comes to the tag as bytes, so a position is made a moment after its fix.
@@ -28,31 +29,32 @@ HEARD_MS = 700
 MINUTE_MS = 60_000
 LOOK_MS = 2_000
 STILL_MS = 600_000
-REST_MS = 3_600_000
+REST_MS, TIMED_REST_MS = 3_600_000, 600_000
 ACQUIRE_MS = 180_000
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """``fixes`` that became positions, ascending; when the tag was at ``rest``, when its receiver had power all the
-    time (``awake``), and when it was ``moved``: spans of shape ``(n, 2)``."""
+    time (``awake``) and when at rest (``tried``), and when it was ``moved``: spans of shape ``(n, 2)``."""
 
     fixes: Sky
     rest: I64
     awake: I64
+    tried: I64
     moved: I64
 
 
-def sample(life: Life) -> Sampling:
-    """When the wearer's tag makes a position, and of which fix."""
+def sample(life: Life, times: I64) -> Sampling:
+    """When the wearer's tag makes a position, and of which fix. ``times``, ``(n, 2)``, are those that were set."""
     lives = less([Span(life.start_ms, life.end_ms)], life.flat)
     moved = felt(life)
     rest = _rests(moved, lives)
     awake = _between(lives, rest)
     asked = _Asked(life)
     asked.first_fixes(*_minutes(awake))
-    _hourly(asked, rest)
-    return Sampling(asked.found(), rest, awake, moved)
+    tried = _resting(asked, rest, times)
+    return Sampling(asked.found(), rest, awake, tried, moved)
 
 
 def _between(lives: list[Span], rest: I64) -> I64:
@@ -159,12 +161,27 @@ def _until_light(dark: I64, t_ms: I64) -> I64:
     return np.where((at >= 0) & (t_ms < ends), ends, t_ms)
 
 
-def _hourly(asked: _Asked, rest: I64) -> None:
-    """Positions at rest: of all rests at once, hour by hour."""
-    wanted, ends = rest[:, 0] + REST_MS, rest[:, 1]
+def _resting(asked: _Asked, rest: I64, times: I64) -> I64:
+    """Positions at rest: of all rests at once, one after the other; returns when the receiver had power for them."""
+    tried = [np.zeros((0, 2), np.int64)]
+    wanted, ends = _next(rest[:, 0], times), rest[:, 1]
     while (wanted < ends).any():
         mine = wanted < ends
         wanted, ends = wanted[mine], ends[mine]
-        at = asked.first_fixes(wanted, np.minimum(wanted + ACQUIRE_MS, ends))
-        # the next is wanted an hour after this one was made, or was wanted in vain
-        wanted = np.where(at >= 0, at + HEARD_MS, wanted) + REST_MS
+        until = np.minimum(wanted + ACQUIRE_MS, ends)
+        at = asked.first_fixes(wanted, until)
+        tried.append(np.stack([wanted, np.where(at >= 0, at, until)], axis=1))
+        # the next is wanted some time after this one was made, or was wanted in vain
+        wanted = _next(np.where(at >= 0, at + HEARD_MS, wanted), times)
+    return np.concatenate(tried)
+
+
+def _next(since_ms: I64, times: I64) -> I64:
+    """When the next position at rest is wanted: sooner where a time lies before the end of the hour."""
+    soon, late = since_ms + TIMED_REST_MS, since_ms + REST_MS
+    if not len(times):
+        return late
+    following = np.searchsorted(times[:, 1], soon, "right")
+    begins = times[np.minimum(following, len(times) - 1), 0]
+    timed = np.where(following < len(times), np.maximum(soon, begins), late)
+    return np.minimum(timed, late)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.readings import EventCode
-from sim.gps_sampling import ACQUIRE_MS, REST_MS, Sampling
+from sim.gps_sampling import Sampling
 from sim.in_force import both, less
 from sim.life import Life, Span
 
@@ -29,11 +29,7 @@ def signs(life: Life, sampling: Sampling) -> list[tuple[int, int, float]]:
     if not life.jammed and not life.forged:
         return []
     on = [Span(int(a), int(b)) for a, b in sampling.awake]
-    for start_ms, end_ms in sampling.rest.tolist():
-        on += [
-            Span(wanted, min(wanted + ACQUIRE_MS, end_ms))
-            for wanted in range(start_ms + REST_MS, end_ms, REST_MS)
-        ]
+    on += [Span(int(a), int(b)) for a, b in sampling.tried]
     moved = [(int(a), int(b) + SETTLED_MS) for a, b in sampling.moved]
     still = less([Span(life.start_ms + SETTLED_MS, life.end_ms)], moved)
     seen = [

@@ -30,7 +30,7 @@ from core.readings import (
     TimeQuality,
 )
 from core.senses import SENSES
-from gateway.at_once import wanted
+from gateway.at_once import Wanted, wanted
 from gateway.settings import Settings
 from sim.alcohol_sampling import sampled
 from sim.gps_sampling import HEARD_MS, sample
@@ -95,12 +95,14 @@ def wear(life: Life, order: Order | None = None) -> dict[str, Sent]:
 
 
 def _gps_tag(life: Life, worn: Activation) -> Sent:
-    sampling = sample(life)
+    wish = wanted([worn], life.start_ms, _NEAR_ZONE_M, TIMEZONE)
+    times = np.array(wish.times, np.int64).reshape(-1, 2) * 1000
+    sampling = sample(life, times)
     sky = quantised(sampling.fixes)
     lives = less([Span(life.start_ms, life.end_ms)], life.flat)
     events = occurred(life, lives, "gps_tag", signs(life, sampling))
     n = len(sky)
-    hurry = _at_once(worn, life, sky.t_ms, sky.lat, sky.lon, sky.precision_m)
+    hurry = _at_once(wish, times, sky.t_ms, sky.lat, sky.lon, sky.precision_m)
     made = np.concatenate([sky.t_ms + HEARD_MS, events.t_ms])
     seq, arrived = _hand_over(life, made, np.append(hurry, events.urgent), life.flat)
     positions = Positions(
@@ -119,10 +121,9 @@ def _gps_tag(life: Life, worn: Activation) -> Sent:
     return Sent(Readings(positions=positions, events=_events(events, seq[n:])), _by_kind(0, arrived, n))
 
 
-def _at_once(worn: Activation, life: Life, t_ms: I64, lat: F64, lon: F64, precision_m: F64) -> Bool:
+def _at_once(wish: Wanted, times: I64, t_ms: I64, lat: F64, lon: F64, precision_m: F64) -> Bool:
     """Which positions do not wait: firmware/lib/policy.py, by the times and places that the gateway sets."""
-    wish = wanted([worn], life.start_ms, _NEAR_ZONE_M, TIMEZONE)
-    hurry = spans_hold([Span(begin * 1000, end * 1000) for begin, end in wish.times], t_ms)
+    hurry = spans_hold([Span(begin_ms, end_ms) for begin_ms, end_ms in times.tolist()], t_ms)
     for lat_e7, lon_e7, radius_m in wish.places:
         north = np.abs(np.rint(lat * 1e7) - lat_e7) * 0.011057
         latitude = np.maximum(np.abs(lat), abs(lat_e7) / 1e7)

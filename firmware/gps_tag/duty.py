@@ -31,6 +31,9 @@ if TYPE_CHECKING:
         sample_s: int
         pursuit_s: int
 
+        def timed(self, t_ds: int, flags: int) -> bool:
+            """Whether an instant lies in one of the times that the gateway has set."""
+
         def at_once(self, t_ds: int, flags: int, lat_e7: int, lon_e7: int, precision_dm: int) -> bool:
             """Whether a position is to be uploaded at once."""
 
@@ -66,7 +69,9 @@ class Duty:
     def look(self, may_rest: bool) -> bool:
         """To be called every few seconds; True when a rest has just ended."""
         now_ms = self._clock.uptime_ms()
-        return self.rest.look(now_ms, may_rest and self._located and not self.in_pursuit())
+        rest_s = policy.TIMED_REST_S if self._settings.timed(*self._clock.now()) else policy.REST_S
+        allowed = may_rest and self._located and not self.in_pursuit()
+        return self.rest.look(now_ms, allowed, rest_s * 1000)
 
     def fault(self) -> int:
         """What is the matter with the motion sensor: detail of a tamper record."""

@@ -1,4 +1,4 @@
-"""Rest: while the tag lies still its receiver is off, but for one position an hour; who moves it ends that in 2 s."""
+"""Rest: while the tag lies still its receiver is off, but for a position now and then; a movement ends that in 2 s."""
 
 from motion import Motion
 from policy import REST_S
@@ -36,17 +36,26 @@ class Rest:
         self.resting = False
         self._board = board
         self._powered = True
-        self._wanted_ms = 0  # at rest: when the next position is wanted
+        self._period_ms = REST_MS
+        self._since_ms = 0  # at rest: when it began, or the last position was made, or was wanted in vain
+        self._wanted_ms = 0  # and when the next one is wanted
 
-    def look(self, now_ms: int, allowed: bool) -> bool:
-        """Go to rest where that is ``allowed``, or end it; True when it has just ended."""
+    def look(self, now_ms: int, allowed: bool, period_ms: int = REST_MS) -> bool:
+        """Go to rest where that is ``allowed``, or end it; True when it has just ended.
+
+        ``period_ms`` is between two positions at rest, as things stand now.
+        """
         self.motion.look(now_ms)
         was_resting = self.resting
         self.resting = allowed and self.motion.at_rest(now_ms)
+        self._period_ms = period_ms
         if self.resting and not was_resting:
-            self._wanted_ms = now_ms + REST_MS
-        elif self.resting and now_ms >= self._wanted_ms + ACQUIRE_MS:
-            self._wanted_ms += REST_MS  # there is none to be had here
+            self._next(now_ms)
+        elif self.resting:
+            # a period that has become shorter counts at once
+            self._wanted_ms = min(self._wanted_ms, max(now_ms, self._since_ms + period_ms))
+            if now_ms >= self._wanted_ms + ACQUIRE_MS:
+                self._next(self._wanted_ms)  # there is none to be had here
         self._power(not self.resting or now_ms >= self._wanted_ms)
         return was_resting and not self.resting
 
@@ -61,7 +70,11 @@ class Rest:
 
     def sampled(self, now_ms: int) -> None:
         """A position was made."""
-        self._wanted_ms = now_ms + REST_MS
+        self._next(now_ms)
+
+    def _next(self, since_ms: int) -> None:
+        self._since_ms = since_ms
+        self._wanted_ms = since_ms + self._period_ms
 
     def _power(self, on: bool) -> None:
         if on != self._powered:

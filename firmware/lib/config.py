@@ -155,16 +155,18 @@ class Changeable:
         self._apply()
         return DONE
 
+    def timed(self, t_ds: int, flags: int) -> bool:
+        """Whether an instant lies in one of the times at which nothing waits: one not known, or in doubt, may."""
+        known = flags & QUALITY_MASK != UNSET and not flags & DATE_SUSPECT
+        return policy.in_times(self._times, t_ds // 10 if known else None)
+
     def at_once(self, t_ds: int, flags: int, lat_e7: int, lon_e7: int, precision_dm: int) -> bool:
         """Whether a position at that instant and place is to be uploaded at once.
 
         A time that is not known, or in doubt, may lie in any of the intervals; a position that is not precise, near
         any place that its error reaches.
         """
-        known = flags & QUALITY_MASK != UNSET and not flags & DATE_SUSPECT
-        return policy.in_times(self._times, t_ds // 10 if known else None) or policy.near_places(
-            self._places, lat_e7, lon_e7, precision_dm
-        )
+        return self.timed(t_ds, flags) or policy.near_places(self._places, lat_e7, lon_e7, precision_dm)
 
     def _apply(self) -> None:
         self.sample_s = self._number(SAMPLE_S)

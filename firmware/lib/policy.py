@@ -4,6 +4,7 @@
 |---|---|---|
 | in pursuit | 15 s | at once |
 | at rest (see :mod:`motion`) | 1 h | with others, within 120 s |
+| at rest at the times that the gateway has set (curfew) | 10 min | at once |
 | otherwise | 60 s | with others, within 120 s |
 | at the times and places that the gateway has set (curfew, near a zone) | as above | at once |
 """
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 REST_S = 3600
+# A curfew asks where the wearer is after 15 min without a position: who sleeps at home must not be asked about.
+TIMED_REST_S = 600
 # 1e-7 degree in micrometres where it is shortest (WGS84 at the equator): of latitude, and of longitude before the
 # cosine. So no place is ever taken to be farther away than it is.
 NORTH_UM = 11057

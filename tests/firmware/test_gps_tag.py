@@ -84,6 +84,10 @@ class Settings:
         self.sample_s = sample_s
         self.pursuit_s = 15
         self.near = False
+        self.curfew = False
+
+    def timed(self, t_ds: int, flags: int) -> bool:
+        return self.curfew
 
     def at_once(self, t_ds: int, flags: int, lat_e7: int, lon_e7: int, precision_dm: int) -> bool:
         return self.near

@@ -155,6 +155,39 @@ def test_at_rest_the_receiver_has_power_once_an_hour_until_a_position_is_made() 
     assert rest.due(STILL_MS + 2 * REST_MS + 9000)
 
 
+def test_a_period_that_becomes_shorter_counts_at_once_and_one_that_becomes_longer_from_the_next_position() -> (
+    None
+):
+    board = Board()
+    rest = Rest(board, 0)
+    rest_until(rest, 0, STILL_MS + REST_MS // 2)
+    assert not board.powered
+    now_ms = STILL_MS + REST_MS // 2
+    rest.look(now_ms, True, REST_MS // 6)
+    assert board.powered
+    rest.sampled(now_ms + 9000)
+    for at_ms in range(now_ms + 10000, now_ms + REST_MS // 6 + 9000, LOOK_MS):
+        rest.look(at_ms, True, REST_MS // 6)
+        assert not board.powered
+    now_ms += REST_MS // 6 + 9000
+    rest.look(now_ms, True)
+    assert board.powered
+    rest.sampled(now_ms)
+    rest_until(rest, now_ms + LOOK_MS, now_ms + REST_MS)
+    assert not board.powered
+
+
+def test_where_a_position_is_wanted_in_vain_the_next_try_is_a_period_after_this_one() -> None:
+    board = Board()
+    rest = Rest(board, 0)
+    on = 0
+    for now_ms in range(0, STILL_MS + 2 * REST_MS, LOOK_MS):
+        rest.look(now_ms, True, REST_MS // 6)
+        on += board.powered
+    tries = (on * LOOK_MS - STILL_MS) / (ACQUIRE_MS + LOOK_MS)
+    assert 10 <= tries <= 12
+
+
 def test_where_no_position_is_to_be_had_the_receiver_is_not_left_on() -> None:
     board = Board()
     rest = Rest(board, 0)
