@@ -2,10 +2,10 @@
 
 A drinking event (the sentence that defines it stands in `core.sobriety_watch`) is *suspected* while it goes on. It is
 **confirmed as soon as the readings that a body can have made show by themselves three consecutive ones at or above the
-level, a rise of 0.020 g/dl and a later steady fall as great; one that ends without that came from the surroundings**
-(`core.sobriety_curve`). Confirmed it stays: what comes later is another matter. Drinking began 69 min before the skin
-shows it. What came from the surroundings, and what goes on while most of its readings can be no body's, is *alcohol in
-surroundings*: a question, not a drinking event.
+level, a rise of 0.020 g/dl and a later steady fall as great** (`core.sobriety_curve`). Confirmed it stays: what comes
+later is another matter. Drinking began 69 min before the skin shows it. **An event of which most readings are more than
+a body can have made came from the surroundings**: *alcohol in surroundings*, a question, not a drinking event. One that
+ends neither so nor confirmed stays suspected: who covers the sensor while drinking hides the rise.
 
 In limit mode the level is the order's, and the alert says *above the limit*.
 """
@@ -23,7 +23,7 @@ from core.family import Batch, Part
 from core.readings import EventCode
 from core.rules import RuleSet
 from core.sobriety_sensors import AlcoholWatch, SensorStates, pieces_of
-from core.sobriety_state import CONFIRMED, DRINKING, ENVIRONMENTAL, Findings
+from core.sobriety_state import CONFIRMED, DRINKING, Findings
 
 DRANK, SURROUNDINGS, COVERED_SENSOR = "drinking_event", "alcohol_in_surroundings", "sensor_obstructed"
 STATUS = ("suspected", "confirmed", "environmental")
@@ -186,8 +186,8 @@ class Sobriety:
 
 
 def _from_outside(finding: Findings) -> bool:
-    """Whether what was measured came from the surroundings: it ended so, or most of it so far can be no body's."""
-    status = int(finding["status"])
-    return status == ENVIRONMENTAL or (
-        status != CONFIRMED and 2 * int(finding["beyond"]) > int(finding["readings"])
-    )
+    """Whether what was measured came from the surroundings: most of it is more than a body can have made.
+
+    So it is *environmental* when it ends, and called that while it goes on.
+    """
+    return int(finding["status"]) != CONFIRMED and 2 * int(finding["beyond"]) > int(finding["readings"])

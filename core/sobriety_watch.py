@@ -249,8 +249,8 @@ def _drink(
     s["below_n"] += 1
     if s["below_n"] < rate.readings or t - s["below_ms"] < limit.below_ms:
         return False
-    if drink["status"] == SUSPECTED:
-        drink["status"] = ENVIRONMENTAL
+    if drink["status"] == SUSPECTED and 2 * drink["beyond"] > drink["readings"]:
+        drink["status"] = ENVIRONMENTAL  # else it stays suspected: a covered sensor hides the rise
     drink["end_ms"], drink["end_key"], drink["end_seen"] = s["below_ms"], s["below_key"], 1
     s["drinking"] = s["run_n"] = 0
     return True

@@ -184,7 +184,8 @@ def _follow(
         first_low = lows + 1
         if k - first_low >= 2 and times[k] - times[first_low] >= 120 * MIN:
             end = times[first_low]
-            status = "confirmed" if confirmed else "environmental"
+            outside = beyond > sum(v >= level for v in values[i : k + 1]) - beyond
+            status = "confirmed" if confirmed else "environmental" if outside else "suspected"
             break
         after = times[k + 1] if k + 1 < len(times) else now_ms
         if after - times[k] > 120 * MIN:
