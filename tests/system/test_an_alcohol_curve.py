@@ -129,7 +129,7 @@ def test_what_lies_between_sensor_and_skin_is_sampled_fast_and_told_as_an_obstru
     covered_ms, free_ms = START_MS + 4 * HOUR_MS, START_MS + 7 * HOUR_MS
     worn.tag.set_pin(covered_ms, INFRARED, 1300)
     worn.tag.set_pin(free_ms, INFRARED, 1000)
-    worn.live(covered_ms + 45 * MINUTE_MS, 15 * MINUTE_MS)
+    worn.live(covered_ms + 75 * MINUTE_MS, 15 * MINUTE_MS)
     (alert,) = worn.told(COVERED)
     assert (alert["state"], alert["figures"]["status"]) == ("open", "suspected")
     assert 0 <= seconds(alert["start"]) - covered_ms / 1000 <= 1800

@@ -46,7 +46,7 @@ def test_the_demonstration_ends_by_itself_with_one_object_in_which_nothing_is_mi
         ("Gina Nash", "absent_during_curfew"),
         ("Iris Vale", "absent_during_curfew"),
         ("Kate Rowe", "drinking_event"),
-        ("Liam West", "drinking_event"),
+        ("Liam West", "alcohol_in_surroundings"),
     }
     days = {day["wearer"]: day["state"] for day in summary["days"]}
     assert days == {"Jack Orme": "SOBER", "Kate Rowe": "SOBER", "Liam West": "UNVERIFIED"}
