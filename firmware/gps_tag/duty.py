@@ -69,7 +69,9 @@ class Duty:
     def look(self, may_rest: bool) -> bool:
         """To be called every few seconds; True when a rest has just ended."""
         now_ms = self._clock.uptime_ms()
-        rest_s = policy.TIMED_REST_S if self._settings.timed(*self._clock.now()) else policy.REST_S
+        # asked at rest only: this look comes every two seconds of a tag's life
+        timed = self.rest.resting and self._settings.timed(*self._clock.now())
+        rest_s = policy.TIMED_REST_S if timed else policy.REST_S
         allowed = may_rest and self._located and not self.in_pursuit()
         return self.rest.look(now_ms, allowed, rest_s * 1000)
 
