@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import astuple, fields
-from io import StringIO
 from pathlib import Path
 from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -21,6 +19,7 @@ from core.readings import F64, Readings, Samples
 from core.sobriety import Sobriety
 from sim import skin
 from sim.life import Drink, Exposure
+from tests.bench.pictures import draw
 from tests.core import drinkers as real
 from tests.sim.drinkers import (
     HOUR_MS,
@@ -38,13 +37,6 @@ from tests.sim.drinkers import (
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEADING = "\n## Alcohol\n"
 """Where this part of the page begins."""
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "tagwatch",
-    "font.size": 9,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-}
 TEXT = Path(__file__).with_name("alcohol_page.md")
 MADE_UP = 40
 EVENING_MS = clock("2026-06-02T19:00")
@@ -223,16 +215,14 @@ def main() -> None:
     page = DOCS / "sensors.md"
     above = page.read_text(encoding="utf-8").partition(HEADING)[0]
     page.write_text(above + HEADING + text(data), encoding="utf-8")
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        for name, figure in (
-            ("lag", lag_picture()),
-            ("air", air_picture()),
-            ("people", people_picture(data)),
-        ):
-            drawn = StringIO()
-            figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-            lines = "\n".join(line.rstrip() for line in drawn.getvalue().splitlines())
-            (DOCS / "sensors" / f"alcohol-{name}.svg").write_text(lines + "\n", encoding="utf-8")
+    draw(
+        DOCS / "sensors",
+        {
+            "alcohol-lag": lag_picture,
+            "alcohol-air": air_picture,
+            "alcohol-people": lambda: people_picture(data),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ corridor with two (``rf-presence``). What they are and what they are not stands 
 from __future__ import annotations
 
 import csv
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -14,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import shapely
-from nmea import Receiver
 
 from core.readings import F64, I64
 from sim.gnss import RECEPTION, receive
@@ -23,6 +23,12 @@ from sim.life import Life
 from sim.radio import Channel
 from sim.recordings import load
 from sim.way import Bool, Surroundings
+
+_FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
+sys.path += [
+    str(_FIRMWARE / name) for name in ("lib", "gps_tag")
+]  # as pytest has it; a page is also written without
+from nmea import Receiver  # noqa: E402
 
 STILL = """
 bu353s4 cat-ms352 ch-4711 gr601-w mt3339 neo-m8n quectel-L70 sirfstarv-nmea st-teseo-liv3f telit-pls83-w ublox-lea-5h

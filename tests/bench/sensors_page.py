@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from io import StringIO
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,6 +19,7 @@ from sim.gnss import RECEPTION
 from sim.radio import SENSITIVITY_DBM, Channel
 from sim.way import Surroundings
 from tests.bench import sensor_recordings as found
+from tests.bench.pictures import draw
 from tests.bench.sensor_recordings import LAGS_S, PERCENT
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -35,13 +34,6 @@ COLOURS = {
     Surroundings.INDOORS: "#00703c",
     Surroundings.VEHICLE: "#f47738",
     Surroundings.TRAIN: "#4c2c92",
-}
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "tagwatch",
-    "font.size": 9,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
 }
 
 
@@ -326,19 +318,16 @@ def main() -> None:
     page = DOCS / "sensors.md"
     others = page.read_text(encoding="utf-8").partition(OTHERS)[2] if page.exists() else ""
     page.write_text(text(data) + (OTHERS + others if others else ""), encoding="utf-8")
-    (DOCS / "sensors").mkdir(exist_ok=True)
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        for name, figure in (
-            ("errors", errors_picture()),
-            ("street", street_picture()),
-            ("drift", drift_picture(data)),
-            ("rooms", rooms_picture(data)),
-            ("radio", radio_picture(data)),
-        ):
-            drawn = StringIO()
-            figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-            lines = "\n".join(line.rstrip() for line in drawn.getvalue().splitlines())
-            (DOCS / "sensors" / f"{name}.svg").write_text(lines + "\n", encoding="utf-8")
+    draw(
+        DOCS / "sensors",
+        {
+            "errors": errors_picture,
+            "street": street_picture,
+            "drift": lambda: drift_picture(data),
+            "rooms": lambda: rooms_picture(data),
+            "radio": lambda: radio_picture(data),
+        },
+    )
 
 
 if __name__ == "__main__":
