@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUBS := 1.29.0.post1
 BENCH ?= spine
+# files of tests side by side, on two cores; ARGS="-n 0" runs them one after the other
+BESIDE := -n 2 --dist loadfile
 # each has modules of its own beside firmware/lib, and one that is called main
 DEVICES := gps_tag rf_tag home_unit alcohol_tag
 # someone who watches sees each package as it comes; a log gets one line a step
@@ -53,13 +55,13 @@ demo: setup
 	@$(BIN)/tagwatch demo $(ARGS)
 
 test: setup system
-	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest -m "not long" $(BESIDE) $(ARGS)
 
 test-nojit: setup system
-	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not long" --timeout 900 $(ARGS)
+	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not long" $(BESIDE) --timeout 900 $(ARGS)
 
 test-long: setup system
-	@$(BIN)/python -m pytest -m "long or not long" --timeout 7200 $(ARGS)
+	@$(BIN)/python -m pytest -m "long or not long" $(BESIDE) --timeout 7200 $(ARGS)
 
 check: setup
 	@$(BIN)/ruff format --check .

@@ -127,7 +127,8 @@ def replay(
 
 def demo(
     for_s: Annotated[
-        float | None, typer.Option("--for", help="End after so many seconds, with a summary.")
+        float | None,
+        typer.Option("--for", help="End after so many seconds at that speed, with a summary."),
     ] = None,
     speed: Annotated[float, typer.Option(min=1, max=600, help="How many times faster than life.")] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object at the end.")] = False,

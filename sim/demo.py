@@ -94,9 +94,12 @@ class Demo:
         self._advance(self.start_ms)
 
     def run(self, for_s: float | None, moved: Callable[[int], None] = lambda now_ms: None) -> None:
-        """Go on for ``for_s`` real seconds, or until interrupted. ``moved`` hears of each step."""
-        began = time.monotonic()
-        while for_s is None or time.monotonic() - began < for_s:
+        """Go on for ``for_s`` seconds at the demonstration's speed, or until interrupted; ``moved`` hears of each step.
+
+        A machine that is too slow for the speed shows the same, and takes longer.
+        """
+        until_ms = None if for_s is None else self.now_ms + round(for_s * 1000 * self._speed)
+        while until_ms is None or self.now_ms < until_ms:
             step_began = time.monotonic()
             self._advance(self.now_ms + int(_STEP_S * 1000 * self._speed))
             self._tell()
