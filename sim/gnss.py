@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from core.readings import F64, I64
+from core.readings import F64, I64, U8
 from sim import noise
 from sim.itinerary import Itinerary
 from sim.life import Life
@@ -132,32 +132,57 @@ class Sky:
         return len(self.t_ms)
 
 
+class Receiver(NamedTuple):
+    """What of a life its receiver's fixes follow from, as kernels take it. Made once for a life and asked often.
+
+    ``starts``, ``ends``, ``places`` (shape ``(4, k)``: from latitude and longitude to latitude and longitude) and
+    ``about`` are the legs of the way; the others spans of shape ``(k, 2)``, ``led`` from where to where the ``forged``
+    signals lead, shape ``(k, 4)``.
+    """
+
+    key: np.uint64
+    starts: I64
+    ends: I64
+    places: F64
+    about: U8
+    dark: I64
+    flat: I64
+    jammed: I64
+    astray: I64
+    forged: I64
+    led: F64
+
+
+def receiver_of(life: Life, way: Way) -> Receiver:
+    """The receiver of a life. ``way`` is that of the tag: `Way.left_behind` where it is off the ankle."""
+    return Receiver(
+        noise.key_of(life.seed, noise.stream_of("gnss")),
+        way.start_ms,
+        way.ends_ms,
+        np.stack([way.lat, way.lon, way.to_lat, way.to_lon]),
+        way.surroundings,
+        _without_sky(life, way),
+        _spans(life.flat),
+        _spans(life.jammed),
+        _spans(life.overconfident),
+        _spans([(forgery.start_ms, forgery.end_ms) for forgery in life.forged]),
+        _led(life, way),
+    )
+
+
 def receive(life: Life, t_ms: I64) -> Sky:
     """What the wearer's receiver says at each of ``t_ms``, ascending UTC milliseconds."""
-    way = life.way.left_behind(life.off_ankle)
+    return says(receiver_of(life, life.way.left_behind(life.off_ankle)), t_ms)
+
+
+def says(receiver: Receiver, t_ms: I64) -> Sky:
+    """As `receive`, of a receiver that is there already."""
     n = len(t_ms)
     columns = np.empty((8, n))
     on, has, satellites = np.empty(n, np.bool_), np.empty(n, np.bool_), np.empty(n, np.int16)
     with np.errstate(over="ignore"):
         _receive(
-            noise.key_of(life.seed, noise.stream_of("gnss")),
-            _BUILDINGS,
-            np.ascontiguousarray(t_ms, np.int64),
-            way.start_ms,
-            np.append(way.start_ms[1:], way.end_ms),
-            np.stack([way.lat, way.lon, way.to_lat, way.to_lon]),
-            way.surroundings,
-            _without_sky(life, way),
-            _spans(life.flat),
-            _spans(life.jammed),
-            _spans(life.overconfident),
-            _spans([(forgery.start_ms, forgery.end_ms) for forgery in life.forged]),
-            _led(life, way),
-            _TABLE,
-            on,
-            has,
-            satellites,
-            columns,
+            receiver, BUILDINGS, np.ascontiguousarray(t_ms, np.int64), TABLE, on, has, satellites, columns
         )
     lat, lon, precision_m, hdop, speed_kmh, course_deg, cn0_dbhz, spread_db = columns
     return Sky(
@@ -210,20 +235,21 @@ def _without_sky(life: Life, way: Way) -> I64:
     return _spans(merged)
 
 
-_TABLE = np.array([RECEPTION[about] for about in Surroundings])
-_BUILDINGS = noise.key_of(0, noise.stream_of("gnss/buildings"))
+TABLE = np.array([RECEPTION[about] for about in Surroundings])
+"""A row for each of `Surroundings`, the columns of `Reception`."""
+BUILDINGS = noise.key_of(0, noise.stream_of("gnss/buildings"))
 """A building is what it is for all who are in it, whatever their seed."""
 
 # columns of the table
-_MULTIPATH, _STILL, _MOVING, _EXCURSIONS, _EXCURSION, _LOST, _LOST_S = range(7)
+_MULTIPATH, _STILL, _MOVING, _EXCURSIONS, _EXCURSION, LOST, LOST_S = range(7)
 _OPTIMISM, _SPEED, _CN0, _SPREAD, _SATELLITES, _HDOP = range(7, 13)
-_KINDS = len(Surroundings)
-_INDOORS, _DEEP = int(Surroundings.INDOORS), int(Surroundings.DEEP)
+KINDS = len(Surroundings)
+INDOORS, _DEEP = int(Surroundings.INDOORS), int(Surroundings.DEEP)
 
 # what wanders, two numbers each: parts of the stream
-_SKY, _CLAIM, _ASTRAY, _LOSSES = 0, 1, 2, 3
-_WALLS = _LOSSES + _KINDS
-_WANDERS = _WALLS + 2 * _KINDS
+_SKY, _CLAIM, _ASTRAY, LOSSES = 0, 1, 2, 3
+_WALLS = LOSSES + KINDS
+_WANDERS = _WALLS + 2 * KINDS
 _CELLS, _NOISES = 100, 101
 _16_BITS = np.uint64(0xFFFF)
 _S16, _S32, _S48 = np.uint64(16), np.uint64(32), np.uint64(48)
@@ -288,29 +314,17 @@ def building(key: np.uint64, lat: float, lon: float) -> tuple[float, float]:
 
 @njit(cache=True, error_model="numpy")
 def _receive(
-    key: np.uint64,
+    receiver: Receiver,
     buildings: np.uint64,
     t_ms: I64,
-    starts: I64,
-    ends: I64,
-    places: F64,
-    about: npt.NDArray[np.uint8],
-    dark: I64,
-    flat: I64,
-    jammed: I64,
-    astray: I64,
-    forged: I64,
-    led: F64,
     table: F64,
     on: Bool,
     fix: Bool,
     satellites: I16,
     out: F64,
 ) -> None:
-    """Fill the columns of `Sky`: ``on``, ``fix``, ``satellites``, and ``out`` of shape ``(8, n)`` in their order.
-
-    ``led`` holds from where to where forged signals lead: latitude and longitude, twice.
-    """
+    """Fill the columns of `Sky`: ``on``, ``fix``, ``satellites``, and ``out`` of shape ``(8, n)`` in their order."""
+    key, starts, ends, places, about, dark, flat, jammed, astray, forged, led = receiver
     keys = np.empty(_WANDERS, np.uint64)
     wanders = np.zeros((_WANDERS, _AHEAD + 2))
     for slot in range(_WANDERS):
@@ -321,10 +335,10 @@ def _receive(
             memory_s = SKY_S
         elif slot < _ASTRAY:
             memory_s = CLAIM_S
-        elif slot < _LOSSES:
+        elif slot < LOSSES:
             memory_s = ASTRAY_S
         elif slot < _WALLS:
-            memory_s = table[slot - _LOSSES, _LOST_S]
+            memory_s = table[slot - LOSSES, LOST_S]
         else:
             memory_s = table[(slot - _WALLS) // 2, _MOVING if (slot - _WALLS) % 2 else _STILL]
         wanders[slot, _RATE] = 1.0 / (1000.0 * noise.KNOTS_IN_A_MEMORY * memory_s)
@@ -353,8 +367,8 @@ def _receive(
             if cell_ms != 1000.0 * EXCURSION_S[moving]:
                 cell_ms = 1000.0 * EXCURSION_S[moving]
                 cell_drawn, cell = noise.NEVER, noise.NEVER
-            factor, lost = 1.0, table[kind, _LOST]
-            if kind == _INDOORS:
+            factor, lost = 1.0, table[kind, LOST]
+            if kind == INDOORS:
                 factor, lost = building(buildings, places[0, leg], places[1, leg])
             threshold = noise.quantile(lost) if 0.0 < lost < 1.0 else -10.0
             multipath = table[kind, _MULTIPATH] * factor
@@ -374,7 +388,7 @@ def _receive(
         if seen and in_dark < len(dark):
             seen = dark[in_dark, 0] > t
         if seen and lost > 0.0:
-            seen = _wander(keys, wanders, _LOSSES + kind, t)[0] > threshold
+            seen = _wander(keys, wanders, LOSSES + kind, t)[0] > threshold
         fix[i] = seen or (is_forged and on[i])
         out[7, i] = table[kind, _SPREAD]
         out[6, i] = 0.0

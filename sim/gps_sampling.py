@@ -11,16 +11,19 @@ The receiver speaks every `FIX_MS`. It comes to the tag as bytes, so a position 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
-from core.readings import I64
-from sim.gnss import Sky, receive
+from core.kernel import BORROWS
+from core.readings import F64, I64
+from sim.fixes import NONE_MS, Scan, first_fix, scan_of
+from sim.gnss import BUILDINGS, TABLE, Receiver, Sky, receiver_of, says
 from sim.in_force import less
 from sim.life import Life, Span
 from sim.motion import felt
-from sim.way import Surroundings
+from sim.way import Way
 
 FIX_MS = 10_000
 """How often the receiver speaks; whoever feeds a virtual tag does so as often."""
@@ -45,16 +48,20 @@ class Sampling:
     moved: I64
 
 
-def sample(life: Life, times: I64) -> Sampling:
-    """When the wearer's tag makes a position, and of which fix. ``times``, ``(n, 2)``, are those that were set."""
+def sample(life: Life, times: I64, way: Way | None = None) -> Sampling:
+    """When the wearer's tag makes a position, and of which fix. ``times``, ``(n, 2)``, are those that were set.
+
+    ``way`` is that of the tag (`Way.left_behind`), where somebody has it already.
+    """
+    way = life.way.left_behind(life.off_ankle) if way is None else way
     lives = less([Span(life.start_ms, life.end_ms)], life.flat)
-    moved = felt(life)
+    moved = felt(life, way)
     rest = _rests(moved, lives)
     awake = _between(lives, rest)
-    asked = _Asked(life)
-    asked.first_fixes(*_minutes(awake))
-    tried = _resting(asked, rest, times)
-    return Sampling(asked.found(), rest, awake, tried, moved)
+    receiver = receiver_of(life, way)
+    with np.errstate(over="ignore"):
+        at_ms, tried = _fixes(receiver, TABLE, BUILDINGS, awake, rest, times)
+    return Sampling(says(receiver, at_ms), rest, awake, tried, moved)
 
 
 def _between(lives: list[Span], rest: I64) -> I64:
@@ -90,98 +97,89 @@ def _look(t_ms: I64, start_ms: int) -> I64:
     return looks
 
 
-def _minutes(awake: I64) -> tuple[I64, I64]:
-    """First and last+1 instant in which each position may be made: the minutes of each span, cut to it."""
-    first = awake[:, 0] // MINUTE_MS
-    count = (awake[:, 1] - 1) // MINUTE_MS - first + 1
-    span = np.repeat(np.arange(len(awake)), count)
-    minute = np.arange(len(span)) - np.repeat(np.cumsum(count) - count, count) + first[span]
-    return (
-        np.maximum(minute * MINUTE_MS, awake[span, 0]),
-        np.minimum((minute + 1) * MINUTE_MS, awake[span, 1]),
-    )
+@njit(cache=True)
+def _fixes(
+    receiver: Receiver, table: F64, buildings: np.uint64, awake: I64, rest: I64, times: I64
+) -> tuple[I64, I64]:
+    """The instants of all fixes that become positions, ascending, and when the receiver had power at rest, ``(k, 2)``.
+
+    Times awake and at rest take turns or follow each other, and do not overlap.
+    """
+    most = tries = 0
+    for i in range(len(awake)):
+        most += (awake[i, 1] - awake[i, 0]) // MINUTE_MS + 2
+    for i in range(len(rest)):
+        tries += (rest[i, 1] - rest[i, 0]) // TIMED_REST_MS + 2
+    found, tried = np.empty(most + tries, np.int64), np.empty((tries, 2), np.int64)
+    scan = scan_of(receiver, table)
+    n = k = a = r = 0
+    while a < len(awake) or r < len(rest):
+        if r == len(rest) or (a < len(awake) and awake[a, 0] < rest[r, 0]):
+            n = _each_minute(receiver, scan, table, buildings, awake[a, 0], awake[a, 1], found, n)
+            a += 1
+        else:
+            n, k = _resting(
+                receiver, scan, table, buildings, rest[r, 0], rest[r, 1], times, found, n, tried, k
+            )
+            r += 1
+    return found[:n], tried[:k]
 
 
-class _Asked:
-    """A wearer's receiver, and the fixes found with it."""
-
-    def __init__(self, life: Life) -> None:
-        self._life = life
-        self._dark = _dark(life)
-        self._found: list[Sky] = []
-
-    def found(self) -> Sky:
-        """All fixes found, ascending."""
-        columns = [np.concatenate([getattr(sky, name) for sky in self._found]) for name in _COLUMNS]
-        order = np.argsort(columns[0], kind="stable")
-        return Sky(*(column[order] for column in columns))
-
-    def first_fixes(self, from_ms: I64, to_ms: I64) -> I64:
-        """Find the first fix in each of some spans, which ascend; its instant, -1 where there is none."""
-        first = -(-from_ms // FIX_MS) * FIX_MS
-        at = np.full(len(first), -1, np.int64)
-        left = np.flatnonzero((first < to_ms) & (_until_light(self._dark, first) < to_ms))
-        sky = receive(self._life, first[left])
-        self._keep(sky, np.flatnonzero(sky.fix))
-        at[left[sky.fix]] = first[left[sky.fix]]
-        left = left[~sky.fix]
-        # nearly all have theirs; of the others all instants at once
-        count = np.maximum(-(-(to_ms[left] - first[left]) // FIX_MS) - 1, 0)
-        slot = np.repeat(np.arange(len(left)), count)
-        step = np.arange(len(slot)) - np.repeat(np.cumsum(count) - count, count) + 1
-        sky = receive(self._life, first[left][slot] + step * FIX_MS)
-        fixed = np.flatnonzero(sky.fix)
-        slots = slot[fixed]
-        fixed = fixed[np.append(True, slots[1:] != slots[:-1])[: len(slots)]]
-        self._keep(sky, fixed)
-        at[left[slot[fixed]]] = sky.t_ms[fixed]
-        return at
-
-    def _keep(self, sky: Sky, rows: I64) -> None:
-        self._found.append(Sky(*(getattr(sky, name)[rows] for name in _COLUMNS)))
+@njit(**BORROWS)
+def _each_minute(
+    receiver: Receiver,
+    scan: Scan,
+    table: F64,
+    buildings: np.uint64,
+    from_ms: int,
+    to_ms: int,
+    found: I64,
+    n: int,
+) -> int:
+    """Add the first fix in each minute of a span to ``found``, which holds ``n``; how many it holds then."""
+    for minute in range(from_ms // MINUTE_MS, (to_ms - 1) // MINUTE_MS + 1):
+        begin, end = max(minute * MINUTE_MS, from_ms), min((minute + 1) * MINUTE_MS, to_ms)
+        at = first_fix(receiver, scan, table, buildings, begin, end, FIX_MS)
+        if at != NONE_MS:
+            found[n] = at
+            n += 1
+    return n
 
 
-_COLUMNS = tuple(field.name for field in fields(Sky))
-
-
-def _dark(life: Life) -> I64:
-    """Spans of the tag's way in which there is no sky at all: no need to ask the receiver."""
-    way = life.way.left_behind(life.off_ankle)
-    ends = np.append(way.start_ms[1:], way.end_ms)
-    deep = np.flatnonzero(way.surroundings == Surroundings.DEEP)
-    return np.stack([way.start_ms[deep], ends[deep]], axis=1)
-
-
-def _until_light(dark: I64, t_ms: I64) -> I64:
-    """Until when each instant's darkness lasts; the instant itself in the light."""
-    if not len(dark):
-        return t_ms
-    at = np.searchsorted(dark[:, 0], t_ms, "right") - 1
-    ends = dark[np.maximum(at, 0), 1]
-    return np.where((at >= 0) & (t_ms < ends), ends, t_ms)
-
-
-def _resting(asked: _Asked, rest: I64, times: I64) -> I64:
-    """Positions at rest: of all rests at once, one after the other; returns when the receiver had power for them."""
-    tried = [np.zeros((0, 2), np.int64)]
-    wanted, ends = _next(rest[:, 0], times), rest[:, 1]
-    while (wanted < ends).any():
-        mine = wanted < ends
-        wanted, ends = wanted[mine], ends[mine]
-        until = np.minimum(wanted + ACQUIRE_MS, ends)
-        at = asked.first_fixes(wanted, until)
-        tried.append(np.stack([wanted, np.where(at >= 0, at, until)], axis=1))
+@njit(**BORROWS)
+def _resting(
+    receiver: Receiver,
+    scan: Scan,
+    table: F64,
+    buildings: np.uint64,
+    from_ms: int,
+    to_ms: int,
+    times: I64,
+    found: I64,
+    n: int,
+    tried: I64,
+    k: int,
+) -> tuple[int, int]:
+    """Add the positions of a rest to ``found``, and to ``tried`` when the receiver had power for them."""
+    wanted = _next(from_ms, times)
+    while wanted < to_ms:
+        until = min(wanted + ACQUIRE_MS, to_ms)
+        at = first_fix(receiver, scan, table, buildings, wanted, until, FIX_MS)
+        tried[k, 0], tried[k, 1] = wanted, until if at == NONE_MS else at
+        k += 1
+        if at != NONE_MS:
+            found[n] = at
+            n += 1
         # the next is wanted some time after this one was made, or was wanted in vain
-        wanted = _next(np.where(at >= 0, at + HEARD_MS, wanted), times)
-    return np.concatenate(tried)
+        wanted = _next(wanted if at == NONE_MS else at + HEARD_MS, times)
+    return n, k
 
 
-def _next(since_ms: I64, times: I64) -> I64:
+@njit(**BORROWS)
+def _next(since_ms: int, times: I64) -> int:
     """When the next position at rest is wanted: sooner where a time lies before the end of the hour."""
     soon, late = since_ms + TIMED_REST_MS, since_ms + REST_MS
-    if not len(times):
-        return late
-    following = np.searchsorted(times[:, 1], soon, "right")
-    begins = times[np.minimum(following, len(times) - 1), 0]
-    timed = np.where(following < len(times), np.maximum(soon, begins), late)
-    return np.minimum(timed, late)
+    for i in range(len(times)):
+        if times[i, 1] > soon:
+            return int(min(max(soon, times[i, 0]), late))
+    return late

@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numba import njit
 
-from core.readings import F64, I64
+from core.kernel import BORROWS
+from core.readings import I64
 from sim import noise
-from sim.life import Life, spans_hold
+from sim.life import Life
+from sim.way import Bool, Way
 
 SLOT_MS = 300_000
 STIR_MS = 4_000
@@ -29,23 +32,87 @@ _LONDON = ZoneInfo("Europe/London")
 _STIRS, _WHEN, _HABIT = (noise.stream_of(f"motion/{name}") for name in ("stirs", "when", "habit"))
 
 
-def felt(life: Life) -> I64:
-    """When a worn tag is moved: ascending spans that do not touch, UTC ms, shape ``(n, 2)``."""
-    way = life.way.left_behind(life.off_ankle)
-    starts, ends = way.start_ms, np.append(way.start_ms[1:], way.end_ms)
-    goes = (way.lat != way.to_lat) | (way.lon != way.to_lon)
-    slots = np.arange(life.start_ms // SLOT_MS, life.end_ms // SLOT_MS + 1)
-    stirs = noise.uniform(life.seed, _STIRS, slots) < np.where(
-        _asleep(life, slots * SLOT_MS), _ASLEEP, _AWAKE
-    )
-    slots = slots[stirs]
-    begin = slots * SLOT_MS + np.int64((SLOT_MS - STIR_MS) * noise.uniform(life.seed, _WHEN, slots))
-    if life.off_ankle:
-        begin = begin[~spans_hold(life.off_ankle, begin)]
-    spans = np.concatenate(
-        [np.stack([starts[goes], ends[goes]], axis=1), np.stack([begin, begin + STIR_MS], axis=1)]
-    )
-    return joined(spans)
+def felt(life: Life, way: Way | None = None) -> I64:
+    """When a worn tag is moved: ascending spans that do not touch, UTC ms, shape ``(n, 2)``.
+
+    ``way`` is that of the tag (`Way.left_behind`), where somebody has it already.
+    """
+    way = life.way.left_behind(life.off_ankle) if way is None else way
+    offset = datetime.fromtimestamp(life.start_ms / 1000, UTC).astimezone(_LONDON).utcoffset()
+    assert offset is not None
+    with np.errstate(over="ignore"):
+        spans: I64 = _felt(
+            noise.key_of(life.seed, _STIRS),
+            noise.key_of(life.seed, _WHEN),
+            noise.key_of(life.seed, _HABIT),
+            (life.start_ms, life.end_ms),
+            offset.total_seconds() / 3600,
+            _legs(life.way),
+            _legs(way),
+            np.array(life.off_ankle, np.int64).reshape(-1, 2),
+        )
+    return spans
+
+
+def _legs(way: Way) -> tuple[I64, I64, Bool]:
+    """Starts and ends of the legs, and whether the wearer goes somewhere on each."""
+    return way.start_ms, way.ends_ms, (way.lat != way.to_lat) | (way.lon != way.to_lon)
+
+
+@njit(cache=True)
+def _felt(
+    stirs: np.uint64,
+    when: np.uint64,
+    habit: np.uint64,
+    life: tuple[int, int],
+    offset_h: float,
+    own: tuple[I64, I64, Bool],
+    tags: tuple[I64, I64, Bool],
+    off: I64,
+) -> I64:
+    """Goings and stirs, both ascending, merged. ``own`` are the legs of the wearer, ``tags`` those of the tag."""
+    starts, ends, goes = own
+    to_bed_h = _TO_BED_H + _BETWEEN_H * noise.normal_at(habit, 0)
+    first, last = life[0] // SLOT_MS, life[1] // SLOT_MS
+    begins = np.empty(last - first + 1, np.int64)
+    n = leg = laid = 0
+    for slot in range(first, last + 1):
+        t_ms = slot * SLOT_MS
+        while leg + 1 < len(starts) and starts[leg + 1] <= t_ms:
+            leg += 1
+        asleep = (
+            not goes[leg]
+            and ends[leg] - starts[leg] >= _NAP_MS
+            and (t_ms / 3_600_000 + offset_h - to_bed_h) % 24 < _LASTS_H
+        )
+        if noise.uniform_at(stirs, slot) < (_ASLEEP if asleep else _AWAKE):
+            begin = t_ms + int((SLOT_MS - STIR_MS) * noise.uniform_at(when, slot))
+            while laid < len(off) and off[laid, 1] <= begin:
+                laid += 1
+            if laid == len(off) or begin < off[laid, 0]:
+                begins[n] = begin
+                n += 1
+    starts, ends, goes = tags
+    found = np.empty((n + len(starts), 2), np.int64)
+    count = stir = 0
+    for leg in range(len(starts) + 1):
+        until = starts[leg] if leg < len(starts) else np.int64(1 << 62)
+        while stir < n and begins[stir] <= until:
+            count = _join(found, count, begins[stir], begins[stir] + STIR_MS)
+            stir += 1
+        if leg < len(starts) and goes[leg]:
+            count = _join(found, count, starts[leg], ends[leg])
+    return found[:count]
+
+
+@njit(**BORROWS)
+def _join(spans: I64, count: int, start_ms: int, end_ms: int) -> int:
+    """Add a span to ascending ones, to the last where they touch; how many there are then."""
+    if count and start_ms <= spans[count - 1, 1]:
+        spans[count - 1, 1] = max(spans[count - 1, 1], end_ms)
+        return count
+    spans[count, 0], spans[count, 1] = start_ms, end_ms
+    return count + 1
 
 
 def joined(spans: I64) -> I64:
@@ -57,15 +124,3 @@ def joined(spans: I64) -> I64:
     first = np.append(0, np.flatnonzero(spans[1:, 0] > reach[:-1]) + 1)
     last = np.append(first[1:], len(spans)) - 1
     return np.stack([spans[first, 0], reach[last]], axis=1)
-
-
-def _asleep(life: Life, t_ms: I64) -> F64:
-    way = life.way
-    stays = (way.lat == way.to_lat) & (way.lon == way.to_lon)
-    long = np.append(way.start_ms[1:], way.end_ms) - way.start_ms >= _NAP_MS
-    offset = datetime.fromtimestamp(life.start_ms / 1000, UTC).astimezone(_LONDON).utcoffset()
-    assert offset is not None
-    hour = t_ms / 3_600_000 + offset.total_seconds() / 3600
-    habit = noise.normal(life.seed, _HABIT, np.arange(1))[0]
-    in_bed: F64 = (stays & long)[way.leg(t_ms)] & ((hour - _TO_BED_H - _BETWEEN_H * habit) % 24 < _LASTS_H)
-    return in_bed

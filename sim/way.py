@@ -50,6 +50,11 @@ class Way:
     covered: Bool
     walls: U8
 
+    @property
+    def ends_ms(self) -> I64:
+        """When each leg ends."""
+        return np.append(self.start_ms[1:], self.end_ms)
+
     def leg(self, t_ms: I64) -> npt.NDArray[np.intp]:
         """Which leg holds at each instant; before the first the first, after the last the last."""
         return np.clip(np.searchsorted(self.start_ms, t_ms, side="right") - 1, 0, len(self.start_ms) - 1)
