@@ -274,12 +274,26 @@ def score(
     wearers: Annotated[int, typer.Option(min=1, help="How many people of the town.")] = 100,
     days: Annotated[int, typer.Option(min=1, max=90, help="For how many days.")] = 7,
     seed: Annotated[int, typer.Option(help="Other seeds, other people.")] = 1,
+    firmware: Annotated[
+        bool,
+        typer.Option("--firmware", help="Delays alone, with real firmware, broker and gateway."),
+    ] = False,
+    events: Annotated[
+        int,
+        typer.Option(min=1, help="With --firmware: of each kind, of as many people as have them."),
+    ] = 200,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="With --firmware: keep the gateway's folder here.")
+    ] = None,
 ) -> None:
     """How well the rules do on a random population whose every step is known (docs/score.md)."""
     from sim.scoring import score as run
 
     err = Console(stderr=True)
+    if firmware:
+        _score_firmware(err, events, days, seed, as_json, data_dir)
+        return
     with _progress(err) as progress:
         bars = {what: progress.add_task(what, total=1.0) for what in ("living", "judging")}
         found = run(
@@ -289,6 +303,37 @@ def score(
         typer.echo(json.dumps(found))
     else:
         _score_table(Console(), found)
+
+
+def _score_firmware(
+    err: Console, events: int, days: int, seed: int, as_json: bool, data_dir: Path | None
+) -> None:
+    """How long alerts take through the whole chain."""
+    from gateway.process import GatewayError
+    from sim.bench.tag import BenchError
+    from sim.delays import measure
+
+    try:
+        with _progress(err) as progress, _folder(data_dir) as folder:
+            bars = {what: progress.add_task(what, total=1.0) for what in ("looking for events", "living")}
+            found = measure(
+                events, days, seed, folder, lambda what, share: progress.update(bars[what], completed=share)
+            )
+    except (BenchError, GatewayError) as error:
+        err.print(f"tagwatch: {error}", style="red", highlight=False, soft_wrap=True)
+        raise typer.Exit(3) from None
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    out = Console()
+    out.print(
+        f"{found['wearers']} wearers, {found['days']} days, seed {found['seed']}: {found['windows']} windows,"
+        f" {found['device_hours']:g} hours of devices; time in steps of {found['step_s']} s"
+    )
+    table = Table("", *(column.replace("_", " ") for column in _DELAY_COLUMNS), box=None)
+    for kind, row in found["delays"].items():
+        table.add_row(kind, *(str(row[column]) for column in _DELAY_COLUMNS))
+    out.print(table)
 
 
 def _score_table(out: Console, found: dict[str, Any]) -> None:
@@ -320,6 +365,12 @@ def _score_table(out: Console, found: dict[str, Any]) -> None:
 _SCORE_COLUMNS = (
     *("events", "recall", "precision", "false_per_1000_wearer_days"),
     *("delay_median_s", "delay_p95_s"),
+)
+
+_DELAY_COLUMNS = (
+    *("events", "told", "without_network_at_start", "delay_median_s", "delay_p95_s"),
+    *("direct_delay_median_s", "direct_delay_p95_s"),
+    *("difference_median_s", "difference_p5_s", "difference_p95_s"),
 )
 
 

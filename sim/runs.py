@@ -44,7 +44,7 @@ def run_direct(scenario: Scenario, moved: Moved = lambda share: None) -> list[Ra
     """
     if scenario.only_firmware:
         raise ValueError(f"{scenario.name} needs firmware: run it with --firmware")
-    desk = _Desk(scenario)
+    desk = Desk(scenario)
     down = [fault for fault in scenario.faults if fault.kind == "gateway"]
     instants = _instants(scenario, down)
     for now_ms in instants:
@@ -87,7 +87,7 @@ class _Post:
         return Readings(*parts), last_ms  # type: ignore[arg-type]  # of each kind its own
 
 
-class _Desk:
+class Desk:
     """A monitor, what arrives at it, and what it has told."""
 
     def __init__(self, scenario: Scenario) -> None:
@@ -115,8 +115,9 @@ class _Desk:
         for post in self._posts.values():
             post.delivered = [0] * len(post.delivered)
 
-    def judge(self, now_ms: int) -> None:
-        """Take in what has arrived, and what was told of orders, and judge."""
+    def judge(self, now_ms: int) -> bool:
+        """Take in what has arrived, and what was told of orders, and judge; whether anything was told by it."""
+        news = False
         for post in self._posts.values():
             known = [version for version in post.wearer.versions if version.told_ms <= now_ms]
             if len(known) > 1 + len(post.activation.earlier):
@@ -130,10 +131,12 @@ class _Desk:
         again = True
         while again:
             for alert in self._monitor.judge(now_ms):
+                news = True
                 _, told_ms = self._told.get(alert.id, (alert, now_ms))
                 if alert.state != "withdrawn" or alert.id in self._told:
                     self._told[alert.id] = alert, told_ms
             again = self._successions.hand_on(self._monitor, self._chains, now_ms)
+        return news
 
     def raised(self) -> list[Raised]:
         """What has been told, as it stands."""

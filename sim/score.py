@@ -222,7 +222,20 @@ def _unsettled(case: Case, one: Happening) -> bool:
     return length_ms(linked) < UNSETTLED_MS
 
 
-def _find(total: Tally, case: Case, happening: Happening, told: Sequence[Told]) -> None:
+class Delay(NamedTuple):
+    """From the true start, or from when there is a network again, to the judgement that told the alert first."""
+
+    since_ms: int
+    told_ms: int
+
+
+def counts(case: Case, one: Happening) -> bool:
+    """Whether a happening is an event that the rules have to find."""
+    return is_event(one) and not _unsettled(case, one) and not is_hidden(case, one)
+
+
+def delay(case: Case, happening: Happening, told: Sequence[Told]) -> Delay | None:
+    """How long an event took to be told; None where no alert that stands finds it."""
     rules = _FINDS[happening.family].get(happening.note) or _FINDS[happening.family][""]
     finding = [
         one
@@ -233,16 +246,23 @@ def _find(total: Tally, case: Case, happening: Happening, told: Sequence[Told]) 
         and touches(happening, one, case.end_ms)
     ]
     if not finding:
-        total.missed.append((case.name, happening))
-        return
-    total.found += 1
+        return None
     told_ms = min(one.told_ms for one in finding)
     since_ms = happening.start_ms
     for span in case.no_link:
         if span.start_ms < told_ms and span.end_ms > happening.start_ms:
             since_ms = max(since_ms, min(span.end_ms, told_ms))
-    total.delays_s.append((told_ms - since_ms) / 1000)
-    total.late_s.append((told_ms - happening.start_ms) / 1000)
+    return Delay(since_ms, told_ms)
+
+
+def _find(total: Tally, case: Case, happening: Happening, told: Sequence[Told]) -> None:
+    found = delay(case, happening, told)
+    if found is None:
+        total.missed.append((case.name, happening))
+        return
+    total.found += 1
+    total.delays_s.append((found.told_ms - found.since_ms) / 1000)
+    total.late_s.append((found.told_ms - happening.start_ms) / 1000)
 
 
 def figures(total: Tally, wearer_days: float) -> dict[str, Any]:
@@ -256,9 +276,9 @@ def figures(total: Tally, wearer_days: float) -> dict[str, Any]:
         "false_per_1000_wearer_days": _measured(
             wearer_days >= FEWEST, lambda: 1000 * total.false / wearer_days, 2
         ),
-        "delay_median_s": _measured(enough, lambda: _quantile(total.delays_s, 0.5), 1),
-        "delay_p95_s": _measured(enough, lambda: _quantile(total.delays_s, 0.95), 1),
-        "delay_p95_without_coverage_too_s": _measured(enough, lambda: _quantile(total.late_s, 0.95), 1),
+        "delay_median_s": _measured(enough, lambda: quantile(total.delays_s, 0.5), 1),
+        "delay_p95_s": _measured(enough, lambda: quantile(total.delays_s, 0.95), 1),
+        "delay_p95_without_coverage_too_s": _measured(enough, lambda: quantile(total.late_s, 0.95), 1),
         "missed": len(total.missed),
         "false": total.false,
         "alerts": total.alerts,
@@ -278,7 +298,7 @@ def _measured(enough: bool, figure: Callable[[], float], digits: int) -> float |
     return round(float(figure()), digits) if enough else NOT_MEASURED
 
 
-def _quantile(values: Sequence[float], share: float) -> float:
+def quantile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least ``share`` of all do not exceed."""
     return float(np.quantile(np.array(values), share, method="inverted_cdf")) if values else float("nan")
 

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import runpy
+import shutil
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -81,19 +82,23 @@ def run_firmware(scenario: Scenario, folder: Path, moved: Moved = lambda share: 
     with Rig(folder, seed=scenario.seed, patience_s=_PATIENCE_S) as rig:
         place = broker.address(rig.settings)
         with Relay(lambda: (place.host, place.port)) as relay:
-            stage = _Stage(rig, relay, scenario)
+            stage = Stage(rig, relay, scenario)
             stage.enrol()
             stage.play(moved)
             return stage.raised()
 
 
-class _Stage:
-    """One scenario on one rig."""
+class Stage:
+    """One scenario on one rig, which may carry others beside it whose devices have other names.
+
+    Either `play` moves the rig, or who does so calls `act` at each instant that `next_ms` names.
+    """
 
     def __init__(self, rig: Rig, relay: Relay, scenario: Scenario) -> None:
         self._rig, self._relay, self._scenario = rig, relay, scenario
         self._plan: list[_Planned] = []
-        self._worn: dict[str, tuple[Wearer, str]] = {}
+        self.worn: dict[str, tuple[Wearer, str]] = {}
+        """Who wears each device, and its kind."""
         self._down = False
 
     # -------------------------------------------------------------------------------------------- fitting
@@ -110,6 +115,17 @@ class _Stage:
             self._install(name)
         for fault in scenario.faults:
             self._spoil(fault)
+        self._plan.sort(reverse=True)
+
+    def leave(self) -> None:
+        """Switch everything off for good, and forget it: what has been raised stays in the store."""
+        units = dict.fromkeys(name for wearer in self._scenario.wearers for name in wearer.units)
+        for device in (*self.worn, *(f"{DEVICE_PREFIX['home_unit']}{name}" for name in units)):
+            tag = self._rig.tags[device]
+            self._rig.retire(device)
+            if tag.kind != "rf_tag":
+                self._relay.cut(device)
+            shutil.rmtree(tag.folder)
 
     def _fit(self, wearer: Wearer, kind: str) -> None:
         life, device = wearer.life, wearer.device(kind)
@@ -132,7 +148,7 @@ class _Stage:
             clock_off_s=mine["slow_clock"].off_s if "slow_clock" in mine else 0,
             **config,
         )
-        self._worn[device] = wearer, kind
+        self.worn[device] = wearer, kind
         for at_ms, pin, level in equipment.levels(life, kind, life.start_ms, life.end_ms):
             tag.set_pin(at_ms, pin, level)
         if kind == "gps_tag":
@@ -166,7 +182,8 @@ class _Stage:
             addresses={wearer.device("rf_tag"): one.address for wearer, one in homes},
             port=self._relay.port(device),
         )
-        (_, place) = homes[0]
+        wearer, place = homes[0]
+        self._dark_in(device, [*wearer.life.offline])
         for span in place.no_mains:
             self._levels(unit, "mains", span)
             if span.end_ms - span.start_ms > _BACKUP_MS:
@@ -207,18 +224,23 @@ class _Stage:
         if not answer.get("ok"):
             raise BenchError(f"{device} would not {do}: {answer}")
 
+    @property
+    def next_ms(self) -> int:
+        """When the next thing happens that is planned; the end, where nothing is."""
+        return self._plan[-1].t_ms if self._plan else self._scenario.end_ms
+
+    def act(self, now_ms: int) -> None:
+        """Let happen what is planned up to an instant."""
+        while self._plan and self._plan[-1].t_ms <= now_ms:
+            self._plan.pop().action()
+
     def play(self, moved: Moved) -> None:
         """Let everything live until the end."""
         scenario = self._scenario
-        self._plan.sort()
-        plan = iter([*self._plan, _Planned(scenario.end_ms + 1, 0, lambda: None)])
-        following = next(plan)
         now_ms = scenario.start_ms
         while now_ms < scenario.end_ms:
-            while following.t_ms <= now_ms:
-                following.action()
-                following = next(plan)
-            now_ms = min((now_ms // STEP_MS + 1) * STEP_MS, following.t_ms, scenario.end_ms)
+            self.act(now_ms)
+            now_ms = min((now_ms // STEP_MS + 1) * STEP_MS, self.next_ms, scenario.end_ms)
             self._rig.advance(now_ms, judge=not self._down)
             moved((now_ms - scenario.start_ms) / (scenario.end_ms - scenario.start_ms))
 
@@ -279,7 +301,7 @@ class _Stage:
 
     def _home_unit(self, device: str) -> VirtualTag:
         """The unit that hears a tag at its wearer's home."""
-        wearer, _ = self._worn[device]
+        wearer, _ = self.worn[device]
         return self._rig.tags[f"{DEVICE_PREFIX['home_unit']}{wearer.units[0]}"]
 
     def _replay(self, fault: Fault, device: str) -> None:
@@ -301,8 +323,8 @@ class _Stage:
     def raised(self) -> list[Raised]:
         """What the store holds of alerts about people."""
         found = []
-        for alert in self._rig.alerts():
-            wearer, kind = self._worn[alert["device"]]
+        for alert in (alert for device in self.worn for alert in self._rig.alerts(device)):
+            wearer, kind = self.worn[alert["device"]]
             with self._rig.store.read() as connection:
                 told_ms = alert_book.revisions(connection, alert["number"])[0]["at_ms"]
             found.append(
