@@ -20,7 +20,7 @@ from sim import noise, radio
 from sim.equipment import battery_mv
 from sim.in_force import less, union
 from sim.life import Life, Span, Unit, spans_hold
-from sim.uplink import arrivals, connected
+from sim.uplink import connected, handed_over
 
 INTERVAL_MS = 60_000
 LOOK_MS = 2_000
@@ -87,21 +87,17 @@ def listen(life: Life, unit: Unit, number: int) -> Said:
     place = place_of(life, unit)
     events = _unit_events(life, unit, place)
     states = _states(life, heard_ms)
-    made = np.concatenate([whole[0], [e[0] for e in events], [s[0] for s in states]]).astype(np.int64)
+    made = [whole[0], *(np.array([one[0] for one in some], np.int64) for some in (events, states))]
     urgent = np.concatenate(
         [np.zeros(len(whole[0]), np.bool_), np.ones(len(events), np.bool_), [s[2] for s in states]]
     ).astype(np.bool_)
-    order = np.argsort(made, kind="stable")
-    seq = np.empty(len(made), np.uint32)
-    seq[order] = np.arange(1, len(made) + 1)
     links = connected(
         life.seed + number,
         np.array([[life.start_ms, life.end_ms + 86_400_000]], np.int64),
         life.offline,
         less([Span(life.start_ms, life.end_ms)], alive),
     )
-    arrived = np.empty(len(made), np.int64)
-    arrived[order] = arrivals(made[order], urgent[order], links)
+    seq, arrived = handed_over(made, urgent, links)
     epoch = np.uint32(100 + number)
     n, m = len(whole[0]), len(events)
     contacts = Contacts(

@@ -40,9 +40,14 @@ def stream_of(name: str) -> int:
 
 def key_of(seed: int, stream: int) -> np.uint64:
     """What a seed and a stream, any whole numbers, are to the kernels."""
-    with np.errstate(over="ignore"):  # a hash wraps on purpose
-        first = np.uint64(_mix(np.uint64(seed % _ALL) + _GOLDEN))
-        return np.uint64(_mix(first ^ np.uint64(stream % _ALL)))
+    return np.uint64(_mixed(_mixed((seed + int(_GOLDEN)) % _ALL) ^ stream % _ALL))
+
+
+def _mixed(bits: int) -> int:
+    """As `_mix`, in whole numbers: a call of a kernel takes longer."""
+    bits = (bits ^ (bits >> 30)) * int(_MIX_1) % _ALL
+    bits = (bits ^ (bits >> 27)) * int(_MIX_2) % _ALL
+    return bits ^ (bits >> 31)
 
 
 def uniform(seed: int, stream: int, index: I64) -> F64:

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
+from core.kernel import BORROWS
 from core.readings import F64, I64
 from sim import noise
+from sim.way import Bool
 
 if TYPE_CHECKING:
     from sim.gnss import Sky
 
+I16 = npt.NDArray[np.int16]
 VIEW_MS = 5000
 """A receiver tells how strongly it hears each satellite (GSV) so often, or with each fix where those are rarer."""
 IN_VIEW = 12
@@ -87,31 +91,26 @@ def quantised(sky: Sky) -> Sky:
     Positions in 1e-7 degree, precision in decimetres, whole km/h, course in steps of 1.5 degrees, HDOP in tenths.
     """
     told = _told(sky)
-
-    def known(said: I64, values: I64, step: float) -> F64:
-        return np.where(said == UNTOLD, np.nan, values * step)
-
-    hdop = np.where(told.hdop_e2 < 9900, told.hdop_e2, UNTOLD)
-    hdop[hdop == 0] = UNTOLD
-    hdop_e1 = (hdop + 5) // 10
-    sigma_mm = np.where(told.sigma_mm == UNTOLD, 0, told.sigma_mm)
-    spread_dm = (np.rint(np.sqrt(8.0 * np.square(sigma_mm.astype(np.float64)))).astype(np.int64) + 50) // 100
-    precision_dm = np.where(spread_dm > 0, spread_dm, hdop)
-    precision_dm[precision_dm >= 65535] = UNTOLD
-    lat, lon = ((minutes * 100 + 3000) // 6000 / 1e7 for minutes in (told.lat_e7, told.lon_e7))
+    read = np.empty((6, len(sky)))
+    satellites = np.empty(len(sky), np.int16)
+    _read(sky.fix, sky.lat, sky.lon, told, read, satellites)
+    lat, lon, precision_m, hdop, speed_kmh, course_deg = read
     return replace(
         sky,
-        lat=np.where(sky.fix, np.where(sky.lat < 0, -lat, lat), np.nan),
-        lon=np.where(sky.fix, np.where(sky.lon < 0, -lon, lon), np.nan),
-        precision_m=known(precision_dm, precision_dm, 0.1),
-        hdop=np.where(hdop_e1 >= 255, np.nan, known(hdop, hdop_e1, 0.1)),
-        satellites=np.where(sky.fix, np.minimum(told.satellites, 254), -1).astype(np.int16),
-        speed_kmh=known(told.knots_e3, np.minimum((told.knots_e3 * 1852 + 500_000) // 1_000_000, 254), 1.0),
-        course_deg=known(told.course_e2, (told.course_e2 + 75) // 150 % 240, 1.5),
+        lat=lat,
+        lon=lon,
+        precision_m=precision_m,
+        hdop=hdop,
+        satellites=satellites,
+        speed_kmh=speed_kmh,
+        course_deg=course_deg,
     )
 
 
 UNTOLD = -1
+_MINUTES_E7 = 60 * 10**7
+_KNOTS_E3 = 1000 / 1.852
+_SIGMA_MM = 1000 / math.sqrt(8.0)
 
 
 class _Told(NamedTuple):
@@ -127,20 +126,83 @@ class _Told(NamedTuple):
 
 
 def _told(sky: Sky) -> _Told:
-    def whole(values: F64, scale: float) -> I64:
-        known = sky.fix & ~np.isnan(values)
-        return np.where(known, np.rint(np.where(known, values, 0.0) * scale), UNTOLD).astype(np.int64)
-
-    return _Told(
-        lat_e7=whole(np.abs(sky.lat), _MINUTES_E7),
-        lon_e7=whole(np.abs(sky.lon), _MINUTES_E7),
-        knots_e3=whole(sky.speed_kmh, 1000 / 1.852),
-        course_e2=whole(sky.course_deg, 100.0) % 36000,
-        hdop_e2=whole(sky.hdop, 100.0),
-        # the firmware takes twice the root of both axes' squares for the 95 % radius; there is never less than 0.1 m
-        sigma_mm=whole(np.maximum(sky.precision_m, 0.1), 1000 / math.sqrt(8.0)),
-        satellites=sky.satellites.astype(np.int64),
+    rows = np.empty((7, len(sky)), np.int64)
+    _write(
+        *(
+            sky.fix,
+            sky.lat,
+            sky.lon,
+            sky.speed_kmh,
+            sky.course_deg,
+            sky.hdop,
+            sky.precision_m,
+            sky.satellites,
+        ),
+        rows,
     )
+    return _Told(*rows)
+
+
+@njit(**BORROWS)
+def _whole(value: float, scale: float) -> int:
+    return UNTOLD if math.isnan(value) else int(np.rint(value * scale))
+
+
+@njit(**BORROWS)
+def _write(
+    fix: Bool,
+    lat: F64,
+    lon: F64,
+    speed_kmh: F64,
+    course_deg: F64,
+    hdop: F64,
+    precision_m: F64,
+    satellites: I16,
+    told: I64,
+) -> None:
+    """Fill the rows of `_Told`."""
+    for i in range(len(fix)):
+        told[6, i] = satellites[i]
+        if not fix[i]:
+            told[:6, i] = UNTOLD
+            told[3, i] = UNTOLD % 36000
+            continue
+        told[0, i], told[1, i] = _whole(abs(lat[i]), _MINUTES_E7), _whole(abs(lon[i]), _MINUTES_E7)
+        told[2, i] = _whole(speed_kmh[i], _KNOTS_E3)
+        told[3, i] = _whole(course_deg[i], 100.0) % 36000
+        told[4, i] = _whole(hdop[i], 100.0)
+        # the firmware takes twice the root of both axes' squares for the 95 % radius; there is never less than 0.1 m
+        told[5, i] = UNTOLD
+        if not math.isnan(precision_m[i]):
+            told[5, i] = _whole(max(precision_m[i], 0.1), _SIGMA_MM)
+
+
+@njit(**BORROWS)
+def _read(fix: Bool, lat: F64, lon: F64, told: _Told, read: F64, satellites: I16) -> None:
+    """Fill ``read``: place, precision, HDOP, speed and course; see firmware/gps_tag/nmea.py and record.py."""
+    for i in range(len(fix)):
+        hdop = told.hdop_e2[i] if 0 < told.hdop_e2[i] < 9900 else UNTOLD
+        hdop_e1 = (hdop + 5) // 10
+        sigma_mm = max(told.sigma_mm[i], 0)
+        spread_dm = (int(np.rint(math.sqrt(8.0 * float(sigma_mm) * float(sigma_mm)))) + 50) // 100
+        precision_dm = spread_dm if spread_dm > 0 else hdop
+        for row in range(6):
+            read[row, i] = np.nan
+        if fix[i]:
+            north, east = (
+                (told.lat_e7[i] * 100 + 3000) // 6000 / 1e7,
+                (told.lon_e7[i] * 100 + 3000) // 6000 / 1e7,
+            )
+            read[0, i], read[1, i] = -north if lat[i] < 0 else north, -east if lon[i] < 0 else east
+        if precision_dm != UNTOLD and precision_dm < 65535:
+            read[2, i] = precision_dm * 0.1
+        if hdop != UNTOLD and hdop_e1 < 255:
+            read[3, i] = hdop_e1 * 0.1
+        if told.knots_e3[i] != UNTOLD:
+            read[4, i] = min((told.knots_e3[i] * 1852 + 500_000) // 1_000_000, 254)
+        if told.course_e2[i] != UNTOLD:
+            read[5, i] = (told.course_e2[i] + 75) // 150 % 240 * 1.5
+        satellites[i] = min(told.satellites[i], 254) if fix[i] else -1
 
 
 def _views(sky: Sky, at: npt.NDArray[np.intp]) -> dict[int, bytes]:
@@ -175,9 +237,6 @@ def _views(sky: Sky, at: npt.NDArray[np.intp]) -> dict[int, bytes]:
             said += sentence(body)
         views[i] = said
     return views
-
-
-_MINUTES_E7 = 60 * 10**7
 
 
 def _clock(t_ms: int) -> tuple[str, str]:

@@ -40,8 +40,8 @@ from sim.life import Life, Span, spans_hold
 from sim.occurrences import CONTACTS, Occurred, occurred
 from sim.sentences import quantised
 from sim.signs import signs
-from sim.uplink import arrivals, connected
-from sim.way import Bool
+from sim.uplink import connected, handed_over
+from sim.way import Bool, Way
 
 TIMEZONE = "Europe/London"
 NAMES = {"gps_tag": "gps0", "rf_tag": "rf00", "alcohol_tag": "alc0", "home_unit": "hmu0"}
@@ -97,14 +97,15 @@ def wear(life: Life, order: Order | None = None) -> dict[str, Sent]:
 def _gps_tag(life: Life, worn: Activation) -> Sent:
     wish = wanted([worn], life.start_ms, _NEAR_ZONE_M, TIMEZONE)
     times = np.array(wish.times, np.int64).reshape(-1, 2) * 1000
-    sampling = sample(life, times)
+    way = life.way.left_behind(life.off_ankle)
+    sampling = sample(life, times, way)
     sky = quantised(sampling.fixes)
     lives = less([Span(life.start_ms, life.end_ms)], life.flat)
     events = occurred(life, lives, "gps_tag", signs(life, sampling))
     n = len(sky)
     hurry = _at_once(wish, times, sky.t_ms, sky.lat, sky.lon, sky.precision_m)
-    made = np.concatenate([sky.t_ms + HEARD_MS, events.t_ms])
-    seq, arrived = _hand_over(life, made, np.append(hurry, events.urgent), life.flat)
+    links = _links(life, way, life.flat)
+    seq, arrived = handed_over([sky.t_ms + HEARD_MS, events.t_ms], np.append(hurry, events.urgent), links)
     positions = Positions(
         t_ms=sky.t_ms,
         lat=sky.lat,
@@ -141,8 +142,8 @@ def _alcohol_tag(life: Life, _worn: Activation) -> Sent:
     events = occurred(life, lives, "alcohol_tag")
     felt, fast, baseline, urgent = sampled(life, events.t_ms[np.isin(events.code, CONTACTS)].tolist())
     n = len(felt.t_ms)
-    made = np.concatenate([felt.t_ms, events.t_ms])
-    seq, arrived = _hand_over(life, made, np.append(urgent, events.urgent), ())
+    links = _links(life, life.way.left_behind(life.off_ankle), ())
+    seq, arrived = handed_over([felt.t_ms, events.t_ms], np.append(urgent, events.urgent), links)
     flags = TimeQuality.KEPT | fast * SampleFlag.FAST | baseline * SampleFlag.BASELINE
     samples = Samples(
         t_ms=felt.t_ms,
@@ -180,20 +181,13 @@ def _rf_tag(life: Life) -> Sent:
 # ------------------------------------------------------------------------------------------------- handing over
 
 
-def _hand_over(life: Life, made_ms: I64, at_once: Bool, off: Sequence[Span]) -> tuple[U32, I64]:
-    """Number and arrival of each reading, whose makings may come in any order."""
-    order = np.argsort(made_ms, kind="stable")
-    seq = np.empty(len(made_ms), np.uint32)
-    seq[order] = np.arange(1, len(made_ms) + 1)
-    way = life.way.left_behind(life.off_ankle)
-    ends = np.append(way.start_ms[1:], way.end_ms)
+def _links(life: Life, way: Way, off: Sequence[Span]) -> I64:
+    """When a tag that goes this way is connected."""
+    ends = way.ends_ms
     # somebody who is within reach of a network at the end is so afterwards
     ends[-1] += 86_400_000
-    covered = np.flatnonzero(way.covered)
-    links = connected(life.seed, np.stack([way.start_ms[covered], ends[covered]], axis=1), life.offline, off)
-    arrived = np.empty(len(made_ms), np.int64)
-    arrived[order] = arrivals(made_ms[order], at_once[order], links)
-    return seq, arrived
+    reached = np.stack([way.start_ms[way.covered], ends[way.covered]], axis=1)
+    return connected(life.seed, reached, life.offline, off)
 
 
 def _events(told: Occurred, seq: U32) -> Events:

@@ -8,15 +8,14 @@ everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-from core.readings import I64
+from core.readings import I64, U32
 from sim import noise
-from sim.motion import joined
 from sim.way import Bool
 
 WAIT_MS = 120_000
@@ -46,36 +45,96 @@ def arrivals(made_ms: I64, at_once: Bool, links: I64, wait_ms: int = WAIT_MS) ->
 NEVER_MS = 1 << 60
 
 
+def handed_over(made_ms: Sequence[I64], at_once: Bool, links: I64) -> tuple[U32, I64]:
+    """Number, from 1, and arrival of each reading that a device keeps in one journal.
+
+    ``made_ms``: of several kinds of readings, each ascending; ``at_once`` and what comes back are of all, in turn.
+    """
+    seq: U32
+    arrived: I64
+    seq, arrived = _handed_over(
+        np.concatenate(made_ms), np.array([len(some) for some in made_ms], np.int64), at_once, links
+    )
+    return seq, arrived
+
+
+@njit(cache=True)
+def _handed_over(made_ms: Any, counts: Any, at_once: Any, links: Any) -> Any:
+    n = len(made_ms)
+    order = np.arange(n)
+    until = counts[0]
+    for k in range(1, len(counts)):  # of readings of one instant those of the first kind come first
+        i, j = until - 1, until + counts[k] - 1
+        out = j
+        while j >= until:
+            if i >= 0 and made_ms[order[i]] > made_ms[j]:
+                order[out] = order[i]
+                i -= 1
+            else:
+                order[out] = j
+                j -= 1
+            out -= 1
+        until += counts[k]
+    in_turn = _arrivals(made_ms[order], at_once[order], links, WAIT_MS)
+    seq, arrived = np.empty(n, np.uint32), np.empty(n, np.int64)
+    for turn in range(n):
+        seq[order[turn]], arrived[order[turn]] = turn + 1, in_turn[turn]
+    return seq, arrived
+
+
 def connected(seed: int, ways: I64, broken: Iterable[tuple[int, int]], off: Iterable[tuple[int, int]]) -> I64:
     """When a device is connected: spans of shape ``(k, 2)``.
 
-    ``ways`` are the spans in which there is a network, ``broken`` those in which it is down all the same, ``off`` those
-    in which the device has no power.
+    ``ways`` are the spans in which there is a network, ascending, ``broken`` those in which it is down all the same,
+    ``off`` those in which the device has no power.
     """
-    dark = [*((a, b, False) for a, b in broken), *((a, b, True) for a, b in off)]
-    edges = joined(ways)
-    if len(edges) > 1:
-        dark += [(int(a), int(b), False) for a, b in zip(edges[:-1, 1], edges[1:, 0], strict=True)]
-    if not len(edges):
-        return np.zeros((0, 2), np.int64)
-    first, last = int(edges[0, 0]), int(edges[-1, 1])
-    found = []
+    links: I64 = _connected(noise.key_of(seed, _PAUSE), ways, _spans(broken), _spans(off))
+    return links
+
+
+def _spans(spans: Iterable[tuple[int, int]]) -> I64:
+    return np.array(list(spans), np.int64).reshape(-1, 2)
+
+
+@njit(cache=True)
+def _connected(key: Any, ways: Any, broken: Any, off: Any) -> Any:
+    dark = np.empty((len(ways) + len(broken) + len(off), 3), np.int64)
+    links = np.empty((len(dark) + 1, 2), np.int64)
+    if not len(ways):
+        return links[:0]
+    n = 0
+    first, last = ways[0, 0], ways[0, 1]
+    for i in range(1, len(ways)):
+        if ways[i, 0] > last:
+            dark[n, 0], dark[n, 1], dark[n, 2] = last, ways[i, 0], 0
+            n += 1
+        last = max(last, ways[i, 1])
+    for i in range(len(broken)):
+        dark[n, 0], dark[n, 1], dark[n, 2] = broken[i, 0], broken[i, 1], 0
+        n += 1
+    for i in range(len(off)):
+        dark[n, 0], dark[n, 1], dark[n, 2] = off[i, 0], off[i, 1], 1
+        n += 1
+    dark = dark[np.argsort(dark[:n, 0])]
+    k = i = 0
     up_ms = first + CONNECT_MS
-    merged: list[tuple[int, int, bool]] = []
-    for start, end, power in sorted(dark):
-        if merged and start <= merged[-1][1]:
-            before = merged.pop()
-            start, end, power = before[0], max(before[1], end), before[2] or power
-        merged.append((start, end, power))
-    draws = noise.uniform(seed, _PAUSE, np.array([end for _, end, _ in merged], np.int64)).tolist()
-    for (start, end, power), share in zip(merged, draws, strict=True):
+    while i < n:
+        start, end, power = dark[i]
+        i += 1
+        while i < n and dark[i, 0] <= end:
+            end, power = max(end, dark[i, 1]), max(power, dark[i, 2])
+            i += 1
         if start > up_ms:
-            found.append((up_ms, min(start, last)))
-        pause = ATTACH_MS if power else round(share * min(end - start, MOST_PAUSE_MS))
+            links[k, 0], links[k, 1] = up_ms, min(start, last)
+            k += 1
+        pause = ATTACH_MS
+        if not power:
+            pause = round(noise.uniform_at(key, end) * min(end - start, MOST_PAUSE_MS))
         up_ms = max(up_ms, end + pause + CONNECT_MS)
     if up_ms < last:
-        found.append((up_ms, last))
-    return np.array(found, np.int64).reshape(-1, 2)
+        links[k, 0], links[k, 1] = up_ms, last
+        k += 1
+    return links[:k]
 
 
 @njit(cache=True)
