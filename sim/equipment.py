@@ -15,11 +15,12 @@ from __future__ import annotations
 import runpy
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numba import njit
 
+from core.kernel import BORROWS
 from core.readings import F64, I64
 from core.rules import DEFAULT_RULES
 from sim import noise
@@ -73,26 +74,17 @@ def on_charger(life: Life, t_ms: I64) -> Bool:
 
 def charge_pct(life: Life, t_ms: I64) -> F64:
     """How full the GPS tag's battery truly is at each instant, 0 to 100 %, in any order."""
-    pieces = _pieces(life)
-    begins = np.array([piece.start_ms for piece in pieces], np.int64)
-    used_ms, used_pct = _use(life)
-    piece = np.clip(np.searchsorted(begins, t_ms, "right") - 1, 0, None)
-    since_pct = np.array([piece.pct for piece in pieces])[piece]
-    per_use = np.array([piece.per_use for piece in pieces])[piece]
-    per_ms = np.array([piece.per_ms for piece in pieces])[piece]
-    use = np.interp(t_ms, used_ms, used_pct) - np.interp(begins, used_ms, used_pct)[piece]
-    least = np.array([piece.least for piece in pieces])[piece]
-    pct: F64 = np.clip(since_pct - per_use * use + per_ms * (t_ms - begins[piece]), least, 100.0)
+    used = _use(life)
+    pct: F64 = _charged(np.ascontiguousarray(t_ms, np.int64), _pieces(life, used), *used)
     return pct
 
 
 def battery_mv(life: Life, t_ms: I64, kind: str = "gps_tag") -> F64:
     """The voltage of a tag's battery at each instant, in steps of 2 mV that change with the UTC minute."""
     minute = np.asarray(t_ms, np.int64) // MINUTE_MS
-    pct = charge_pct(life, minute * MINUTE_MS) if kind == "gps_tag" else np.full(len(minute), _WELL_PCT)
+    pct = charge_pct(life, minute * MINUTE_MS) if kind == "gps_tag" else _WELL_PCT
     mv = np.interp(pct, DEFAULT_RULES.battery_pct, DEFAULT_RULES.battery_mv)
-    mv += _SCATTER_MV * noise.normal(life.seed, _SCATTER, minute)
-    return _MV_STEP * np.rint(mv / _MV_STEP)
+    return _MV_STEP * np.rint((mv + _SCATTER_MV * noise.normal(life.seed, _SCATTER, minute)) / _MV_STEP)
 
 
 def levels(life: Life, kind: str, from_ms: int, to_ms: int) -> Iterator[tuple[int, int, int]]:
@@ -119,17 +111,12 @@ def levels(life: Life, kind: str, from_ms: int, to_ms: int) -> Iterator[tuple[in
     return iter(sorted(played))
 
 
-class _Piece(NamedTuple):
-    """From ``start_ms`` on: ``pct`` less ``per_use`` of what is used, or ``per_ms`` more; never below ``least``."""
-
-    start_ms: int
-    pct: float
-    per_use: float = 0.0
-    per_ms: float = 0.0
-    least: float = 0.0
+_START, _PCT, _PER_USE, _PER_MS, _LEAST, _COLUMNS = range(6)
+"""A piece of a battery's time: from its start on a charge less so much of what is used, or more with each millisecond,
+and never less than the least."""
 
 
-def _use(life: Life) -> tuple[I64, F64]:
+def _use(life: Life) -> tuple[F64, F64]:
     """What a battery gives since the begin of the way, in per cent of a full one, at the ends of its legs."""
     way = life.way
     edges = np.append(way.start_ms, way.end_ms)
@@ -140,36 +127,81 @@ def _use(life: Life) -> tuple[I64, F64]:
     used = np.concatenate(([0.0], np.cumsum(pct)))
     # a way may end before the life, which goes on at rest
     end_ms = max(life.end_ms, way.end_ms) + 1
-    return np.append(edges, end_ms), np.append(
+    return np.append(edges, end_ms).astype(np.float64), np.append(
         used, used[-1] + _RESTING_PCT_H * (end_ms - edges[-1]) / _HOUR_MS
     )
 
 
-def _pieces(life: Life) -> list[_Piece]:
-    """The battery from charge to charge."""
-    used_ms, used_pct = _use(life)
+def _pieces(life: Life, used: tuple[F64, F64]) -> F64:
+    """The battery from charge to charge, a row for each piece."""
+    charging = np.array([*charges(life), (life.end_ms, life.end_ms)], np.int64)
+    pieces: F64 = _charge_by_charge(
+        life.start_ms, charging, np.array(life.flat, np.int64).reshape(-1, 2), *used
+    )
+    return pieces
 
-    def used(from_ms: int, to_ms: int) -> float:
-        at = np.interp([from_ms, to_ms], used_ms, used_pct)
-        return float(at[1] - at[0])
 
-    pieces: list[_Piece] = []
-    now_ms, pct = life.start_ms, _FIRST_PCT
-    for begin_ms, end_ms in [*charges(life), (life.end_ms, life.end_ms)]:
-        for flat in life.flat:
-            if not now_ms <= flat.start_ms < begin_ms:
+@njit(**BORROWS)
+def _between(t_ms: float, marks_ms: F64, values: F64) -> float:
+    """As `numpy.interp`, at one instant."""
+    at = np.searchsorted(marks_ms, t_ms, "right") - 1
+    if at < 0:
+        return float(values[0])
+    if at + 1 >= len(values):
+        return float(values[-1])
+    slope = (values[at + 1] - values[at]) / (marks_ms[at + 1] - marks_ms[at])
+    return float(slope * (t_ms - marks_ms[at]) + values[at])
+
+
+@njit(cache=True)
+def _charge_by_charge(start_ms: int, charging: I64, flat: I64, used_ms: F64, used_pct: F64) -> F64:
+    pieces = np.zeros((2 * len(charging) + 2 * len(flat) + 1, _COLUMNS))
+    n = 0
+    now_ms, pct = start_ms, _FIRST_PCT
+    for c in range(len(charging)):
+        begin_ms, end_ms = charging[c]
+        for f in range(len(flat)):
+            if not now_ms <= flat[f, 0] < begin_ms:
                 continue
-            whole = used(now_ms, flat.start_ms)
-            pieces.append(_Piece(now_ms, pct, pct / whole if whole > 0 else 0.0))
-            pieces.append(_Piece(flat.start_ms, 0.0))
-            now_ms, pct = flat.start_ms, 0.0
-            if flat.end_ms < begin_ms:
-                now_ms, pct = flat.end_ms, _UNSEEN_PCT
+            whole = _between(flat[f, 0], used_ms, used_pct) - _between(now_ms, used_ms, used_pct)
+            pieces[n, _START], pieces[n, _PCT] = now_ms, pct
+            pieces[n, _PER_USE] = pct / whole if whole > 0 else 0.0
+            pieces[n + 1, _START] = flat[f, 0]
+            n += 2
+            now_ms, pct = flat[f, 0], 0.0
+            if flat[f, 1] < begin_ms:
+                now_ms, pct = flat[f, 1], _UNSEEN_PCT
         if pct > 0:
-            pieces.append(_Piece(now_ms, pct, 1.0, least=min(pct, _LEAST_PCT)))
-            pct = max(pct - used(now_ms, begin_ms), min(pct, _LEAST_PCT))
+            least = min(pct, _LEAST_PCT)
+            pieces[n, _START], pieces[n, _PCT], pieces[n, _PER_USE], pieces[n, _LEAST] = (
+                now_ms,
+                pct,
+                1.0,
+                least,
+            )
+            n += 1
+            used = _between(begin_ms, used_ms, used_pct) - _between(now_ms, used_ms, used_pct)
+            pct = max(pct - used, least)
         if end_ms > begin_ms:
-            pieces.append(_Piece(begin_ms, pct, per_ms=_CHARGING_PCT_H / _HOUR_MS))
+            pieces[n, _START], pieces[n, _PCT], pieces[n, _PER_MS] = begin_ms, pct, _CHARGING_PCT_H / _HOUR_MS
+            n += 1
             pct = min(100.0, pct + _CHARGING_PCT_H * (end_ms - begin_ms) / _HOUR_MS)
             now_ms = end_ms
-    return pieces
+    return pieces[:n]
+
+
+@njit(cache=True)
+def _charged(t_ms: I64, pieces: F64, used_ms: F64, used_pct: F64) -> F64:
+    pct = np.empty(len(t_ms))
+    of, used = -1, 0.0
+    for i in range(len(t_ms)):
+        at = 0
+        while at + 1 < len(pieces) and pieces[at + 1, _START] <= t_ms[i]:
+            at += 1
+        if at != of:
+            of, used = at, _between(pieces[at, _START], used_ms, used_pct)
+        piece = pieces[at]
+        use = _between(t_ms[i], used_ms, used_pct) - used
+        charge = piece[_PCT] - piece[_PER_USE] * use + piece[_PER_MS] * (t_ms[i] - piece[_START])
+        pct[i] = min(max(charge, piece[_LEAST]), 100.0)
+    return pct

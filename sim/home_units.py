@@ -9,18 +9,18 @@ beacons, so no later than once an hour while it is heard, and when it changes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from core.readings import I64, Contacts, EventCode, Events, UnitFlag
+from core.readings import F64, I64, Contacts, EventCode, Events, UnitFlag
 from sim import noise, radio
 from sim.equipment import battery_mv
 from sim.in_force import less, union
-from sim.life import Life, Span, Unit, spans_hold
-from sim.uplink import connected, handed_over
+from sim.life import Life, Span, Unit
+from sim.uplink import NEVER_MS, connected, handed_over
+from sim.way import Bool
 
 INTERVAL_MS = 60_000
 LOOK_MS = 2_000
@@ -38,6 +38,8 @@ CHECK_MS = 200
 """So long after the unit stands in its place again the officer's tool has been answered."""
 _JITTER = noise.stream_of("beacon/jitter")
 _STARTED, _OPEN, _OPENED, _CASE = 16, 1, 2, 4
+_STRAP_OPEN, _STRAP_CHECKED = int(EventCode.STRAP_OPEN), int(EventCode.STRAP_CHECKED)
+_CASE_OPEN, _BOOT, _BATTERY = int(EventCode.CASE_OPEN), int(EventCode.BOOT), int(EventCode.BATTERY)
 
 
 class Said(NamedTuple):
@@ -75,31 +77,28 @@ def place_of(life: Life, unit: Unit) -> int:
     return 0
 
 
-def listen(life: Life, unit: Unit, number: int) -> Said:
-    """All that one unit says; ``number`` tells its journal from those of the wearer's other units."""
-    sent_ms = beacons(life)
-    dbm = radio.heard(life, unit, sent_ms)
-    pieces = _pieces(life, unit)
-    alive = [(start, end) for start, end, _, _ in pieces]
-    heard = np.flatnonzero(~np.isnan(dbm) & spans_hold(alive, sent_ms))
-    heard_ms, dbm = sent_ms[heard], np.rint(dbm[heard])
-    whole, parts = _intervals(np.array(pieces, np.int64).reshape(-1, 4), heard_ms, dbm)
+def listen(life: Life, unit: Unit, number: int, sent_ms: I64) -> Said:
+    """All that one unit says; ``number`` tells its journal from those of the wearer's other units.
+
+    ``sent_ms`` are the `beacons` of the wearer's tag.
+    """
+    pieces = np.array(_pieces(life, unit), np.int64).reshape(-1, 4)
+    heard_ms, dbm = _caught(sent_ms, radio.heard(life, unit, sent_ms), pieces)
+    whole, parts = _intervals(pieces, heard_ms, dbm)
     place = place_of(life, unit)
-    events = _unit_events(life, unit, place)
-    states = _states(life, heard_ms)
-    made = [whole[0], *(np.array([one[0] for one in some], np.int64) for some in (events, states))]
-    urgent = np.concatenate(
-        [np.zeros(len(whole[0]), np.bool_), np.ones(len(events), np.bool_), [s[2] for s in states]]
-    ).astype(np.bool_)
+    own = _unit_events(life, unit, place)
+    own_ms = np.array([t_ms for t_ms, _ in own], np.int64)
+    states, urgent = _states(life, heard_ms)
     links = connected(
         life.seed + number,
         np.array([[life.start_ms, life.end_ms + 86_400_000]], np.int64),
         life.offline,
-        less([Span(life.start_ms, life.end_ms)], alive),
+        less([Span(life.start_ms, life.end_ms)], pieces[:, :2].tolist()),
     )
-    seq, arrived = handed_over(made, urgent, links)
+    n, m = len(whole[0]), len(own)
+    at_once = np.concatenate([np.zeros(n, np.bool_), np.ones(m, np.bool_), urgent])
+    seq, arrived = handed_over([whole[0], own_ms, states[0]], at_once, links)
     epoch = np.uint32(100 + number)
-    n, m = len(whole[0]), len(events)
     contacts = Contacts(
         whole[0],
         np.floor((whole[1] + 500) / 1000),
@@ -111,26 +110,24 @@ def listen(life: Life, unit: Unit, number: int) -> Said:
         np.full(n, epoch, np.uint32),
         seq[:n],
     )
-    told = [
-        (t, int(code), float(place), int(seq[n + i]), int(arrived[n + i]))
-        for i, (t, code) in enumerate(events)
-    ]
-    for i, (t_ms, state, _, age_ms) in enumerate(states):
-        who = int(seq[n + m + i]), int(arrived[n + m + i])
-        told += [(at, code, value, *who) for at, code, value in _of_state(life, t_ms, state, age_ms)]
-    told.sort()
-    columns: list[Any] = list(zip(*told, strict=True)) or [()] * 5
+    volts = battery_mv(life, states[0], "rf_tag") // BATTERY_STEP_MV * BATTERY_STEP_MV
+    told_ms, codes, values, of = _of_states(states, volts)
+    t_ms = np.concatenate([own_ms, told_ms])
+    code = np.concatenate([np.array([code for _, code in own], np.int64), codes])
+    which = np.concatenate([np.arange(n, n + m), of + n + m])
+    order = np.lexsort((seq[which], code, t_ms))
+    which = which[order]
     return Said(
         contacts,
         Events(
-            np.array(columns[0], np.int64),
-            np.array(columns[1], np.int64),
-            np.array(columns[2], np.float64),
-            np.full(len(told), epoch, np.uint32),
-            np.array(columns[3], np.uint32),
+            t_ms[order],
+            code[order],
+            np.concatenate([np.full(m, float(place)), values])[order],
+            np.full(len(order), epoch, np.uint32),
+            seq[which],
         ),
         arrived[:n],
-        np.array(columns[4], np.int64),
+        arrived[which],
     )
 
 
@@ -183,59 +180,100 @@ def _look(life: Life, t_ms: int) -> int:
     return life.start_ms - (life.start_ms - t_ms) // LOOK_MS * LOOK_MS
 
 
-def _states(life: Life, heard_ms: I64) -> list[tuple[int, int, bool, int | None]]:
-    """``(t_ms, state, urgent, age_ms)`` of each state that is told of the tag."""
-    open_spans, cases = union(life.off_ankle), union(life.case_open)
-    marks = [mark for span in (*open_spans, *cases) for mark in span if mark > life.start_ms]
-    edges = sorted({life.start_ms + STARTED_MS, *(mark + CHANGE_LOOK_MS // 2 for mark in marks)})
-    found: list[tuple[int, int, bool, int | None]] = []
-    told: int | None = None
-    for i in _told_at(heard_ms, np.array(edges, np.int64)).tolist():
-        t_ms = int(heard_ms[i])
-        at_ms = t_ms - CHANGE_LOOK_MS // 2
-        state = _STARTED if t_ms < life.start_ms + STARTED_MS else 0
-        state |= _OPEN | _OPENED if _within(open_spans, at_ms) else 0
-        state |= _CASE if _within(cases, at_ms) else 0
-        changed = [mark for mark in marks if mark <= at_ms]
-        age_ms = t_ms - max(changed) if changed else None
-        urgent = (state & ~_STARTED) != ((told or 0) & ~_STARTED)
-        found.append((t_ms, state, urgent, age_ms))
-        told = state
-    return found
+@njit(cache=True)
+def _caught(sent_ms: I64, dbm: F64, pieces: I64) -> tuple[I64, F64]:
+    """The beacons that a unit hears while it lives, and how strongly, in whole dBm."""
+    at, strength = np.empty(len(sent_ms), np.int64), np.empty(len(sent_ms))
+    n = p = 0
+    for i in range(len(sent_ms)):
+        while p < len(pieces) and pieces[p, 1] <= sent_ms[i]:
+            p += 1
+        if p < len(pieces) and pieces[p, 0] <= sent_ms[i] and not np.isnan(dbm[i]):
+            at[n], strength[n] = sent_ms[i], np.rint(dbm[i])
+            n += 1
+    return at[:n], strength[:n]
+
+
+_NO_AGE_MS = -1
+
+
+def _states(life: Life, heard_ms: I64) -> tuple[I64, Bool]:
+    """What is told of the tag: instant, state, age of the last change, shape ``(3, n)``; and which do not wait."""
+    open_spans, cases = (
+        np.array(union(spans), np.int64).reshape(-1, 2) for spans in (life.off_ankle, life.case_open)
+    )
+    marks = np.sort(np.concatenate([open_spans, cases]).ravel())
+    states: I64
+    urgent: Bool
+    states, urgent = _told(heard_ms, life.start_ms, open_spans, cases, marks[marks > life.start_ms])
+    return states, urgent
 
 
 @njit(cache=True)
-def _told_at(heard_ms: Any, edges: Any) -> Any:
-    """Which beacons are told of: the first, one an hour, and the first after each change."""
-    found = np.empty(len(heard_ms), np.int64)
-    n = edge = 0
-    told_ms = -STATE_MS
+def _told(heard_ms: I64, start_ms: int, open_spans: I64, cases: I64, marks: I64) -> tuple[I64, Bool]:
+    """Of the first beacon, one an hour, and the first after each change."""
+    found, urgent = np.empty((3, len(heard_ms)), np.int64), np.empty(len(heard_ms), np.bool_)
+    n = mark = strap = case = 0
+    told_ms, told = -STATE_MS, 0
+    over_ms = start_ms + STARTED_MS
     for i in range(len(heard_ms)):
         t_ms = heard_ms[i]
+        at_ms = t_ms - CHANGE_LOOK_MS // 2
         changed = False
-        while edge < len(edges) and edges[edge] <= t_ms:
+        while mark < len(marks) and marks[mark] <= at_ms:
             changed = True
-            edge += 1
-        if n == 0 or changed or t_ms - told_ms >= STATE_MS:
-            found[n] = i
+            mark += 1
+        if over_ms <= t_ms:
+            changed, over_ms = True, NEVER_MS
+        if n and not changed and t_ms - told_ms < STATE_MS:
+            continue
+        while strap < len(open_spans) and open_spans[strap, 1] <= at_ms:
+            strap += 1
+        while case < len(cases) and cases[case, 1] <= at_ms:
+            case += 1
+        state = _STARTED if t_ms < start_ms + STARTED_MS else 0
+        if strap < len(open_spans) and open_spans[strap, 0] <= at_ms:
+            state |= _OPEN | _OPENED
+        if case < len(cases) and cases[case, 0] <= at_ms:
+            state |= _CASE
+        found[0, n], found[1, n] = t_ms, state
+        found[2, n] = t_ms - marks[mark - 1] if mark else _NO_AGE_MS
+        urgent[n] = (state & ~_STARTED) != (told & ~_STARTED)
+        told, told_ms = state, t_ms
+        n += 1
+    return found[:, :n], urgent[:n]
+
+
+@njit(cache=True)
+def _of_states(states: I64, volts: F64) -> tuple[I64, I64, F64, I64]:
+    """The events that tag states are (`core.decoding.tag_states_from_wire`): instant, code, value, which state."""
+    most = 4 * states.shape[1]
+    t_ms, code, value, of = (
+        np.empty(most, np.int64),
+        np.empty(most, np.int64),
+        np.empty(most),
+        np.empty(most, np.int64),
+    )
+    n = 0
+    for i in range(states.shape[1]):
+        at_ms, state, age_ms = states[0, i], states[1, i], max(states[2, i], 0) // 10_000 * 10_000
+        first = n
+        if state & (_OPEN | _OPENED):
+            t_ms[n], code[n] = at_ms - age_ms, _STRAP_OPEN
+        else:
+            t_ms[n], code[n] = at_ms + 1, _STRAP_CHECKED
+        n += 1
+        if state & _CASE:
+            t_ms[n], code[n] = at_ms - age_ms + 2, _CASE_OPEN
             n += 1
-            told_ms = t_ms
-    return found[:n]
-
-
-def _of_state(life: Life, t_ms: int, state: int, age_ms: int | None) -> Iterator[tuple[int, int, float]]:
-    """The events that a tag state is: `core.decoding.tag_states_from_wire`."""
-    age_ms = 0 if age_ms is None else age_ms // 10_000 * 10_000
-    if state & (_OPEN | _OPENED):
-        yield t_ms - age_ms, int(EventCode.STRAP_OPEN), np.nan
-    else:
-        yield t_ms + 1, int(EventCode.STRAP_CHECKED), np.nan
-    if state & _CASE:
-        yield t_ms - age_ms + 2, int(EventCode.CASE_OPEN), np.nan
-    if state & _STARTED:
-        yield t_ms + 3, int(EventCode.BOOT), np.nan
-    told_mv = battery_mv(life, np.array([t_ms], np.int64), "rf_tag")[0] // BATTERY_STEP_MV * BATTERY_STEP_MV
-    yield t_ms + 4, int(EventCode.BATTERY), float(told_mv)
+        if state & _STARTED:
+            t_ms[n], code[n] = at_ms + 3, _BOOT
+            n += 1
+        value[first:n] = np.nan
+        t_ms[n], code[n], value[n] = at_ms + 4, _BATTERY, volts[i]
+        n += 1
+        of[first:n] = i
+    return t_ms[:n], code[:n], value[:n], of[:n]
 
 
 _MOST = 64

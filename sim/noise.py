@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
 
+from core.kernel import BORROWS
 from core.readings import F64, I64
 
 KNOTS_IN_A_MEMORY = 1.2
@@ -173,6 +175,33 @@ def wander_at(key: np.uint64, t_ms: int, memory_s: float) -> float:
     """As `wander`, at one instant."""
     knot, share = knots(key, t_ms, memory_s)
     return between(normal_at(key, knot), normal_at(key, knot + 1), share)
+
+
+_EVERY, _PHASE, _KNOT, _BEHIND, _AHEAD, _KEPT = range(6)
+
+
+def kept(memories_s: Sequence[float]) -> F64:
+    """What `wander_kept` keeps of each of some streams that wander."""
+    found = np.zeros((len(memories_s), _KEPT))
+    found[:, _EVERY] = 1000.0 * KNOTS_IN_A_MEMORY * np.array(memories_s)
+    found[:, _PHASE] = np.nan
+    found[:, _KNOT] = NEVER
+    return found
+
+
+@njit(**BORROWS)
+def wander_kept(key: np.uint64, kept: F64, stream: int, t_ms: int) -> float:
+    """As `wander_at`. The knots about the instant are kept in ``kept[stream]`` for the next time."""
+    if math.isnan(kept[stream, _PHASE]):
+        kept[stream, _PHASE] = uniform_at(key, NEVER)
+    at = t_ms / kept[stream, _EVERY] + kept[stream, _PHASE]
+    knot = math.floor(at)
+    if knot != kept[stream, _KNOT]:
+        last = kept[stream, _KNOT]
+        kept[stream, _BEHIND] = kept[stream, _AHEAD] if knot == last + 1.0 else normal_at(key, int(knot))
+        kept[stream, _AHEAD] = normal_at(key, int(knot) + 1)
+        kept[stream, _KNOT] = knot
+    return between(kept[stream, _BEHIND], kept[stream, _AHEAD], at - knot)
 
 
 @njit(cache=True)

@@ -15,6 +15,7 @@ people in ``docs/sensors.md``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,13 +23,16 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
+from core.kernel import BORROWS
 from core.readings import F64, I64
 from sim import noise
-from sim.life import Life, Span, spans_hold
+from sim.life import Life, Span
 from sim.way import Bool, Surroundings
 
+Keys = npt.NDArray[np.uint64]
 MINUTE_MS = 60_000
 TAC_STEP_G_DL, IR_STEP_V, TEMP_STEP_C = 0.0002, 0.001, 0.1
 """What a whole millivolt is worth at the pins of a tag (`sim.alcohol_feed`)."""
@@ -119,21 +123,11 @@ def given_off(life: Life, t_ms: I64) -> F64:
 
 def feel(life: Life, t_ms: I64) -> Skin:
     """What the sensors say at each instant, in any order, in steps of a whole millivolt at the pins."""
-    t_ms = np.asarray(t_ms, np.int64)
-    minute = t_ms // MINUTE_MS
-    at_ms = minute * MINUTE_MS
-    off, covered = spans_hold(life.off_ankle, at_ms), spans_hold(life.covered_sensor, at_ms)
-    return Skin(
-        t_ms,
-        _steps(_alcohol(life, at_ms, minute, off, covered), TAC_STEP_G_DL),
-        _steps(_infrared(life, at_ms, minute, off, covered), IR_STEP_V),
-        _steps(_temperature(life, at_ms), TEMP_STEP_C),
-    )
-
-
-def _steps(values: F64, step: float) -> F64:
-    per_unit = round(1 / step)
-    return np.rint(values * per_unit) / per_unit
+    t_ms = np.ascontiguousarray(t_ms, np.int64)
+    said = np.empty((3, len(t_ms)))
+    with np.errstate(over="ignore"):
+        _feel(sensors_of(life), t_ms, said)
+    return Skin(t_ms, *said)
 
 
 # ---------------------------------------------------------------------------------------------------------- alcohol
@@ -200,132 +194,271 @@ def _drink_up(
     return in_blood, at_skin
 
 
-def _alcohol(life: Life, at_ms: I64, minute: I64, off: Bool, covered: Bool) -> F64:
-    """What the fuel cell says: the skin through whatever covers it, the air about it, its own errors."""
-    seed = life.seed
-    drunk = given_off(life, at_ms)
-    scatter = noise.normal(seed, _SCATTER, minute)
-    if life.drinks:
-        drunk *= 1 + GAIN_SHARE * noise.wander(seed, _GAIN, at_ms, 2700) + _SCATTER_SHARE * scatter
-    drunk[off] = 0.0
-    air = _air(life, at_ms)
-    through = np.where(covered & ~off, _COVERED_SHARE, 1.0)
-    return (
-        (drunk + air) * through
-        + _DRIFT_G_DL * noise.wander(seed, _DRIFT, at_ms, 2 * 86_400)
-        + SCATTER_G_DL * scatter
-    )
+class Sensors(NamedTuple):
+    """What of a life its sensors' figures follow from, as kernels take it. Made once for a life and asked often.
+
+    ``keys`` are those of `_STREAMS`, ``kept`` what is known of the three that wander (`noise.kept`). ``at_skin`` is
+    what the skin gives off minute by minute from ``sip_ms`` on. ``puffs`` has a row for each exposure: begin (UTC ms),
+    peak, and milliseconds of rise, duration and fall. ``off`` and ``covered`` are spans, ``off_v`` and ``covered_v``
+    how far each moves the infrared. ``warmth`` is the temperature on a grid of five minutes from ``grid_ms`` on.
+    """
+
+    keys: Keys
+    kept: F64
+    sip_ms: int
+    at_skin: F64
+    puffs: F64
+    longest_ms: float
+    off: I64
+    off_v: F64
+    covered: I64
+    covered_v: F64
+    fitted_v: float
+    grid_ms: int
+    warmth: F64
 
 
-def _air(life: Life, at_ms: I64) -> F64:
-    """Alcohol at the sensor that was not drunk, in g/dl."""
-    if not life.exposures:
-        return np.zeros(len(at_ms))
-    begin_ms = np.array([exposure.at_ms for exposure in life.exposures], np.int64)
-    puffs = [PUFFS[exposure.kind] for exposure in life.exposures]
-    uneven = np.exp(0.5 * noise.normal(life.seed, _PUFF, begin_ms // 1000))
-    peak = np.array([puff.peak_g_dl * one.strength for puff, one in zip(puffs, life.exposures, strict=True)])
-    return _puffed(  # type: ignore[no-any-return]
-        at_ms,
-        begin_ms,
-        peak * uneven,
-        np.array([puff.rise_min for puff in puffs]) * MINUTE_MS,
-        np.array([puff.lasts_min for puff in puffs]) * MINUTE_MS,
-        np.array([puff.fall_min for puff in puffs]) * MINUTE_MS,
+_STREAMS = (_GAIN, _DRIFT, _SCATTER, _IR_SLOW, _IR_FAST, _IR_SHIFT, _SHIFTED, _REFIT, _TEMP)
+_GAINS, _DRIFTS, _SCATTERS, _SLOWS, _FASTS, _SHIFTS_V, _SLIPS, _REFITS, _TEMPS = range(len(_STREAMS))
+_WANDERS = (2700.0, 2 * 86_400.0, 7200.0)
+_GAIN_KEPT, _DRIFT_KEPT, _SLOW_KEPT = range(len(_WANDERS))
+
+
+def sensors_of(life: Life) -> Sensors:
+    """The sensors that a wearer's alcohol tag has at the skin."""
+    grid_ms, _, at_skin = _bouts(life)
+    puffs = _puffs(life)
+    first_ms, warmth = _warmth(life)
+    base = float(noise.normal(life.seed, _IR_BASE, np.zeros(1, np.int64))[0])
+    return Sensors(
+        np.array([noise.key_of(life.seed, stream) for stream in _STREAMS], np.uint64),
+        noise.kept(_WANDERS),
+        int(grid_ms[0]) if len(grid_ms) else 0,
+        at_skin,
+        puffs,
+        float(puffs[:, 3].max() + 12 * puffs[:, 4].max()) if len(puffs) else 0.0,
+        np.array(life.off_ankle, np.int64).reshape(-1, 2),
+        _which(life.off_ankle, life.seed + 1, 0.55, 0.95),
+        np.array(life.covered_sensor, np.int64).reshape(-1, 2),
+        _which(life.covered_sensor, life.seed, 0.45, 0.8),
+        _IR_V + _IR_BETWEEN_V * base,
+        first_ms,
+        warmth,
     )
 
 
 @njit(cache=True)
-def _puffed(at_ms: Any, begin_ms: Any, peak: Any, rise_ms: Any, lasts_ms: Any, fall_ms: Any) -> Any:
-    """Sum of puffs at ``at_ms``, which begin at ascending ``begin_ms``."""
-    found = np.zeros(len(at_ms))
-    longest = np.max(lasts_ms) + 12 * np.max(fall_ms)
-    for i in range(len(at_ms)):
-        j = np.searchsorted(begin_ms, at_ms[i], side="right") - 1
-        while j >= 0 and at_ms[i] - begin_ms[j] < longest:
-            since = at_ms[i] - begin_ms[j]
-            height = 1 - np.exp(-min(since, lasts_ms[j]) / rise_ms[j])
-            found[i] += peak[j] * height * np.exp(-max(since - lasts_ms[j], 0) / fall_ms[j])
-            j -= 1
+def _feel(sensors: Sensors, t_ms: I64, said: F64) -> None:
+    for i in range(len(t_ms)):
+        said[0, i], said[1, i], said[2, i] = feel_at(sensors, t_ms[i])
+
+
+@njit(**BORROWS)
+def feel_at(sensors: Sensors, t_ms: int) -> tuple[float, float, float]:
+    """As `feel`, at one instant: g/dl, V, °C."""
+    minute = t_ms // MINUTE_MS
+    at_ms = minute * MINUTE_MS
+    off, covered = _span_of(sensors.off, at_ms), _span_of(sensors.covered, at_ms)
+    return (
+        _in_steps(_alcohol(sensors, at_ms, minute, off >= 0, covered >= 0), TAC_STEP_G_DL),
+        _in_steps(_infrared(sensors, at_ms, minute, off, covered), IR_STEP_V),
+        _in_steps(_temperature(sensors, at_ms, minute), TEMP_STEP_C),
+    )
+
+
+@njit(**BORROWS)
+def _in_steps(value: float, step: float) -> float:
+    per_unit = round(1 / step)
+    return float(np.rint(value * per_unit) / per_unit)
+
+
+@njit(**BORROWS)
+def _span_of(spans: I64, t_ms: int) -> int:
+    """Which of some ascending spans holds an instant; -1: none."""
+    for i in range(len(spans)):
+        if t_ms < spans[i, 1]:
+            return i if spans[i, 0] <= t_ms else -1
+    return -1
+
+
+@njit(**BORROWS)
+def _alcohol(sensors: Sensors, at_ms: int, minute: int, off: bool, covered: bool) -> float:
+    """What the fuel cell says: the skin through whatever covers it, the air about it, its own errors."""
+    keys, kept = sensors.keys, sensors.kept
+    scatter = noise.normal_at(keys[_SCATTERS], minute)
+    drunk = 0.0
+    since = (at_ms - sensors.sip_ms) // MINUTE_MS
+    if not off and 0 <= since < len(sensors.at_skin):
+        drunk = sensors.at_skin[since]
+        if drunk != 0.0:
+            gain = noise.wander_kept(keys[_GAINS], kept, _GAIN_KEPT, at_ms)
+            drunk *= 1 + GAIN_SHARE * gain + _SCATTER_SHARE * scatter
+    through = _COVERED_SHARE if covered and not off else 1.0
+    drift = noise.wander_kept(keys[_DRIFTS], kept, _DRIFT_KEPT, at_ms)
+    return float((drunk + _air(sensors, at_ms)) * through + _DRIFT_G_DL * drift + SCATTER_G_DL * scatter)
+
+
+@njit(**BORROWS)
+def _air(sensors: Sensors, at_ms: int) -> float:
+    """Alcohol at the sensor that was not drunk, in g/dl: the sum of all puffs."""
+    puffs = sensors.puffs
+    found = 0.0
+    j, above = 0, len(puffs)
+    while j < above:  # the first that begins later
+        middle = (j + above) // 2
+        if puffs[middle, 0] <= at_ms:
+            j = middle + 1
+        else:
+            above = middle
+    j -= 1
+    while j >= 0 and at_ms - puffs[j, 0] < sensors.longest_ms:
+        since, peak, rise_ms, lasts_ms, fall_ms = (
+            at_ms - puffs[j, 0],
+            puffs[j, 1],
+            puffs[j, 2],
+            puffs[j, 3],
+            puffs[j, 4],
+        )
+        height = 1 - math.exp(-min(since, lasts_ms) / rise_ms)
+        found += peak * height * math.exp(-max(since - lasts_ms, 0.0) / fall_ms)
+        j -= 1
+    return found
+
+
+def _puffs(life: Life) -> F64:
+    if not life.exposures:
+        return np.zeros((0, 5))
+    begin_ms = np.array([exposure.at_ms for exposure in life.exposures], np.int64)
+    uneven = np.exp(0.5 * noise.normal(life.seed, _PUFF, begin_ms // 1000))
+    rows = [(PUFFS[one.kind], one) for one in life.exposures]
+    found = np.array(
+        [
+            (one.at_ms, puff.peak_g_dl * one.strength, puff.rise_min, puff.lasts_min, puff.fall_min)
+            for puff, one in rows
+        ],
+        np.float64,
+    )
+    found[:, 1] *= uneven
+    found[:, 2:] *= MINUTE_MS
     return found
 
 
 # --------------------------------------------------------------------------------------- infrared and temperature
 
 
-def _infrared(life: Life, at_ms: I64, minute: I64, off: Bool, covered: Bool) -> F64:
-    """The light that the skin throws back: as at the last fitting, but for small movements, unless it is not there."""
-    seed = life.seed
-    fitting = np.searchsorted(np.array([span.end_ms for span in life.off_ankle], np.int64), at_ms, "right")
-    one = np.zeros(1, np.int64)
-    volts = (
-        _IR_V
-        + _IR_BETWEEN_V * float(noise.normal(seed, _IR_BASE, one)[0])
-        + _IR_REFIT_V * noise.normal(seed, _REFIT, fitting) * (fitting > 0)
-        + _IR_SLOW_V * noise.wander(seed, _IR_SLOW, at_ms, 7200)
-        + _IR_FAST_V * noise.normal(seed, _IR_FAST, minute)
-    )
+@njit(**BORROWS)
+def _infrared(sensors: Sensors, at_ms: int, minute: int, off: int, covered: int) -> float:
+    """The light that the skin throws back: as at the last fitting, but for small movements, unless it is not there.
+
+    ``off`` and ``covered`` are the numbers of the spans that hold the instant.
+    """
+    keys = sensors.keys
+    fitting = 0
+    while fitting < len(sensors.off) and sensors.off[fitting, 1] <= at_ms:
+        fitting += 1
+    volts = sensors.fitted_v
+    if fitting:
+        volts += _IR_REFIT_V * noise.normal_at(keys[_REFITS], fitting)
+    volts += _IR_SLOW_V * noise.wander_kept(keys[_SLOWS], sensors.kept, _SLOW_KEPT, at_ms)
+    volts += _IR_FAST_V * noise.normal_at(keys[_FASTS], minute)
     # the tag slips for five minutes and sits again: one reading among 31 in the data. In a quarter of an hour once at
     # most, for what stays slipped is an obstruction
-    cell = at_ms // _SHIFT_MS
-    block = cell // _SHIFTS
-    drawn = noise.uniform(seed, _SHIFTED, block)
-    slipped = (drawn < _SHIFT_SHARE) & ((drawn / _SHIFT_SHARE * _SHIFTS).astype(np.int64) == cell % _SHIFTS)
-    slipped &= ~off & ~covered
-    volts = volts + slipped * (_SHIFT_V * noise.normal(seed, _IR_SHIFT, cell))
-    volts = volts + covered * _which(life.covered_sensor, at_ms, seed, 0.45, 0.8)
-    volts = np.where(off, volts + _which(life.off_ankle, at_ms, seed + 1, 0.55, 0.95), volts)
-    held: F64 = np.clip(volts, 0.15, 2.85)  # what the amplifier can give without a fault
-    return held
+    if off < 0 and covered < 0:
+        cell = at_ms // _SHIFT_MS
+        drawn = noise.uniform_at(keys[_SLIPS], cell // _SHIFTS)
+        if drawn < _SHIFT_SHARE and int(drawn / _SHIFT_SHARE * _SHIFTS) == cell % _SHIFTS:
+            volts += _SHIFT_V * noise.normal_at(keys[_SHIFTS_V], cell)
+    if covered >= 0:
+        volts += sensors.covered_v[covered]
+    if off >= 0:
+        volts += sensors.off_v[off]
+    return float(min(max(volts, 0.15), 2.85))  # what the amplifier can give without a fault
 
 
-def _which(spans: Sequence[Span], at_ms: I64, seed: int, least_v: float, most_v: float) -> F64:
+def _which(spans: Sequence[Span], seed: int, least_v: float, most_v: float) -> F64:
     """How far each of ``spans`` moves the infrared, up for even and down for odd draws; drawn once for each."""
-    if not spans:
-        return np.zeros(len(at_ms))
-    begins = np.array([span.start_ms for span in spans], np.int64)
-    drawn = noise.uniform(seed, _COVER, begins // 1000)
+    drawn = noise.uniform(seed, _COVER, np.array([span.start_ms for span in spans], np.int64) // 1000)
     sign = np.where(drawn < 0.3, -1.0, 1.0)
-    shift = sign * (least_v + (most_v - least_v) * ((drawn * 10) % 1))
-    return shift[np.clip(np.searchsorted(begins, at_ms, "right") - 1, 0, None)]
+    shift: F64 = sign * (least_v + (most_v - least_v) * ((drawn * 10) % 1))
+    return shift
 
 
-def _temperature(life: Life, at_ms: I64) -> F64:
+@njit(**BORROWS)
+def _temperature(sensors: Sensors, at_ms: int, minute: int) -> float:
     """Of the sensor at the skin, on its way to what its surroundings would make of it."""
-    first_ms = life.start_ms // _TEMP_STEP_MS * _TEMP_STEP_MS
-    grid_ms = np.arange(first_ms, max(life.end_ms, first_ms) + _TEMP_STEP_MS, _TEMP_STEP_MS)
-    aim = _aim(life, grid_ms)
-    followed = _follow(aim, min(float(aim[0]), _FITTED_C), _TEMP_STEP_MS / _FOLLOW_MS)
-    scatter = _TEMP_SCATTER_C * noise.normal(life.seed, _TEMP, at_ms // MINUTE_MS)
-    felt: F64 = np.interp(at_ms, grid_ms, followed) + scatter
-    return felt
+    warmth = sensors.warmth
+    step = (at_ms - sensors.grid_ms) // _TEMP_STEP_MS
+    if step < 0:
+        felt = warmth[0]
+    elif step + 1 >= len(warmth):
+        felt = warmth[-1]
+    else:
+        slope = (warmth[step + 1] - warmth[step]) / _TEMP_STEP_MS
+        felt = slope * (at_ms - (sensors.grid_ms + step * _TEMP_STEP_MS)) + warmth[step]
+    return float(felt + _TEMP_SCATTER_C * noise.normal_at(sensors.keys[_TEMPS], minute))
 
 
-def _aim(life: Life, grid_ms: I64) -> F64:
-    """What the sensor would come to if everything stayed as it is."""
+def _warmth(life: Life) -> tuple[int, F64]:
+    """The temperature of the sensor but for its scatter, every `_TEMP_STEP_MS`, and from when on."""
     way, seed = life.way, life.seed
-    drawn = noise.normal(seed, _WARM, np.arange(4))
-    leg = way.leg(grid_ms)
-    stays = (way.lat == way.to_lat) & (way.lon == way.to_lon)
-    lasts_ms = np.append(way.start_ms[1:], way.end_ms) - way.start_ms
+    first_ms = life.start_ms // _TEMP_STEP_MS * _TEMP_STEP_MS
     offset = datetime.fromtimestamp(life.start_ms / 1000, UTC).astimezone(_LONDON).utcoffset()
     assert offset is not None
-    hour = (grid_ms / 3_600_000 + offset.total_seconds() / 3600) % 24
-    to_bed, up = 23.0 + 0.7 * drawn[0], 7.0 + 0.7 * drawn[1]
-    asleep = (stays & (lasts_ms >= _NAP_MS))[leg] & (((hour - to_bed) % 24) < ((up - to_bed) % 24))
-    outdoors = np.isin(way.surroundings, (Surroundings.OPEN, Surroundings.STREET)) & ~stays
-    aim = np.where(asleep, BED_C + drawn[2], np.where(outdoors[leg], OUT_C, DAY_C) + drawn[3])
-    aim = aim + _WARMTH_C * noise.wander(seed, _WARMTH, grid_ms, 2700)
-    aim = np.where(spans_hold(life.covered_sensor, grid_ms), COVERED_C, aim)
-    return np.where(spans_hold(life.off_ankle, grid_ms), ROOM_C, aim)
+    drawn = noise.normal(seed, _WARM, np.arange(4))
+    stays = (way.lat == way.to_lat) & (way.lon == way.to_lon)
+    outdoors = ((way.surroundings == Surroundings.OPEN) | (way.surroundings == Surroundings.STREET)) & ~stays
+    ends_ms = way.ends_ms
+    with np.errstate(over="ignore"):
+        warmth: F64 = _follow(
+            (noise.key_of(seed, _WARMTH), noise.kept([2700.0])),
+            # the grid goes on until the first step after the end
+            (first_ms, -(-(max(life.end_ms, first_ms) + _TEMP_STEP_MS - first_ms) // _TEMP_STEP_MS)),
+            offset.total_seconds() / 3600,
+            drawn,
+            way.start_ms,
+            stays & (ends_ms - way.start_ms >= _NAP_MS),
+            outdoors,
+            np.array(life.covered_sensor, np.int64).reshape(-1, 2),
+            np.array(life.off_ankle, np.int64).reshape(-1, 2),
+        )
+    return first_ms, warmth
 
 
 @njit(cache=True)
-def _follow(aim: Any, begin: float, share: float) -> Any:
-    followed = np.empty(len(aim))
-    now = begin
-    passed = 1 - np.exp(-share)
-    for i in range(len(aim)):
+def _follow(
+    wandering: tuple[np.uint64, F64],
+    grid: tuple[int, int],
+    offset_h: float,
+    drawn: F64,
+    starts: I64,
+    long_stays: Bool,
+    outdoors: Bool,
+    covered: I64,
+    off: I64,
+) -> F64:
+    """Follow what the sensor would come to if everything stayed as it is. ``grid``: first instant, number of steps."""
+    key, kept = wandering
+    followed = np.empty(grid[1])
+    to_bed, up = 23.0 + 0.7 * drawn[0], 7.0 + 0.7 * drawn[1]
+    passed = 1 - math.exp(-(_TEMP_STEP_MS / _FOLLOW_MS))
+    now = 0.0
+    leg = 0
+    for i in range(grid[1]):
+        t_ms = grid[0] + i * _TEMP_STEP_MS
+        while leg + 1 < len(starts) and starts[leg + 1] <= t_ms:
+            leg += 1
+        hour = (t_ms / 3_600_000 + offset_h) % 24
+        if long_stays[leg] and (hour - to_bed) % 24 < (up - to_bed) % 24:
+            aim = BED_C + drawn[2]
+        else:
+            aim = (OUT_C if outdoors[leg] else DAY_C) + drawn[3]
+        aim += _WARMTH_C * noise.wander_kept(key, kept, 0, t_ms)
+        if _span_of(covered, t_ms) >= 0:
+            aim = COVERED_C
+        if _span_of(off, t_ms) >= 0:
+            aim = ROOM_C
+        if i == 0:
+            now = min(aim, _FITTED_C)
         followed[i] = now
-        now += (aim[i] - now) * passed
+        now += (aim - now) * passed
     return followed

@@ -34,7 +34,7 @@ from gateway.at_once import Wanted, wanted
 from gateway.settings import Settings
 from sim.alcohol_sampling import sampled
 from sim.gps_sampling import HEARD_MS, sample
-from sim.home_units import listen
+from sim.home_units import beacons, listen
 from sim.in_force import less
 from sim.life import Life, Span, spans_hold
 from sim.occurrences import CONTACTS, Occurred, occurred
@@ -162,7 +162,8 @@ def _alcohol_tag(life: Life, _worn: Activation) -> Sent:
 
 def _rf_tag(life: Life) -> Sent:
     """What all home units say of it, and of themselves."""
-    said = [listen(life, unit, number) for number, unit in enumerate(life.units)]
+    sent_ms = beacons(life)
+    said = [listen(life, unit, number, sent_ms) for number, unit in enumerate(life.units)]
     none = np.zeros(0, np.int64)
     return Sent(
         Readings(
