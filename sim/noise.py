@@ -4,8 +4,8 @@ A sensor's error must be the same whoever asks for it, in whatever order and how
 board fix by fix, the score a week at once. So there is no generator with a state. An index is hashed (a counter through
 the finaliser of SplitMix64; Steele, Lea, Flood 2014), and what follows is made of the hash.
 
-A stream keeps unlike things apart: name it with `stream_of`. The kernels below are for other kernels; numba does not
-see that a kernel in another file has changed, so whoever edits these removes what is compiled (``NUMBA_CACHE_DIR``).
+A stream keeps unlike things apart: name it with `stream_of`. The kernels below are for other kernels. (numba does not
+see that a kernel in another file has changed: `gateway.kernels` does.)
 """
 
 from __future__ import annotations

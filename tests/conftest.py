@@ -9,10 +9,9 @@ import pytest
 
 from gateway import kernels
 
-# before any test module imports numba: kernels of these sources, not of those that were here yesterday
-os.environ.update(kernels.environment(None))
-
 ROOT = Path(__file__).resolve().parent.parent
+# before any test module imports numba: kernels of these sources, not of those that were here yesterday
+os.environ.update(kernels.environment(None, above=ROOT / "sim"))
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,14 @@
                                and ``sim_judge_readings_per_s`` are the two parts of it
 ``score_*``                    of ``tagwatch sim score`` on the seed below: recall and false alerts in 1,000 wearer-days
                                of each family, the 95th percentile of delay, sober days, the share of unknown time
+
+``SCORE_WEARERS`` and ``SCORE_DAYS`` say how many people and days, if not 1,000 and 7.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 
 from rich.progress import Progress
@@ -71,8 +74,8 @@ def scores(wearers: int, days: int, progress: Progress) -> Figures:
 def main() -> None:
     """Measure, and write ``bench.json``."""
     arguments = argparse.ArgumentParser(description="Measure the simulator and score the rules.")
-    arguments.add_argument("--wearers", type=int, default=1000)
-    arguments.add_argument("--days", type=int, default=7)
+    arguments.add_argument("--wearers", type=int, default=int(os.environ.get("SCORE_WEARERS", "1000")))
+    arguments.add_argument("--days", type=int, default=int(os.environ.get("SCORE_DAYS", "7")))
     arguments.add_argument("--only", choices=["direct", "scores"], nargs="*", default=["direct", "scores"])
     chosen = arguments.parse_args()
     figures: Figures = {}

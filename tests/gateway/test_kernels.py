@@ -99,6 +99,23 @@ def test_a_process_within_a_process_uses_the_same_folder(tmp_path: Path) -> None
     assert kernels.environment(tmp_path, outer) == outer
 
 
+def test_a_package_above_the_core_has_a_folder_of_its_own_and_takes_along_what_is_compiled_of_the_core(
+    tmp_path: Path,
+) -> None:
+    sim = tmp_path / "sim"
+    shutil.copytree(ROOT / "sim", sim, ignore=shutil.ignore_patterns("__pycache__"))
+    cores = Path(kernels.environment(None, {VARIABLE: str(tmp_path)})[VARIABLE])
+    (cores / "core_0123").mkdir()
+    (cores / "core_0123" / "trail.nbi").write_text("compiled")
+    both = kernels.environment(None, {VARIABLE: str(cores)}, above=sim)
+    assert Path(both[VARIABLE]).parent == tmp_path
+    assert (Path(both[VARIABLE]) / "core_0123" / "trail.nbi").read_text() == "compiled"
+    assert kernels.environment(None, both) == both, "a gateway that a simulator starts"
+    with (sim / "noise.py").open("a") as source:
+        source.write("# called by kernels in other files\n")
+    assert kernels.environment(None, {VARIABLE: str(tmp_path)}, above=sim) != both
+
+
 def test_kernels_that_nobody_has_used_for_a_week_are_removed_and_nothing_else(tmp_path: Path) -> None:
     old, fresh, other = (
         tmp_path / name for name in ("core-0123456789abcdef", "core-fedcba9876543210", "mine")
