@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from core.readings import (
     F64,
+    U8,
     Contacts,
     EventCode,
     Events,
@@ -22,11 +23,13 @@ from core.readings import (
     Samples,
     TagStateFlag,
     TamperCode,
+    UnitFlag,
 )
 
 UNIT_UNKNOWN = -1
 """No home unit's index: what is decoded is of a tag, or whose it is will be said later."""
 
+_DOUBTFUL = 1 << 2
 _UNKNOWN_U8, _UNKNOWN_U16, _UNKNOWN_I16, _UNKNOWN_DBM = 255, 65535, -32768, 127
 
 _OF_TAG = {
@@ -125,10 +128,17 @@ def contacts_from_wire(
         strongest_dbm=dbm("strongest"),
         median_dbm=dbm("median"),
         unit=np.full(n, unit, np.int64),
-        unit_ok=records["unit"].copy(),
+        unit_ok=_unit_ok(records),
         epoch=np.full(n, epoch, np.uint32),
         seq=np.arange(first, first + n, dtype=np.uint32),
     )
+
+
+def _unit_ok(records: npt.NDArray[np.void]) -> U8:
+    doubtful = records["flags"] & _DOUBTFUL != 0
+    return np.where(
+        doubtful, records["unit"] | UnitFlag.DOUBTFUL, records["unit"] & ~UnitFlag.DOUBTFUL
+    ).astype(np.uint8)
 
 
 def samples_from_wire(records: npt.NDArray[np.void], base_time_s: int, epoch: int, first: int) -> Samples:

@@ -96,6 +96,7 @@ _FLAGS = {
 }
 """Which bit of ``Contacts.unit_ok`` speaks of what, and its value when it is amiss."""
 _HEALTHY = int(UnitFlag.MAINS)
+_OF_ITSELF = ~UnitFlag.DOUBTFUL & 0xFF
 _UNITS = 1000
 """More than any order has addresses: a number beyond is not one."""
 
@@ -178,12 +179,12 @@ def _said_by_unit(latches: Latches, row: Any) -> list[Over]:
 
 def _changes(contacts: Rows, flags: dict[int, int]) -> list[Any]:
     """Contacts with which a home unit says something else of itself than with the one before; ``flags`` carried on."""
-    if not len(contacts) or (not flags and (contacts["unit_ok"] == _HEALTHY).all()):
+    if not len(contacts) or (not flags and (contacts["unit_ok"] & _OF_ITSELF == _HEALTHY).all()):
         return []
     found: list[int] = []
     for unit in np.unique(contacts["unit"]).tolist():
         rows = np.flatnonzero(contacts["unit"] == unit)
-        said = contacts["unit_ok"][rows]
+        said = contacts["unit_ok"][rows] & _OF_ITSELF
         before = np.concatenate([[flags.get(unit, _HEALTHY)], said[:-1]])
         found += rows[said != before].tolist()
         flags[unit] = int(said[-1])

@@ -249,12 +249,14 @@ class TagStateFlag(IntFlag):
 
 
 class UnitFlag(IntFlag):
-    """Bits of ``Contacts.unit_ok``: what a home unit says about itself at the end of an interval."""
+    """Bits of ``Contacts.unit_ok``: what a home unit says about itself at the end of an interval, and one more."""
 
     MAINS = 1 << 0
     MOVED = 1 << 1
     CASE_OPEN = 1 << 2
     BATTERY_LOW = 1 << 3
+    DOUBTFUL = 1 << 7
+    """Not of the unit itself: two transmitters send with the tag's key, and the interval proves nothing."""
 
 
 class Columns:

@@ -40,6 +40,7 @@ SENSE = np.dtype(
     ]
 )
 _MAINS, _MOVED, _CASE_OPEN = int(UnitFlag.MAINS), int(UnitFlag.MOVED), int(UnitFlag.CASE_OPEN)
+_DOUBTFUL = int(UnitFlag.DOUBTFUL)
 _UNIT_MOVED, _UNIT_CHECKED = int(EventCode.UNIT_MOVED), int(EventCode.UNIT_CHECKED)
 
 
@@ -57,6 +58,8 @@ def _contact_shows(contact: Any, moved: int, alone: bool, limits: Limits) -> Any
     flags = contact["unit_ok"]
     if flags & _MAINS == 0 or flags & (_MOVED | _CASE_OPEN) != 0 or moved != 0 or contact["worn"] == 0:
         return UNKNOWN, False
+    if flags & _DOUBTFUL != 0:
+        return UNKNOWN, True
     if contact["count"] == 0:
         # a moment's listening is no silence, and one unit's silence says nothing of another address
         return (NOT_HOME if alone and contact["span_ms"] >= limits.apart_ms else UNKNOWN), True
@@ -223,8 +226,9 @@ def _sight(
                 presence, away_m = _fix_shows(fixes[i], first, last, spots, scales)
                 i += 1
             if presence == UNKNOWN:
-                if by_unit and trusted and contact["count"] > 0:
-                    # too faint to show anything, but the tag is within reach: what silence showed is no longer so
+                if by_unit and trusted and (contact["count"] > 0 or contact["unit_ok"] & _DOUBTFUL != 0):
+                    # too faint to show anything, or one of two, but the tag is, or may be, within reach: what silence
+                    # showed is no longer so
                     if sense["shown"][BY_UNIT] == NOT_HOME:
                         sense["shown"][BY_UNIT] = UNKNOWN
                     seen[found]["t_ms"] = t_ms

@@ -45,6 +45,7 @@ class _Tag:
         self.count = 0
         self.counter = 0
         self.refused = 0
+        self.doubtful = False  # one that was refused may have been the tag's own
         self.strengths = Strengths()
         self.said: tuple[int, int, int, int] | None = None  # the last beacon believed
         self.said_ms = 0
@@ -164,6 +165,8 @@ class Ear:
         if said is None or not tag.fresh.believe(data, said[0], started, at_ms):
             tag.refused += 1
             tag.forged += 1
+            if said is not None and tag.fresh.may_be_the_tag(said[0], at_ms):
+                tag.doubtful = True
             count("beacons_refused")
             return
         tag.count += 1
@@ -187,7 +190,7 @@ class Ear:
             tag.counter if heard else 0,
             0 if silence else tag.refused,
             unit,
-            quality,
+            quality | (records.DOUBTFUL if tag.doubtful and not silence else 0),
         )
         if not make(
             self._journal, self._link, records.RF_CONTACT, t_ds - (now_ms - end_ms) // 100, body, False
@@ -197,6 +200,7 @@ class Ear:
         tag.silent = not heard
         if not silence:
             tag.count = tag.counter = tag.refused = 0
+            tag.doubtful = False
             tag.strengths.clear()
 
     def _tell_state(self, tag: _Tag, now_ms: int) -> None:

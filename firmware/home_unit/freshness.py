@@ -20,6 +20,9 @@ class Freshness:
         # the beacon that was the earliest by its counter
         self._counter: int | None = None
         self._counter_ms = 0
+        # the same, and the highest counter then, when a counter came that was ahead of it: one has started anew, or two
+        # send with one key, and of those either may be the one that is worn
+        self._before: tuple[int, int, int] | None = None
         self._forgiven = False
 
     def is_echo(self, data: bytes, now_ms: int) -> bool:
@@ -39,14 +42,37 @@ class Freshness:
             self._counter = None
         elif not started:
             self._forgiven = False
+        if self._counter is not None and late_ms < -LATE_MS:
+            self._before = (self._counter, self._counter_ms, self.highest)
         if self._counter is None or late_ms <= 0:
             self._counter, self._counter_ms = counter, now_ms
         self.highest = counter
         self._last, self._last_ms = data, now_ms
         return True
 
-    def _late_ms(self, counter: int, now_ms: int) -> int:
+    def may_be_the_tag(self, counter: int, now_ms: int) -> bool:
+        """Whether a beacon with the right MAC that was not believed may be the tag's own, and another one believed.
+
+        It may while it goes on where the tag was before a counter came that was ahead of its clock, as no recording
+        can; and while nothing was believed since boot, for then it is not known where the tag was.
+        """
         if self._counter is None:
-            return 0
-        passed_ms = now_ms - self._counter_ms
-        return passed_ms - passed_ms // DRIFT - (counter - self._counter) * SLOT_MS
+            return True
+        if self._before is None:
+            return False
+        earliest, earliest_ms, highest = self._before
+        late_ms = _late_ms(earliest, earliest_ms, counter, now_ms)
+        if counter <= highest or not -LATE_MS <= late_ms <= LATE_MS:
+            return False
+        if late_ms <= 0:
+            earliest, earliest_ms = counter, now_ms
+        self._before = (earliest, earliest_ms, counter)
+        return True
+
+    def _late_ms(self, counter: int, now_ms: int) -> int:
+        return 0 if self._counter is None else _late_ms(self._counter, self._counter_ms, counter, now_ms)
+
+
+def _late_ms(earliest: int, earliest_ms: int, counter: int, now_ms: int) -> int:
+    passed_ms = now_ms - earliest_ms
+    return passed_ms - passed_ms // DRIFT - (counter - earliest) * SLOT_MS

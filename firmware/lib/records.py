@@ -26,6 +26,7 @@ FAST = 1 << 2  # flags of an alcohol sample
 BASELINE = 1 << 3
 FAULT = 1 << 4
 
+DOUBTFUL = 1 << 2  # of an rf contact: two transmitters send with the tag's key, and this proves nothing
 UNIT_MAINS = 1 << 0  # what a home unit says of itself with every contact
 UNIT_MOVED = 1 << 1
 UNIT_CASE_OPEN = 1 << 2

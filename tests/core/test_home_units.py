@@ -158,6 +158,14 @@ def test_a_unit_without_mains_moved_or_open_shows_nothing_and_never_absence(coun
     assert (alert.rule, alert.start_ms) == ("whereabouts_unknown", at(22.5))
 
 
+@pytest.mark.parametrize("count", [0, 4])
+def test_while_two_send_with_one_key_a_unit_shows_neither_presence_nor_absence(count: int) -> None:
+    rows = contacts(*heard(0, 20), *heard(20, 60, count, ok=MAINS | UnitFlag.DOUBTFUL))
+    assert status(rows, 60) == [(0, 22.5, HOME), (22.5, 60, UNKNOWN)]
+    (alert,) = judged(60, rows)
+    assert (alert.rule, alert.start_ms) == ("whereabouts_unknown", at(22.5))
+
+
 def test_a_unit_on_a_low_battery_but_on_mains_is_healthy() -> None:
     assert status(contacts(*heard(0, 20, ok=MAINS | UnitFlag.BATTERY_LOW)), 20) == [(0, 20, HOME)]
 

@@ -335,6 +335,39 @@ def test_of_two_transmitters_with_one_identity_one_is_refused() -> None:
     assert 200 <= refused <= 240
 
 
+def test_a_tag_that_goes_on_behind_its_copy_may_be_itself_and_what_was_recorded_of_it_may_not() -> None:
+    air = Air(1, 180)
+    fresh = Freshness(0)
+    heard = [(ms, counter) for ms, counter in air.sent if ms < 60 * 60_000]
+    for ms, counter in heard:
+        assert fresh.believe(word(counter), counter, False, ms)
+    assert fresh.believe(word(9000), 9000, False, 60 * 60_000), "a copy that is ahead"
+    for ms, counter in air.sent[len(heard) :]:
+        assert not fresh.believe(word(counter), counter, False, ms)
+        assert fresh.may_be_the_tag(counter, ms)
+        # said again, or a recording of any time before
+        assert not fresh.may_be_the_tag(counter, ms + 1000)
+        assert not fresh.may_be_the_tag(counter - 20, ms)
+    last_ms, last = air.sent[-1]
+    assert not fresh.may_be_the_tag(last + 1, last_ms + 30 * 60_000), "recorded elsewhere, played late"
+
+
+def test_a_tag_that_has_started_anew_is_alone_and_its_recordings_are_no_second_one() -> None:
+    air = Air(1, 60)
+    fresh = Freshness(0)
+    for ms, counter in air.sent:
+        assert fresh.believe(word(counter), counter, False, ms)
+    ms, counter = air.sent[-1]
+    assert fresh.believe(word(counter + 4096), counter + 4096, True, ms + 15_000)
+    assert not any(fresh.may_be_the_tag(before, ms + 30_000) for _, before in air.sent)
+
+
+def test_after_a_boot_of_the_unit_nobody_can_say_which_of_two_is_the_tag() -> None:
+    fresh = Freshness(9000)
+    assert not fresh.believe(word(300), 300, False, 0)
+    assert fresh.may_be_the_tag(300, 0)
+
+
 @given(st.integers(0, 99), st.integers(-100, 100))
 def test_two_bad_crystals_cost_no_beacon_in_a_month(seed: int, parts_per_million: int) -> None:
     rng = random.Random(seed)

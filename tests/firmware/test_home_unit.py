@@ -152,6 +152,28 @@ def test_a_beacon_said_again_by_the_radio_counts_once_and_refused_ones_are_told_
     assert len(bench.ledger.of_kind(records.TAMPER)) == 2
 
 
+def test_an_interval_in_which_two_sent_with_one_key_is_told_as_doubtful_and_only_that_one() -> None:
+    bench = Bench()
+
+    def minute(number: int, *counters: int, key: bytes = KEY) -> None:
+        for n, counter in enumerate(counters):
+            bench.board.ms = number * MINUTE_MS + n * 15_000
+            bench.hear(counter, key=key)
+        bench.turn((number + 1) * MINUTE_MS)
+
+    minute(0, 1, 2, 3, 4)
+    minute(1, 5, 4101, 7, 4103)
+    minute(2, 9, 10, 11, 12)
+    minute(3, 13, 14, key=bytes(32))
+    minute(4, 17, 18)
+    flags = [body[-1] for _, body in bench.ledger.of_kind(records.RF_CONTACT)]
+    told = {
+        contact[0] // 600: flag & records.DOUBTFUL
+        for contact, flag in zip(bench.contacts(), flags, strict=True)
+    }
+    assert told == {1: 0, 2: records.DOUBTFUL, 3: records.DOUBTFUL, 4: 0, 5: records.DOUBTFUL}
+
+
 def test_a_state_is_told_when_it_changes_and_else_hourly() -> None:
     bench = Bench()
     for counter in range(1, 2 * 240 + 1):
