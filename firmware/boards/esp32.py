@@ -217,11 +217,11 @@ class Worn(Online):
             (self._charger, AS_IT_IS),
             (self._tool, machine.Pin.PULL_DOWN),
         ]
-        self._needed = 0
-        self._needed_ms = self.ticks_ms()  # when it was last
+        self._needed = 0  # the bits of who needs the processor awake; the tool is looked at when nobody does
+        self._needed_ms = 0  # when anybody last did
         self._ring.irq(self._rung, machine.Pin.IRQ_FALLING)
         self._wait = core._io_queue.wait_io_event
-        core._io_queue.wait_io_event = self._wait_or_sleep  # asyncio asks for this when no task can run
+        self._need(power.ANSWER, False)
 
     def stay_awake(self, on: bool) -> None:
         """Keep modem and processor listening while an answer is due."""
@@ -231,16 +231,23 @@ class Worn(Online):
     def _need(self, who: int, on: bool) -> None:
         self._needed = self._needed | who if on else self._needed & ~who
         self._needed_ms = self.ticks_ms()
+        # asyncio asks for this before each turn, several times a second; there is something to decide only while nobody
+        # needs the processor
+        core._io_queue.wait_io_event = self._wait if self._needed else self._wait_or_sleep
 
     def _rung(self, _pin: machine.Pin) -> None:
         self._needed_ms = self.ticks_ms()
 
     def _wait_or_sleep(self, ms: int) -> None:
         """Wait until a stream has something for a task, at most so long (negative: for ever), or sleep through it."""
-        needed = self._needed | (power.TOOL if self._tool.value() else 0)
+        if ms < power.LEAST_MS:  # most often a task is about to run
+            self._wait(ms)
+            return
+        now_ms = self.ticks_ms()
+        needed = power.TOOL if self._tool.value() else 0
         if needed:
-            self._needed_ms = self.ticks_ms()
-        light_ms = power.light_ms(needed, time.ticks_diff(self.ticks_ms(), self._needed_ms), ms)
+            self._needed_ms = now_ms
+        light_ms = power.light_ms(needed, time.ticks_diff(now_ms, self._needed_ms), ms)
         self._wait(0 if light_ms else ms)
         if not light_ms:
             return

@@ -100,9 +100,9 @@ class Receiver:
         kind = body[2:6]
         if not body or (body[0] == 0x50 and body[1:2] != b"Q"):
             return  # proprietary (P…), save for Quectel's PQ, which is a talker
-        if kind in TIMED:
+        at = TIMED.get(kind)
+        if at is not None:
             fields = body.split(b",")
-            at = TIMED[kind]
             if len(fields) > at and self._turn(fields[0], fields[at], fixes):
                 self._epoch.add(kind, fields, bare)
         elif kind == b"GSA,":

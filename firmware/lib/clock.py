@@ -125,21 +125,25 @@ class Clock:
 
     def now(self) -> tuple[int, int]:
         """(instant, flags: KEPT, in doubt with DATE_SUSPECT), or (tenths of a second since boot, UNSET)."""
-        uptime_ds = self.uptime_ms() // 100
+        return self._at(self.uptime_ms())
+
+    def _at(self, uptime_ms: int) -> tuple[int, int]:
+        uptime_ds = uptime_ms // 100
         if self._offset_ds is None:
             return uptime_ds, UNSET
         return uptime_ds + self._offset_ds, KEPT | (DATE_SUSPECT if self.doubt else 0)
 
     def gnss(self, t_ds: int) -> int:
         """Set the clock by the receiver's date and time ``t_ds`` (see :func:`instant`); the step in tenths."""
-        return self._set(t_ds, SOURCE_GNSS)
+        return self._set(t_ds, SOURCE_GNSS, self.uptime_ms())
 
     def gateway(self, t_ds: int) -> int:
         """Set the clock by the gateway's word, which ends every doubt; the step in tenths."""
         self.doubt = self._inferred = False
         self._confirmed = self._told = True
-        self.wanted_ms = self.uptime_ms() + DAY_MS
-        return self._set(t_ds, SOURCE_GATEWAY)
+        uptime_ms = self.uptime_ms()
+        self.wanted_ms = uptime_ms + DAY_MS
+        return self._set(t_ds, SOURCE_GATEWAY, uptime_ms)
 
     def receiver(self, t_ds: int) -> tuple[int, int]:
         """Judge and use the receiver's date and time ``t_ds``; the instant to be stamped, and its flags.
@@ -148,21 +152,22 @@ class Clock:
         count, and put into the first round in which it can be true; it stays in doubt. A date that contradicts the
         clock's is not believed against it, its time of day is.
         """
-        now_ds, flags = self.now()
+        uptime_ms = self.uptime_ms()  # asked once: this is done for every fix
+        now_ds, flags = self._at(uptime_ms)
         if flags == UNSET or (self._inferred and t_ds >= self._built_ds):
             self.doubt = self._inferred = t_ds < self._built_ds
             while t_ds < self._built_ds:
                 t_ds += ERA_DS
             self._confirmed = False
-            self.wanted_ms = self.uptime_ms()
-            self._set(t_ds, SOURCE_GNSS)
+            self.wanted_ms = uptime_ms
+            self._set(t_ds, SOURCE_GNSS, uptime_ms)
             return t_ds, TIME_OF_DAY | DATE_SUSPECT if self.doubt else GNSS
         # half a day: at midnight some receivers tell the new time with the old date
         if abs(t_ds - now_ds) > DAY_DS // 2:
             suspect = DATE_SUSPECT
             if not self._told:
                 self.doubt = True
-                self.wanted_ms = min(self.wanted_ms, self.uptime_ms())
+                self.wanted_ms = min(self.wanted_ms, uptime_ms)
             elif (t_ds - now_ds + DAY_DS) % ERA_DS <= 2 * DAY_DS:
                 suspect = 0  # the gateway has told the date, and what is wrong with the receiver's is known
             t_ds, quality = self.time_of_day(t_ds % DAY_DS)
@@ -170,8 +175,8 @@ class Clock:
         if self._confirmed:
             if not self._told:
                 self.doubt = False
-            self.wanted_ms = max(self.wanted_ms, self.uptime_ms() + DAY_MS)
-        self.gnss(t_ds)
+            self.wanted_ms = max(self.wanted_ms, uptime_ms + DAY_MS)
+        self._set(t_ds, SOURCE_GNSS, uptime_ms)
         return t_ds, GNSS
 
     def time_of_day(self, of_day_ds: int) -> tuple[int, int]:
@@ -180,11 +185,12 @@ class Clock:
         The date is the one that puts the instant nearest to the tag's own clock. With a clock never set there is no
         date: the time since boot comes back, unset.
         """
-        now, flags = self.now()
+        uptime_ms = self.uptime_ms()
+        now, flags = self._at(uptime_ms)
         if flags == UNSET:
             return now, UNSET
         ahead = (of_day_ds - now + DAY_DS // 2) % DAY_DS - DAY_DS // 2
-        self._set(now + ahead, SOURCE_GNSS)
+        self._set(now + ahead, SOURCE_GNSS, uptime_ms)
         return now + ahead, TIME_OF_DAY | (DATE_SUSPECT if self.doubt else 0)
 
     def take_step(self) -> tuple[int, int, int] | None:
@@ -192,10 +198,9 @@ class Clock:
         step, self._step = self._step, None
         return step
 
-    def _set(self, t_ds: int, source: int) -> int:
-        old, flags = self.now()
+    def _set(self, t_ds: int, source: int, uptime_ms: int) -> int:
+        old, flags = self._at(uptime_ms)
         step_ds = t_ds - old
-        uptime_ms = self.uptime_ms()
         self._offset_ds = t_ds - uptime_ms // 100
         stepped = flags == UNSET or abs(step_ds) >= _STEP_DS
         if stepped:

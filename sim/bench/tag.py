@@ -48,6 +48,8 @@ SENSOR_HEALTHY, SENSOR_MUTE, SENSOR_BROKEN, SENSOR_NUMB, SENSOR_HANGING = range(
 MOST_RESETS = 20
 """A firmware that resets itself more often in one run has nothing to live for."""
 _LARGEST_RECORD = 1024
+CHUNK_BYTES = 4096
+"""Of records that the board reads at once; see shadow/world.py."""
 
 
 class BenchError(RuntimeError):
@@ -366,7 +368,7 @@ class VirtualTag:
         stream += [_record(kind, at_ms, payload) for at_ms, kind, payload in due]
         stream.append(_record(b"E", horizon_ms, b""))
         self._feeder = threading.Thread(
-            target=_write, args=(self._commands, b"".join(stream)), name=f"feed-{self.device}", daemon=True
+            target=_write, args=(self._commands, _chunks(stream)), name=f"feed-{self.device}", daemon=True
         )
         self._feeder.start()
 
@@ -428,6 +430,21 @@ class VirtualTag:
 
 def _record(kind: bytes, at_ms: int, payload: bytes) -> bytes:
     return struct.pack("<cqH", kind, at_ms, len(payload)) + payload
+
+
+def _chunks(records: list[bytes]) -> bytes:
+    """Records put together, as many at a time as the board reads at once, each time with their length in front."""
+    chunks: list[bytes] = []
+    together: list[bytes] = []
+    size = 0
+    for record in records:
+        if size + len(record) > CHUNK_BYTES:
+            chunks.append(struct.pack("<H", size) + b"".join(together))
+            together, size = [], 0
+        together.append(record)
+        size += len(record)
+    chunks.append(struct.pack("<H", size) + b"".join(together))
+    return b"".join(chunks)
 
 
 def _write(commands: IO[bytes], stream: bytes) -> None:

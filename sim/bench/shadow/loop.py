@@ -3,6 +3,8 @@
 import select
 from asyncio import core
 
+TURNS = 16  # so that tasks that are always due do not keep those out that wait for a socket
+
 
 class IOQueue:
     """What asyncio asks when no task can run. The host's poll never sees a serial line: it has no descriptor."""
@@ -11,9 +13,12 @@ class IOQueue:
         self.map = {}  # id of a stream: [its reading task, its writing task, the stream]
         self._world = world
         self._poller = select.poll()
+        self._turns = 0  # of asyncio, since it was last looked whether anything has happened
 
     def queue_read(self, stream) -> None:
         self._queue(stream, 0)
+        if hasattr(stream, "virtual_line") and stream.held:
+            self._world.rung = True
 
     def queue_write(self, stream) -> None:
         self._queue(stream, 1)
@@ -62,6 +67,17 @@ class IOQueue:
         return any(not hasattr(entry[2], "virtual_line") for entry in self.map.values())
 
     def wait_io_event(self, dt_ms: int) -> None:
+        """Let time pass until something happens, at most `dt_ms`; with 0 look whether something has.
+
+        asyncio asks with 0 before each task that is due. Nothing happens between two of them, as time stands still:
+        that a socket is ready may be noticed some turns later.
+        """
+        if dt_ms == 0 and self._turns < TURNS:
+            task = core._task_queue.peek()
+            if task is not None and task.ph_key <= self._world.loop_ticks_ms():
+                self._turns += 1
+                return
+        self._turns = 0
         self._world.pass_until(dt_ms, self._sockets_ready)
 
     def wake_line(self, line) -> bool:
@@ -70,12 +86,15 @@ class IOQueue:
         return entry is not None and self._release(entry, True, False)
 
     def _sockets_ready(self, real_ms: int, also=None) -> bool:
-        if also is not None:
-            self._poller.register(also, select.POLLIN)
-        try:
+        if also is None:
             ready = self._poller.poll(real_ms)
-        finally:
-            if also is not None:
+            if not ready:
+                return False
+        else:
+            self._poller.register(also, select.POLLIN)
+            try:
+                ready = self._poller.poll(real_ms)
+            finally:
                 self._poller.unregister(also)
         woken = False
         for stream, events in ready:

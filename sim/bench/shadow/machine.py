@@ -2,9 +2,9 @@
 
 import io
 import struct
-import sys
 
 import utime
+import world
 
 PWRON_RESET = 1
 HARD_RESET = 2
@@ -20,12 +20,8 @@ RTC_RECORD = "<BqB16s"  # whether it was set, offset from the world's time in ms
 RTC_BYTES = 26
 
 
-def _world():
-    return sys.modules["world"].world
-
-
 def reset():
-    _world().reset(HARD_RESET)
+    world.world.reset(HARD_RESET)
 
 
 soft_reset = reset
@@ -37,19 +33,19 @@ TIMER_WAKE = 4
 
 
 def lightsleep(ms: int) -> None:
-    _world().doze(ms)
+    world.world.doze(ms)
 
 
 def wake_reason() -> int:
-    return _world().wake_reason
+    return world.world.wake_reason
 
 
 def reset_cause() -> int:
-    return _world().reset_cause
+    return world.world.reset_cause
 
 
 def unique_id() -> bytes:
-    return _world().identity[:6]
+    return world.world.identity[:6]
 
 
 class Pin:
@@ -71,11 +67,11 @@ class Pin:
         pass
 
     def value(self, level=None):
-        world = _world()
+        the_world = world.world
         if level is None:
-            return world.pins.get(self.number, 0)
-        world.pins[self.number] = level
-        hear = world.on_pin.get(self.number)
+            return the_world.pins.get(self.number, 0)
+        the_world.pins[self.number] = level
+        hear = the_world.on_pin.get(self.number)
         if hear:
             hear(level)
         return None
@@ -86,12 +82,12 @@ class Pin:
         before = [self.value()]
 
         def fed(level: int) -> None:
-            felt = trigger & (self.IRQ_RISING if level else self.IRQ_FALLING) and not _world().dozes
+            felt = trigger & (self.IRQ_RISING if level else self.IRQ_FALLING) and not world.world.dozes
             if level != before[0] and felt:
                 handler(self)
             before[0] = level
 
-        _world().on_fed[self.number] = fed
+        world.world.on_fed[self.number] = fed
 
 
 class I2C:
@@ -107,7 +103,7 @@ class I2C:
         self._device(address).write(register, data)
 
     def _device(self, address: int):
-        device = _world().bus.get(address)
+        device = world.world.bus.get(address)
         if device is None:
             raise OSError(19)
         return device
@@ -133,28 +129,28 @@ class WDT:
         self.feed()
 
     def feed(self) -> None:
-        world = _world()
-        world.watchdog_ms = world.now_ms + self._timeout
+        the_world = world.world
+        the_world.watchdog_ms = the_world.now_ms + self._timeout
 
 
 class RTC:
     """Runs on while the tag is off; its offset from the world's time and its memory are one record of a file."""
 
     def _state(self):
-        file = _world().rtc_file
+        file = world.world.rtc_file
         file.seek(0)
         return struct.unpack(RTC_RECORD, file.read(RTC_BYTES))
 
     def _keep(self, is_set: int, offset_ms: int, memory: bytes) -> None:
-        file = _world().rtc_file
+        file = world.world.rtc_file
         file.seek(0)
         file.write(struct.pack(RTC_RECORD, is_set, offset_ms, len(memory), memory))
 
     def seconds_since_2000(self) -> int:
         is_set, offset_ms, _, _ = self._state()
-        world = _world()
+        the_world = world.world
         # never set: it counts from 2000 since power on
-        return (world.now_ms + offset_ms if is_set else world.now_ms - world.boot_ms) // 1000
+        return (the_world.now_ms + offset_ms if is_set else the_world.now_ms - the_world.boot_ms) // 1000
 
     def datetime(self, when=None):
         if when is None:
@@ -163,7 +159,7 @@ class RTC:
             return year, month, day, weekday, hour, minute, second, 0
         year, month, day, _, hour, minute, second, _ = when
         set_ms = (utime.mktime((year, month, day, hour, minute, second, 0, 0)) - EPOCH_2000) * 1000
-        self._keep(1, set_ms - _world().now_ms, self.memory())
+        self._keep(1, set_ms - world.world.now_ms, self.memory())
         return None
 
     def memory(self, data=None):
@@ -184,12 +180,13 @@ class UART(io.IOBase):
         self.held = b""
         self._room = rxbuf
         self._number = number
-        _world().lines[number] = self
+        world.world.lines[number] = self
 
     def arrive(self, data: bytes) -> None:
         """Bytes come down the line; what the buffer can not hold is lost, as in life."""
         held = self.held
         self.held = (held + data)[: self._room] if held else data[: self._room]
+        world.world.rung = True
 
     def any(self) -> int:
         return len(self.held)
@@ -217,7 +214,7 @@ class UART(io.IOBase):
 
     def write(self, data) -> int:
         if self._number == 0:
-            _world().report("C", bytes(data).hex())
+            world.world.report("C", bytes(data).hex())
         elif self._number == 2:
             self.arrive(b"\r\nCONNECT\r\n" if bytes(data).startswith(b"ATD") else b"\r\nOK\r\n")
         return len(data)

@@ -25,6 +25,8 @@ def lay_out(arguments):
     vfs.mount(vfs.VfsPosix("/"), HOST)
     burn(*arguments[9:12])
     sys.path[:] = ["/board", ".frozen", "/rom"]
+    import time
+
     import esp32
     import world
 
@@ -35,6 +37,7 @@ def lay_out(arguments):
         bytes.fromhex(seed),
     )
     world.world = the_world
+    time.ticks_ms = the_world.ticks_ms  # it is asked several times a second
     the_world.reset_cause = int(cause)
     the_world.rtc_file = open(HOST + rtc, "r+b")  # noqa: SIM115
     size = uos.stat(HOST + image)[6]

@@ -3,21 +3,19 @@
 import sys
 
 import utime
+import world
+from micropython import const
 
-TICKS_PERIOD = 1 << 30
-EPOCH_2000 = 946684800
-
-
-def _world():
-    return sys.modules["world"].world
+TICKS_PERIOD = const(1 << 30)
+EPOCH_2000 = const(946684800)
 
 
 def ticks_ms() -> int:
-    return _world().ticks_ms()
+    return world.world.ticks_ms()
 
 
 def ticks_us() -> int:
-    return _world().ticks_ms() * 1000 & (TICKS_PERIOD - 1)
+    return world.world.ticks_ms() * 1000 & (TICKS_PERIOD - 1)
 
 
 ticks_cpu = ticks_us
@@ -32,15 +30,15 @@ def ticks_diff(ticks1: int, ticks2: int) -> int:
 
 
 def sleep_ms(ms: int) -> None:
-    _world().sleep(ms)
+    world.world.sleep(ms)
 
 
 def sleep_us(us: int) -> None:
-    _world().sleep(us // 1000)
+    world.world.sleep(us // 1000)
 
 
 def sleep(seconds) -> None:
-    _world().sleep(int(seconds * 1000))
+    world.world.sleep(int(seconds * 1000))
 
 
 def time() -> int:

@@ -6,7 +6,8 @@ firmware says that an answer is due (it keeps the modem awake) time is frozen un
 host never looks like a slow network; after `patience_ms` of real silence it goes on, so that the firmware's own
 time-outs work against a broker that is dead.
 
-The host writes records on one descriptor: kind (1), instant (int64), length (uint16), payload.
+The host writes records on one descriptor: kind (1), instant (int64), length (uint16), payload; as many of them as are
+together at most CHUNK_BYTES with their length (uint16) in front.
     G  grant until that instant; payload: pace in thousandths of real time (0: as fast as it goes), patience ms (uint32)
     U  bytes on the GNSS line    P  pin: number (uint8), level (uint16)    E  nothing more before the horizon
     R  an advertisement over the air: dBm (int8), its data    C  bytes on the console's line
@@ -25,15 +26,21 @@ import random
 import struct
 
 import utime
+from micropython import const
 
 world = None  # the one world of this process, set at power on
 
 HEADER = "<qH"  # after the kind
-HEADER_BYTES = 11
-PROGRESS_MS = 60000
+HEADER_BYTES = const(11)
+GRANT, LEVEL, GNSS, CONSOLE, PIN, RADIO, END = b"GLUCPRE"
+CHUNK_BYTES = const(4096)
+NEVER_MS = const(1 << 60)
+PROGRESS_MS = const(60000)
+# What the gateway says to a modem that may sleep comes at its next radio window: LTE pages one every 1.28 s or less.
+PAGING_MS = const(1000)
 # The ring of ticks of a 32-bit board, and where this one starts: ten minutes before it wraps.
-TICKS_PERIOD = 1 << 30
-TICKS_AT_BOOT = TICKS_PERIOD - 600000
+TICKS_PERIOD = const(1 << 30)
+TICKS_AT_BOOT = const((1 << 30) - 600000)
 # asyncio's queue is C and stamps tasks with the host's ticks: its virtual ticks must lie ahead of those.
 LOOP_TICKS_AHEAD = 1000000000
 
@@ -64,8 +71,12 @@ class World:
         self.dozes = False
         self._commands = commands
         self._reports = reports
-        self._next = None  # the next record, when it is not due yet
-        self._all_fed = True
+        self._chunk = bytearray(CHUNK_BYTES)
+        self._view = memoryview(self._chunk)
+        self._at = self._end = 0
+        self._next = None  # the next record, and when it is due: never, if nothing is before the horizon
+        self._next_ms = NEVER_MS
+        self.rung = False  # whether a serial line has something that its task may not know of
         self._reported = True
         self._let_go = False
         self._pace = 0
@@ -75,6 +86,7 @@ class World:
         self._idle_bytes = 0  # of the heap: code, board and ballast
         self._loop_ticks = utime.ticks_ms() + LOOP_TICKS_AHEAD
         self._progress_ms = now_ms
+        self._asked_ms = 0  # when sockets were last asked
         self._drawn = 0
         random.seed(int.from_bytes(hashlib.sha256(identity).digest()[:4], "big"))
 
@@ -100,28 +112,41 @@ class World:
         """Block until the host grants more time."""
         while self.now_ms >= self.horizon_ms and self._reported:
             self._read_command()
+        self._asked_ms = 0  # what was said meanwhile has come
 
     def _read_command(self) -> None:
-        header = self._commands.read(HEADER_BYTES)
-        if not header or len(header) < HEADER_BYTES:
-            raise SystemExit(0)  # the host is gone
-        kind = header[:1]
-        at_ms, length = struct.unpack_from(HEADER, header, 1)
-        payload = self._commands.read(length) if length else b""
-        if kind == b"G":
+        if self._at == self._end:
+            self._fill()
+        at = self._at
+        kind = self._chunk[at]
+        at_ms, length = struct.unpack_from(HEADER, self._chunk, at + 1)
+        at += HEADER_BYTES
+        self._at = at + length
+        payload = bytes(self._view[at : at + length]) if length else b""
+        if kind == GRANT:
             pace, patience_ms = struct.unpack("<II", payload)
             self.horizon_ms = at_ms
             self._pace = pace
             self._patience_ms = patience_ms
-            self._reported = self._all_fed = False
-            self._next = None
-        elif kind == b"L":
+            self._reported = False
+            self._read_command()
+        elif kind == LEVEL:
             pin, level = struct.unpack("<BH", payload)
             self.pins[pin] = level
-        elif kind == b"E":
-            self._all_fed = True
+        elif kind == END:
+            self._next_ms = NEVER_MS
         else:
-            self._next = (at_ms, kind, payload)
+            self._next = (kind, payload)
+            self._next_ms = at_ms
+
+    def _fill(self) -> None:
+        """Read the next records. Waits for them; at the horizon none is left over."""
+        length = self._commands.read(2)
+        if not length or len(length) < 2:
+            raise SystemExit(0)  # the host is gone
+        self._at, self._end = 0, length[0] | length[1] << 8
+        if self._commands.readinto(self._chunk, self._end) != self._end:
+            raise SystemExit(0)
 
     def meter(self, code_bytes: int) -> None:
         """From now on report what the firmware holds of the heap, after a collection, instead of the mere time."""
@@ -133,36 +158,25 @@ class World:
     def report(self, kind: str, rest: str = "") -> None:
         self._reports.write("%s %d %s\n" % (kind, self.now_ms, rest))
 
-    def _next_fed_ms(self):
-        """When the next thing from outside is due; None when nothing is before the horizon."""
-        while self._next is None and not self._all_fed:
+    def _deliver(self) -> None:
+        """Let happen what is due from outside."""
+        while self._next_ms <= self.now_ms:
+            kind, payload = self._next
             self._read_command()
-        return self._next[0] if self._next else None
-
-    def _deliver(self) -> bool:
-        """Let happen what is due from outside; whether anything was."""
-        happened = False
-        while True:
-            at_ms = self._next_fed_ms()
-            if at_ms is None or at_ms > self.now_ms:
-                return happened
-            _, kind, payload = self._next
-            self._next = None
-            happened = True
-            if kind == b"U":
+            if kind == GNSS:
                 if 1 in self.lines and self.receiver_on and not self.dozes:
                     self.lines[1].arrive(payload)
-            elif kind == b"C":
+            elif kind == CONSOLE:
                 if not self.dozes:
                     self.lines[0].arrive(payload)
-            elif kind == b"P":
+            elif kind == PIN:
                 pin, level = struct.unpack("<BH", payload)
                 self.pins[pin] = level
                 hear = self.on_fed.get(pin)
                 if hear:
                     hear(level)
                 self.dozes = self.dozes and not self._woken()
-            elif kind == b"R" and self.radio:
+            elif kind == RADIO and self.radio:
                 self.radio.arrive(struct.unpack_from("b", payload)[0], payload[1:])
 
     # -------------------------------------------------------------------------------------------- time
@@ -188,7 +202,7 @@ class World:
             if self.now_ms >= self.horizon_ms:
                 self._halt()
                 self.await_grant()
-            self._move(min(until, self.horizon_ms, self._next_fed_ms() or until))
+            self._move(min(until, self.horizon_ms, self._next_ms))
 
     def doze(self, ms: int) -> None:
         """Sleep lightly for so long, or until a pin wakes it: serial lines and interrupts are deaf."""
@@ -201,7 +215,7 @@ class World:
             if self.now_ms >= self.horizon_ms:
                 self._halt()
                 self.await_grant()
-            due_ms = min(until, self.horizon_ms, self._next_fed_ms() or until)
+            due_ms = min(until, self.horizon_ms, self._next_ms)
             if self._pace and due_ms > self.now_ms:
                 utime.sleep_ms((due_ms - self.now_ms) * 1000 // self._pace)
             before_ms = self.now_ms
@@ -255,13 +269,16 @@ class World:
         `sockets_ready(real_ms, also=None)` waits that much real time for sockets, wakes their tasks and tells whether
         there were any; `also` is one more descriptor that ends the wait.
         """
-        if sockets_ready(0):
-            return
         asked_ms = self.now_ms
-        until = None if dt_ms < 0 else self.now_ms + dt_ms
+        if self.awake or asked_ms - self._asked_ms >= PAGING_MS:
+            self._asked_ms = asked_ms
+            if sockets_ready(0):
+                return
+        until = NEVER_MS if dt_ms < 0 else asked_ms + dt_ms
         while True:
-            self._deliver()
-            if self._lines_ready() or self.now_ms == until:
+            if self._next_ms <= self.now_ms:
+                self._deliver()
+            if (self.rung and self._lines_ready()) or self.now_ms >= until:
                 self.wakes += self.now_ms != asked_ms
                 return
             answer_due = self.awake and self.queue.waits_for_socket()
@@ -278,17 +295,14 @@ class World:
                     return
                 self.await_grant()
                 continue
-            due_ms = self.horizon_ms
-            fed_ms = self._next_fed_ms()
-            if fed_ms is not None:
-                due_ms = min(due_ms, fed_ms)
-            if until is not None:
-                due_ms = min(due_ms, until)
+            due_ms = min(until, self.horizon_ms, self._next_ms)
             if self._pace and self._keep_pace(due_ms, sockets_ready):
                 return
             self._move(due_ms)
 
     def _lines_ready(self) -> bool:
+        """Wake the tasks for whose serial lines something has come; whether there were any."""
+        self.rung = False  # until more comes, or a task begins to wait where something is
         woken = False
         for line in self.lines.values():
             if line.held:
