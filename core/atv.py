@@ -22,7 +22,7 @@ from core.timetable import joined
 _MINUTE_MS = 60_000
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Absence:
     """One absence of a curfew (UTC ms). ``end_ms`` is None while it goes on.
 
@@ -95,13 +95,24 @@ def over_order(activations: Iterable[Iterable[Absence]]) -> list[Absence]:
     certain for as long as either says, or both together less what they have in common.
     """
     found: dict[str, list[Absence]] = {}
-    for absence in sorted(absence for some in activations for absence in some):
+    for absence in in_turn(absence for some in activations for absence in some):
         mine = found.setdefault(absence.condition, [])
         if mine and absence.start_ms < mine[-1].until_ms:
             mine[-1] = _both(mine[-1], absence)
         else:
             mine.append(absence)
-    return sorted(absence for mine in found.values() for absence in mine)
+    return in_turn(absence for mine in found.values() for absence in mine)
+
+
+def in_turn(absences: Iterable[Absence]) -> list[Absence]:
+    """Absences by their fields in turn; of two alike one that goes on comes after one that has ended."""
+    return sorted(absences, key=_turn)
+
+
+def _turn(one: Absence) -> tuple[int | str, ...]:
+    end = (1, 0) if one.end_ms is None else (0, one.end_ms)
+    begin = one.start_ms, one.since_ms, *end, one.known_ms, one.condition, one.period_ms, one.until_ms
+    return *begin, one.first_key, one.last_key, one.first_by, one.last_by
 
 
 def _both(one: Absence, other: Absence) -> Absence:

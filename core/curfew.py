@@ -32,7 +32,7 @@ import numpy as np
 from core.absences import ABSENCE, TERMS, WATCHED, silence, watch_curfews
 from core.activation import ALWAYS_MS, Activation, Watch, watches
 from core.alerts import Alert
-from core.atv import Absence, accumulated, allowance_of, over_order
+from core.atv import Absence, accumulated, allowance_of, in_turn, over_order
 from core.conditions import CurfewCondition
 from core.curfew_alerts import absence_of, atv_alert, curfew_alert
 from core.curfew_calendar import AHEAD_MS, AddressSet, Calendar, Expansion, address_sets, timetable_of
@@ -280,7 +280,7 @@ class CurfewWatch:
         """The absences of one activation as they stand at ``now_ms``, ascending."""
         standing, _ = self._silence(np.arange(curfews.first, curfews.first + curfews.count), now_ms)
         open_now = [absence for _, absence in self._absences(standing)]
-        return tuple(sorted((*curfews.absences, *open_now)))
+        return tuple(in_turn((*curfews.absences, *open_now)))
 
     def _absences(self, rows: Episodes) -> Iterator[tuple[int, Absence]]:
         """The absences among episodes, each with its slot."""

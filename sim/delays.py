@@ -42,9 +42,11 @@ from sim.verdict import WITHDRAWN, Raised
 MINUTE_MS = 60_000
 STEP_MS = 10_000
 """How fine time is while an event waits to be told."""
-BEFORE_MS = 75 * MINUTE_MS
+BEFORE_MS = 60 * MINUTE_MS
 """A tag that was just fitted finds its satellites in 2 min, hears from the gateway in 3, and rests for an hour at most
 between two positions."""
+LONGEST_MS = 6 * 60 * MINUTE_MS
+"""An event within a time without a network that makes its window longer is not lived: it would cost as much as ten."""
 SETTLED_MS = 15 * MINUTE_MS
 """With a network before a time without one: what the tag is told by the gateway, it has been told then."""
 AFTER_MS = 30 * MINUTE_MS
@@ -171,7 +173,8 @@ def _events(life: Life) -> Iterator[Event]:
             if one.family != family or one.note not in ("", "strap") or not score.counts(case, one):
                 continue
             span = _span(no_link(replace(life, wears=life.wears & devices)), one)
-            if life.start_ms <= span.start_ms and span.end_ms <= life.end_ms:
+            whole = life.start_ms <= span.start_ms and span.end_ms <= life.end_ms
+            if whole and span.end_ms - span.start_ms <= LONGEST_MS:
                 yield Event(kind, one)
 
 

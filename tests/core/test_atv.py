@@ -311,3 +311,13 @@ def test_time_that_two_devices_saw_at_once_counts_once(
     assert max(alone, default=0) <= atv.at_least_ms <= len(truth) * MINUTE_MS
     assert atv.at_most_ms == len(truth) * MINUTE_MS
     assert over_order(reversed(parts)) == over_order([merged]) == merged
+
+
+def test_an_absence_that_one_device_saw_end_and_another_did_not_goes_on() -> None:
+    ended = Absence(0, 0, 10 * MINUTE_MS, 8 * MINUTE_MS, "curfew-1", 0, 10 * MINUTE_MS, 1, 2)
+    going_on = Absence(0, 0, None, 12 * MINUTE_MS, "curfew-1", 0, 60 * MINUTE_MS, 1, 3, 1, 1)
+    merged = over_order([[ended], [going_on]])
+    assert merged == over_order([[going_on], [ended]])
+    assert [(one.end_ms, one.known_ms, one.until_ms) for one in merged] == [
+        (None, 12 * MINUTE_MS, 60 * MINUTE_MS)
+    ]
