@@ -56,7 +56,7 @@ def test_a_window_is_a_part_of_a_life_in_which_the_same_happens(windows: list[Wi
 
 def test_a_tag_is_settled_before_its_network_is_lost() -> None:
     minute_ms = 60_000
-    dark = [Span(0, 40 * minute_ms), Span(90 * minute_ms, 200 * minute_ms)]
+    dark = [Span(0, 50 * minute_ms), Span(90 * minute_ms, 200 * minute_ms)]
     span = delays._span(dark, happened(100 * minute_ms))
     assert span == Span(-SETTLED_MS, (200 + 30) * minute_ms)
 
