@@ -47,7 +47,8 @@ def scan_of(receiver: Receiver, table: F64) -> Scan:
     return Scan(cursors, np.zeros(_PLACES), keys, losses)
 
 
-@njit(**BORROWS, error_model="numpy")
+# a call would hand over some hundred figures, which takes longer than all that is done here
+@njit(cache=True, error_model="numpy", inline="always")
 def first_fix(
     receiver: Receiver, scan: Scan, table: F64, buildings: np.uint64, from_ms: int, to_ms: int, step_ms: int
 ) -> int:
@@ -121,11 +122,24 @@ def first_fix(
 def _each(
     receiver: Receiver, table: F64, buildings: np.uint64, from_ms: I64, to_ms: I64, step_ms: int
 ) -> I64:
-    scan = scan_of(receiver, table)
     found = np.empty(len(from_ms), np.int64)
+    _fill(receiver, scan_of(receiver, table), table, buildings, from_ms, to_ms, step_ms, found)
+    return found
+
+
+@njit(**BORROWS, error_model="numpy")
+def _fill(
+    receiver: Receiver,
+    scan: Scan,
+    table: F64,
+    buildings: np.uint64,
+    from_ms: I64,
+    to_ms: I64,
+    step_ms: int,
+    found: I64,
+) -> None:
     for i in range(len(from_ms)):
         found[i] = first_fix(receiver, scan, table, buildings, from_ms[i], to_ms[i], step_ms)
-    return found
 
 
 def first_fixes(receiver: Receiver, from_ms: I64, to_ms: I64, step_ms: int) -> I64:

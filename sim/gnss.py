@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from core.kernel import BORROWS
 from core.readings import F64, I64, U8
 from sim import noise
 from sim.itinerary import Itinerary
@@ -181,9 +182,9 @@ def says(receiver: Receiver, t_ms: I64) -> Sky:
     columns = np.empty((8, n))
     on, has, satellites = np.empty(n, np.bool_), np.empty(n, np.bool_), np.empty(n, np.int16)
     with np.errstate(over="ignore"):
-        _receive(
-            receiver, BUILDINGS, np.ascontiguousarray(t_ms, np.int64), TABLE, on, has, satellites, columns
-        )
+        keys, wanders = _wanders_of(receiver.key, TABLE)
+        t_ms = np.ascontiguousarray(t_ms, np.int64)
+        _receive(receiver, BUILDINGS, t_ms, TABLE, keys, wanders, on, has, satellites, columns)
     lat, lon, precision_m, hdop, speed_kmh, course_deg, cn0_dbhz, spread_db = columns
     return Sky(
         t_ms, on, has, lat, lon, precision_m, hdop, satellites, speed_kmh, course_deg, cn0_dbhz, spread_db
@@ -312,19 +313,9 @@ def building(key: np.uint64, lat: float, lon: float) -> tuple[float, float]:
     return factor, 0.02 if share < 0.8 else 0.02 + (share - 0.8) * 4.0
 
 
-@njit(cache=True, error_model="numpy")
-def _receive(
-    receiver: Receiver,
-    buildings: np.uint64,
-    t_ms: I64,
-    table: F64,
-    on: Bool,
-    fix: Bool,
-    satellites: I16,
-    out: F64,
-) -> None:
-    """Fill the columns of `Sky`: ``on``, ``fix``, ``satellites``, and ``out`` of shape ``(8, n)`` in their order."""
-    key, starts, ends, places, about, dark, flat, jammed, astray, forged, led = receiver
+@njit(cache=True)
+def _wanders_of(key: np.uint64, table: F64) -> tuple[Keys, F64]:
+    """What wanders: the key of each, and what is kept of it."""
     keys = np.empty(_WANDERS, np.uint64)
     wanders = np.zeros((_WANDERS, _AHEAD + 2))
     for slot in range(_WANDERS):
@@ -342,6 +333,24 @@ def _receive(
         else:
             memory_s = table[(slot - _WALLS) // 2, _MOVING if (slot - _WALLS) % 2 else _STILL]
         wanders[slot, _RATE] = 1.0 / (1000.0 * noise.KNOTS_IN_A_MEMORY * memory_s)
+    return keys, wanders
+
+
+@njit(**BORROWS, error_model="numpy")
+def _receive(
+    receiver: Receiver,
+    buildings: np.uint64,
+    t_ms: I64,
+    table: F64,
+    keys: Keys,
+    wanders: F64,
+    on: Bool,
+    fix: Bool,
+    satellites: I16,
+    out: F64,
+) -> None:
+    """Fill the columns of `Sky`: ``on``, ``fix``, ``satellites``, and ``out`` of shape ``(8, n)`` in their order."""
+    key, starts, ends, places, about, dark, flat, jammed, astray, forged, led = receiver
     cell_key, noise_key = noise.part_of(key, _CELLS), noise.part_of(key, _NOISES)
     speed_key = noise.part_of(noise_key, 1)
     cell_phase, cell_ms, cell_width = noise.uniform_at(cell_key, noise.NEVER), 1000.0 * EXCURSION_S[0], 1.0

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from core.kernel import BORROWS
 from core.readings import F64, I64, U8
 from sim import noise
 from sim.life import Life, Unit, spans_hold
@@ -165,7 +166,7 @@ _FADES = np.array([_fade_db(min(max(step, 0.5), _STEPS - 0.5) / _STEPS) for step
 """Between its first and last step `_fade_db` is read off here."""
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**BORROWS, error_model="numpy")
 def _stand(
     key: np.uint64,
     t_ms: I64,
@@ -226,7 +227,7 @@ def _stand(
         walls[i] = between[leg]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**BORROWS, error_model="numpy")
 def _strengths(
     key: np.uint64,
     t_ms: I64,
