@@ -26,6 +26,7 @@ import numpy as np
 from core.activation import ALWAYS_MS, Activation
 from core.alerts import Alert
 from core.battery import DRAIN, FLAT, drain, drain_limits, nothing_drained
+from core.codes import among, kinds_of
 from core.conditions import (
     AttendanceCondition,
     ExclusionCondition,
@@ -42,7 +43,7 @@ from core.rows import cut
 from core.rules import RuleSet
 from core.slots import Slots
 
-_DRAINING = np.array(
+_DRAINING = kinds_of(
     [
         EventCode.BATTERY,
         EventCode.BATTERY_PERCENT,
@@ -181,7 +182,7 @@ class EquipmentWatch:
         lo, hi = cut(batch.events, *told, term["fitted_ms"], term["removed_ms"])
         events = batch.events[lo:hi]
         settled: list[Alert] = []
-        draining = events[np.isin(events["code"], _DRAINING)]
+        draining = events[among(events["code"], _DRAINING)]
         if len(draining):
             out = np.zeros(len(draining) + 1, DRAIN)
             count = drain(draining, 0, len(draining), self._slots.rows[1][kit.slot], self._drain, out)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.activation import Activation, Stretch, watches
+from core.codes import among, kinds_of
 from core.conditions import Address, CurfewCondition
 from core.episodes import EPISODE, OPEN_MS, Episodes, limits
 from core.family import Batch, Part
@@ -26,7 +27,7 @@ from core.rules import RuleSet
 from core.sightings import PLACE, STAY, blank_sense, place_rows, sight
 from core.slots import Slots
 
-_OF_UNITS = np.array([EventCode.UNIT_MOVED, EventCode.UNIT_CHECKED])
+_OF_UNITS = kinds_of([EventCode.UNIT_MOVED, EventCode.UNIT_CHECKED])
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ def _speaks(batch: Batch, part: Part) -> bool:
     if part.contacts[0] < part.contacts[1]:
         return True
     codes = batch.events["code"][part.events[0] : part.events[1]]
-    return len(codes) > 0 and bool(np.isin(codes, _OF_UNITS).any())
+    return len(codes) > 0 and bool(among(codes, _OF_UNITS).any())
 
 
 def _join(spells: list[Spell], spell: Spell, quiet_ms: int) -> None:

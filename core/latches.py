@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from core.alerts import Evidence, Source
+from core.codes import among, kinds_of
 from core.equipment_alerts import (
     CASE,
     COMMANDS_LOST,
@@ -87,7 +88,7 @@ OF_UNIT = (
     UNIT_COMMANDS_LOST,
 )
 _BY_UNIT = {code for code in EventCode if EventCode.MAINS_LOST <= code <= EventCode.UNIT_COMMANDS_LOST}
-_RARE = np.array(sorted({*_OPENS, *_SHUTS, *_ENDS, *_SIGNS}))
+_RARE = kinds_of({*_OPENS, *_SHUTS, *_ENDS, *_SIGNS})
 _FLAGS = {
     NO_MAINS: (UnitFlag.MAINS, 0),
     MOVED: (UnitFlag.MOVED, int(UnitFlag.MOVED)),
@@ -115,7 +116,7 @@ def hear(
     was not reported for longer is over. Returns each latch that is over
     with the instant of its end and the reading that ends it.
     """
-    rare = events[np.isin(events["code"], _RARE)]
+    rare = events[among(events["code"], _RARE)]
     # at one instant events come first
     told = [(int(row["t_ms"]), 0, i, row) for i, row in enumerate(rare)]
     told += [(int(row["t_ms"]), 1, i, row) for i, row in enumerate(_changes(contacts, flags))]

@@ -10,11 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from core.activation import ALWAYS_MS
+from core.codes import among, kinds_of
 from core.readings import I64, EventCode
 from core.rows import CONTACT, EVENT, POSITION, Rows
 
 _OPEN = int(EventCode.STRAP_OPEN)
 _CHECKS = (int(EventCode.OFFICER_CHECK), int(EventCode.STRAP_CHECKED))
+_TOLD = kinds_of((_OPEN, *_CHECKS))
 
 
 def unworn(events: Rows, fitted_ms: int, before: I64 | None = None, floor_ms: int = -ALWAYS_MS) -> I64:
@@ -23,7 +25,7 @@ def unworn(events: Rows, fitted_ms: int, before: I64 | None = None, floor_ms: in
     ``events`` are sorted; what happened before the tag was fitted means nothing. At one instant the order of the
     sequence numbers decides. ``before`` is what was found earlier; it counts up to ``floor_ms``, ``events`` after it.
     """
-    marks = events[(events["t_ms"] >= fitted_ms) & np.isin(events["code"], (_OPEN, *_CHECKS))]
+    marks = events[(events["t_ms"] >= fitted_ms) & among(events["code"], _TOLD)]
     found = [] if before is None else [(a, b) for a, b in before.tolist() if a <= floor_ms]
     since_ms: int | None = None
     if found and found[-1][1] > floor_ms:
