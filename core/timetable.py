@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -83,6 +84,7 @@ def columns(periods: Sequence[tuple[int, int]]) -> npt.NDArray[np.int64]:
     return np.array(periods, np.int64).reshape(-1, 2)
 
 
+@lru_cache(maxsize=8192)  # many wearers have the same evenings
 def instant(day: date, minutes: int, zone: ZoneInfo) -> int:
     """UTC ms of the first instant of ``day`` at which the clock shows ``minutes`` after midnight or later."""
     if minutes == DAY_MINUTES:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from core.readings import F64, I64, EventCode
 from sim import equipment
 from sim.in_force import union
-from sim.life import Life, Span, spans_hold
+from sim.life import Life, Span
 from sim.way import Bool
 
 LOOK_MS = 2_000
@@ -38,31 +38,18 @@ def occurred(
     """All that a tag tells of itself in its ``lives`` (while it has power), and ``signs``: instant, code, value."""
     lives = [Span(start_ms + BOOTED_MS, end_ms) for start_ms, end_ms in lives]
     rare = [*_contacts(life, lives), *signs]
-    boots = np.array([start_ms for start_ms, _ in lives], np.int64)
-    status_ms = np.concatenate([_status_times(life, span, kind) for span in lives])
-    plugged = (
-        spans_hold(equipment.charges(life), status_ms)
-        if kind == "gps_tag"
-        else np.zeros(len(status_ms), np.bool_)
+    boots = [(start_ms, int(EventCode.BOOT), float(POWER_ON)) for start_ms, _ in lives]
+    charges = union(equipment.charges(life)) if kind == "gps_tag" else []
+    status_ms, plugged = _statuses(
+        np.array(lives, np.int64).reshape(-1, 2), np.array(charges, np.int64).reshape(-1, 2)
     )
-    t_ms = np.concatenate([boots, status_ms, np.array([one[0] for one in rare], np.int64)])
-    code = np.concatenate(
-        [
-            np.full(len(boots), EventCode.BOOT, np.int64),
-            np.where(plugged, _PLUGGED, _ALONE),
-            np.array([one[1] for one in rare], np.int64),
-        ]
-    )
-    value = np.concatenate(
-        [
-            np.full(len(boots), float(POWER_ON)),
-            np.rint(equipment.battery_mv(life, status_ms, kind)),
-            np.array([one[2] for one in rare], np.float64),
-        ]
-    )
-    urgent = np.arange(len(t_ms)) >= len(boots) + len(status_ms)
+    n = len(status_ms)
+    alone = np.array([*boots, *rare], np.float64).reshape(-1, 3)
+    t_ms = np.concatenate([status_ms, alone[:, 0].astype(np.int64)])
+    code = np.concatenate([np.where(plugged, _PLUGGED, _ALONE), alone[:, 1].astype(np.int64)])
+    value = np.concatenate([np.rint(equipment.battery_mv(life, status_ms, kind)), alone[:, 2]])
     order = np.lexsort((code, t_ms))
-    return Occurred(t_ms[order], code[order], value[order], urgent[order])
+    return Occurred(t_ms[order], code[order], value[order], order >= n + len(boots))
 
 
 def _contacts(life: Life, lives: Sequence[Span]) -> list[tuple[int, int, float]]:
@@ -95,12 +82,32 @@ def _seen(lives: Sequence[Span], t_ms: int) -> int | None:
     return None
 
 
-def _status_times(life: Life, span: Span, kind: str) -> I64:
-    """Every quarter of an hour, and when the charger comes or goes."""
-    marks = {span.start_ms}
-    for charge in union(equipment.charges(life)) if kind == "gps_tag" else ():
-        for mark in charge:
-            if span.start_ms < mark < span.end_ms:
-                marks.add(span.start_ms - (span.start_ms - mark) // LOOK_MS * LOOK_MS)
-    edges = [*sorted(marks), span.end_ms]
-    return np.concatenate([np.arange(a, b, STATUS_MS) for a, b in itertools.pairwise(edges)]).astype(np.int64)
+@njit(cache=True)
+def _statuses(lives: I64, charges: I64) -> tuple[I64, Bool]:
+    """Every quarter of an hour, and when the charger comes or goes; whether it is there. Charges lie apart."""
+    most = 0
+    for i in range(len(lives)):
+        most += (lives[i, 1] - lives[i, 0]) // STATUS_MS + 2 * len(charges) + 2
+    found, plugged = np.empty(most, np.int64), np.empty(most, np.bool_)
+    n = 0
+    for i in range(len(lives)):
+        start_ms, end_ms = lives[i]
+        t_ms = start_ms
+        for edge in range(2 * len(charges) + 1):
+            until_ms = end_ms
+            if edge < 2 * len(charges):
+                mark = charges[edge // 2, edge % 2]
+                if not start_ms < mark < end_ms:
+                    continue
+                until_ms = start_ms - (start_ms - mark) // LOOK_MS * LOOK_MS
+            while t_ms < until_ms:
+                found[n] = t_ms
+                n += 1
+                t_ms += STATUS_MS
+            t_ms = until_ms
+    at = 0
+    for i in range(n):
+        while at < len(charges) and charges[at, 1] <= found[i]:
+            at += 1
+        plugged[i] = at < len(charges) and charges[at, 0] <= found[i]
+    return found[:n], plugged[:n]

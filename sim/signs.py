@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.readings import EventCode
+from core.readings import I64, EventCode
 from sim.gps_sampling import Sampling
-from sim.in_force import both, less
+from sim.in_force import both
 from sim.life import Life, Span
 
 AGAIN_MS = 3_600_000
@@ -28,22 +28,35 @@ def signs(life: Life, sampling: Sampling) -> list[tuple[int, int, float]]:
     """``(t_ms, EventCode, value)`` of each sign that is told, ascending."""
     if not life.jammed and not life.forged:
         return []
-    on = [Span(int(a), int(b)) for a, b in sampling.awake]
-    on += [Span(int(a), int(b)) for a, b in sampling.tried]
-    moved = [(int(a), int(b) + SETTLED_MS) for a, b in sampling.moved]
-    still = less([Span(life.start_ms + SETTLED_MS, life.end_ms)], moved)
-    seen = [
-        Span(jam.start_ms, min(jam.end_ms, end_ms))
-        for jam in life.jammed
-        for start_ms, end_ms in still
-        if start_ms + COMPARED_MS <= jam.start_ms < end_ms
-    ]
-    jammed = _told(both(seen, on), JAMMED_AFTER_MS)
-    forged = _told(both([(one.start_ms, one.end_ms) for one in life.forged], on), FORGED_AFTER_MS)
+    seen = []
+    for jam in life.jammed:
+        since_ms, until_ms = _still(life, sampling.moved, jam.start_ms)
+        if since_ms + COMPARED_MS <= jam.start_ms < until_ms:
+            seen.append(Span(jam.start_ms, min(jam.end_ms, until_ms)))
+    jammed = _told(both(seen, _on(sampling, seen)), JAMMED_AFTER_MS)
+    spans = [Span(one.start_ms, one.end_ms) for one in life.forged]
+    forged = _told(both(spans, _on(sampling, spans)), FORGED_AFTER_MS)
     return sorted(
         [(t, int(EventCode.JAMMING), _FALL_E1) for t in jammed]
         + [(t, int(EventCode.SPOOFING), 8.0) for t in forged]
     )
+
+
+def _still(life: Life, moved: I64, t_ms: int) -> tuple[int, int]:
+    """Since when the tag has settled at an instant, and until when it is not moved."""
+    following = int(np.searchsorted(moved[:, 0], t_ms, "right"))
+    since_ms = int(moved[following - 1, 1]) if following else life.start_ms
+    until_ms = int(moved[following, 0]) if following < len(moved) else life.end_ms
+    return max(since_ms, life.start_ms) + SETTLED_MS, min(until_ms, life.end_ms)
+
+
+def _on(sampling: Sampling, about: list[Span]) -> list[Span]:
+    """When the receiver has power, as far as it touches some spans."""
+    on = np.concatenate([sampling.awake, sampling.tried])
+    touched = np.zeros(len(on), np.bool_)
+    for span in about:
+        touched |= (on[:, 0] < span.end_ms) & (on[:, 1] > span.start_ms)
+    return [Span(a, b) for a, b in on[touched].tolist()]
 
 
 def _told(spans: list[Span], after_ms: int) -> list[int]:
