@@ -88,7 +88,8 @@ def connected(seed: int, ways: I64, broken: Iterable[tuple[int, int]], off: Iter
     ``ways`` are the spans in which there is a network, ascending, ``broken`` those in which it is down all the same,
     ``off`` those in which the device has no power.
     """
-    links: I64 = _connected(noise.key_of(seed, _PAUSE), ways, _spans(broken), _spans(off))
+    with np.errstate(over="ignore"):
+        links: I64 = _connected(noise.key_of(seed, _PAUSE), ways, _spans(broken), _spans(off))
     return links
 
 
