@@ -42,13 +42,18 @@ gateway/web/static/vendor/.installed: gateway/web/package.json gateway/web/vendo
 	@cd gateway/web && { npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error && node vendor.mjs; } >&2
 	@touch $@
 
+# tests start a server of their own: the package is not to make and start one beside it
+NO_CLUSTER := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null \
+  && sed -ri 's/^\#?(create_main_cluster) .*$$/\1 = false/' /etc/postgresql-common/createcluster.conf
+
 # Debian's packages that tests start for real. As root they are installed; else the line to type is printed.
 system:
 	@missing=""; command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || missing="$$missing mosquitto"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then echo "· installing$$missing"; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends$$missing >/dev/null; \
+	    apt-get update -qq && case "$$missing" in *postgresql*) $(NO_CLUSTER);; esac && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends$$missing >/dev/null; \
 	  else echo "missing:$$missing. Please run: sudo apt-get install -y --no-install-recommends$$missing" >&2; exit 1; fi; fi
 
 demo: setup

@@ -58,7 +58,7 @@ def _store(settings: Settings, *refusals: type[Exception]) -> Iterator[Store]:
     """The gateway's store, open; an error of the types ``refusals`` ends the command with what it says."""
     from gateway.store import Store
 
-    store = Store.open(settings.store_path)
+    store = Store.open(settings.store_place)
     try:
         yield store
     except refusals as error:

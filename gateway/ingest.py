@@ -86,6 +86,8 @@ class Ingest:
         self._counts: Counter[str] = Counter()
         self._trouble = ""
         self._working = ""
+        self._told: tuple[dict[str, int], dict[str, int]] = ({}, {})
+        """Counters, and alerts by state, when the store was last read for somebody who asked."""
 
     def run(self) -> None:
         """Work until stopped. Raises LinkDeadError where only a new process helps."""
@@ -134,15 +136,19 @@ class Ingest:
 
     def status(self) -> dict[str, Any]:
         """How it goes: counters since the store was made, and what this process does now."""
-        with self._store.read() as connection:
-            counters = state.counters(connection)
-            alert_states = alerts.count_by_state(connection)
+        trouble = self._trouble
+        try:
+            with self._store.read() as connection:
+                self._told = state.counters(connection), alerts.count_by_state(connection)
+        except DBAPIError as error:  # whoever asks is told that, and what was true before
+            trouble = trouble or str(error.orig)
+        counters, alert_states = self._told
         prefix = "quarantined_"
         judge = self._judge
         return {
             "now_ms": self._clock.now_ms(),
             "connected": self._link.subscribed.is_set(),
-            "trouble": self._trouble,
+            "trouble": trouble,
             "working": self._working,
             "queue": self._link.waiting,
             "messages": counters.get("messages", 0),
@@ -363,7 +369,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     logs.configure("ingest")
     settings = Settings.load(given.data_dir)
-    store = Store.open(settings.store_path, busy_timeout_ms=settings.busy_timeout_ms)
+    store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     place = broker.address(settings)
     authority = Authority.open(settings.authority_dir, settings.server_names)
     clock = _clock(settings, store)

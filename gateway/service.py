@@ -158,7 +158,7 @@ def serve(
             except BlockingIOError:
                 raise ServiceError(f"a gateway runs on {settings.data_dir} already: stop it first") from None
             authority = Authority.open(settings.authority_dir, settings.server_names)
-            Store.open(settings.store_path, busy_timeout_ms=settings.busy_timeout_ms).close()
+            Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms).close()
             asyncio.run(Service(settings, authority, tell).run(until_stdin_ends=until_stdin_ends))
     except (ServiceError, StoreError, SettingsError, broker.BrokerError, OSError) as error:
         print(f"tagwatch: {error}", file=sys.stderr)

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from gateway import store_url
 
 FILE_NAME = "tagwatch.toml"
 EMBEDDED = "embedded"
@@ -99,6 +101,13 @@ class Settings(BaseSettings):
             "between two positions at 60 km/h."
         ),
     )
+    store: SecretStr = Field(
+        SecretStr("store.sqlite"),
+        description=(
+            "Where readings, orders and alerts are kept: a SQLite file (a relative path is in the data folder) or a "
+            "PostgreSQL database, postgresql://user@host/name. A URL may hold a password; it is never shown."
+        ),
+    )
     busy_timeout_ms: int = Field(
         10_000, ge=0, description="How long a write waits for another process's write to the store."
     )
@@ -116,6 +125,16 @@ class Settings(BaseSettings):
                 f"mqtt:// to {parts.hostname} would send people's positions readable to anyone on the way: "
                 "write mqtts://, or run the broker on this machine"
             )
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _store_is_known(cls, value: SecretStr) -> SecretStr:
+        place = value.get_secret_value()
+        if store_url.is_url(place):
+            store_url.check(place)
+        elif not place:
+            raise ValueError("write a path, or postgresql://user@host/name")
         return value
 
     @field_validator("server_names")
@@ -185,9 +204,18 @@ class Settings(BaseSettings):
         return (default if self.group_ms is None else self.group_ms) / 1000
 
     @property
+    def store_place(self) -> Path | str:
+        """What ``Store.open`` opens: the SQLite file, or a URL, which may hold a password."""
+        place = self.store.get_secret_value()
+        return place if store_url.is_url(place) else self.data_dir / place
+
+    @property
     def store_path(self) -> Path:
-        """The SQLite file."""
-        return self.data_dir / "store.sqlite"
+        """The SQLite file. Raises SettingsError where the store is a database."""
+        place = self.store_place
+        if isinstance(place, str):
+            raise SettingsError(f"the store is {store_url.shown(place)}, not a file")
+        return place
 
     @property
     def authority_dir(self) -> Path:
@@ -217,6 +245,7 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, so that a child process has exactly the same."""
         document = self.model_dump(mode="json", exclude_none=True)
+        document["store"] = self.store.get_secret_value()
         return {
             f"TAGWATCH_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
             for name, value in document.items()

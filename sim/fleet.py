@@ -149,7 +149,7 @@ def run(
 def register(settings: Settings, secret: bytes, wearers: int, ordered: int) -> None:
     """Put a fleet into the gateway's store, in one transaction; the first ``ordered`` wearers have an order."""
     now_ms = round(time.time() * 1000)
-    store = Store.open(settings.store_path, busy_timeout_ms=settings.busy_timeout_ms)
+    store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     try:
         with store.write() as connection:
             names = [device_name(number) for number in range(wearers)]

@@ -84,7 +84,7 @@ class Rig:
     def __enter__(self) -> Self:
         self.gateway = GatewayProcess(self.settings)
         self.gateway.start()
-        self.store = Store.open(self.settings.store_path)
+        self.store = Store.open(self.settings.store_place)
         self.authority = Authority.open(self.settings.authority_dir, self.settings.server_names)
         return self
 

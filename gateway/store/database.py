@@ -9,7 +9,8 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, NoSuchTableError
 
-from gateway.store.dialect import WRITES, make_engine
+from gateway import store_url
+from gateway.store.dialect import WRITES, make_engine, unfit, url_of
 
 HEAD = "0004"
 """The newest migration. Kept here so that a store that is up to date opens without loading the migration tool."""
@@ -30,7 +31,7 @@ class Store:
 
     @classmethod
     def open(cls, place: Path | str, *, busy_timeout_ms: int = 10_000) -> Store:
-        """Open the store at ``place``, a SQLite file (made where missing) or a database URL, and migrate it.
+        """Open the store at ``place``, a SQLite file (made where missing) or a PostgreSQL URL, and migrate it.
 
         Raises StoreError where it can not be opened or comes from a newer version.
         """
@@ -38,15 +39,24 @@ class Store:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not place.exists():
                 place.touch(mode=0o600)
-            url = f"sqlite:///{place}"
-        else:
-            url = place
-        engine = make_engine(url, busy_timeout_ms)
+        try:
+            engine = make_engine(url_of(place), busy_timeout_ms)
+        except ModuleNotFoundError:
+            raise StoreError(
+                "a store on PostgreSQL needs the library psycopg: pip install 'tagwatch[postgres]'"
+            ) from None
+        except ValueError as error:
+            raise StoreError(str(error)) from None
         try:
             _migrate(engine)
         except DBAPIError as error:
             engine.dispose()
-            raise StoreError(f"the store {place} can not be opened: {error.orig}") from error
+            raise StoreError(
+                f"the store {store_url.shown(str(place))} can not be opened: {error.orig}"
+            ) from error
+        except StoreError:
+            engine.dispose()
+            raise
         return cls(engine)
 
     @contextmanager
@@ -77,6 +87,9 @@ def _version(connection: Connection) -> str | None:
 
 def _migrate(engine: Engine) -> None:
     with engine.begin() as connection:
+        problem = unfit(connection)
+        if problem is not None:
+            raise StoreError(f"the store can not be kept there: {problem}")
         if _version(connection) == HEAD:
             return
     # Loaded only when there is something to do: a gateway that was killed must be back soon.

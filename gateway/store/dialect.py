@@ -5,24 +5,103 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from gateway import store_url
 
 WRITES = "tagwatch_writes"
 """Execution option of a transaction that will write."""
 
+_ONE_WRITER = int.from_bytes(b"tagwatch")
+"""The advisory lock that a writer holds on PostgreSQL; such locks are of one database, so others do not meet it."""
 
-def make_engine(url: str, busy_timeout_ms: int) -> Engine:
-    """An engine for ``url``; SQLite gets WAL, a synchronous disk and honest transactions.
+_LINK = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""A server that vanishes without a word is given up after half a minute, not after the kernel's quarter of an hour."""
+
+
+def url_of(place: Path | str) -> URL:
+    """The URL of a SQLite file or of a PostgreSQL database. Raises ValueError, which does not show it."""
+    if isinstance(place, Path):
+        return URL.create("sqlite", database=str(place))
+    store_url.check(place)
+    try:
+        return make_url(place).set(drivername="postgresql+psycopg")
+    except ArgumentError:
+        raise ValueError(
+            "the URL can not be read: write postgresql://user@host/name, and what is odd in a password as %XX"
+        ) from None
+
+
+def make_engine(url: URL, busy_timeout_ms: int) -> Engine:
+    """An engine for ``url``: a synchronous disk, one writer at a time, readers that see one moment.
+
+    What the statements were given never shows in an error's text: it holds keys and names.
+    """
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, busy_timeout_ms)
+    return _postgresql_engine(url, busy_timeout_ms)
+
+
+def unfit(connection: Connection) -> str | None:
+    """Why the database can not hold evidence, or None where it can."""
+    if connection.dialect.name != "postgresql":
+        return None
+    asked = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('server_encoding')"
+    fsync, full_pages, encoding = connection.exec_driver_sql(asked).one()
+    if fsync != "on":
+        return (
+            "the server's fsync is off, so a power cut would take back what tags have forgotten: switch it on"
+        )
+    if full_pages != "on":
+        return "the server's full_page_writes is off, so a power cut could tear pages: switch it on"
+    if encoding != "UTF8":
+        return f"its encoding is {encoding}: make the database with ENCODING 'UTF8'"
+    return None
+
+
+def _postgresql_engine(url: URL, busy_timeout_ms: int) -> Engine:
+    arguments = {name: value for name, value in _LINK.items() if name not in url.query}
+    # asked before each transaction, so that a server that was restarted costs nobody an error
+    engine = create_engine(url, connect_args=arguments, hide_parameters=True, pool_pre_ping=True)
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        # a server may be set to answer before its disk has; more than its own disk (a standby) stays as it is set
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        cursor.execute(f"SET lock_timeout = {max(busy_timeout_ms, 1):d}")  # 0 would be for ever
+        cursor.close()
+        connection.autocommit = False
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(WRITES, False):
+            # each statement sees what is committed when it begins, so all of them the last writer's end. A snapshot
+            # (REPEATABLE READ) would be taken here, before the lock is had, and miss it.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ONE_WRITER})")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+    return engine
+
+
+def _sqlite_engine(url: URL, busy_timeout_ms: int) -> Engine:
+    """WAL, and honest transactions.
 
     ``synchronous=FULL`` because a commit that a power cut takes back would have made a tag forget its evidence.
     """
-    if not url.startswith("sqlite"):
-        return create_engine(url)
-    engine = create_engine(url, connect_args={"timeout": busy_timeout_ms / 1000, "check_same_thread": False})
+    arguments = {"timeout": busy_timeout_ms / 1000, "check_same_thread": False}
+    engine = create_engine(url, connect_args=arguments, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _entry: ConnectionPoolEntry) -> None:

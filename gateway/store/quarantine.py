@@ -11,6 +11,9 @@ from sqlalchemy import Connection, delete, func, select
 from gateway.store.dialect import upsert
 from gateway.store.tables import quarantine
 
+_NO_NUL = str.maketrans("\0", "\ufffd")
+"""PostgreSQL's texts have no NUL, and a stranger chooses the topic."""
+
 
 @dataclass(frozen=True, slots=True)
 class QuarantineRow:
@@ -33,7 +36,11 @@ def add(connection: Connection, rows: Sequence[QuarantineRow], keep: int) -> Non
     For each reason the newest ``keep`` stay. A message of which numbers were committed as unread is evidence and
     stays for ever.
     """
-    values = [{name: getattr(row, name) for name in QuarantineRow.__slots__} | {"times": 1} for row in rows]
+    values = [
+        {name: getattr(row, name) for name in QuarantineRow.__slots__}
+        | {"topic": row.topic.translate(_NO_NUL), "detail": row.detail.translate(_NO_NUL), "times": 1}
+        for row in rows
+    ]
     upsert(connection, quarantine, values, ["reason", "topic", "sha256"], add=["times"])
     for reason in sorted({row.reason for row in rows if not row.unread}):
         oldest_kept = (

@@ -88,7 +88,7 @@ def serve(settings: Settings) -> None:
     listener = listen(settings.web_host, settings.web_port)
     address, port = listener.getsockname()[:2]
     url = f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
-    store = Store.open(settings.store_path, busy_timeout_ms=settings.busy_timeout_ms)
+    store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     try:
         app = create_app(
             StoredBook(store, settings.control_path), StoredLooks(store), hosts=(*LOOPBACK_NAMES, address)

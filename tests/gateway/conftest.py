@@ -15,7 +15,19 @@ from gateway.devices import Credentials, add_device
 from gateway.process import GatewayProcess
 from gateway.settings import Settings
 from gateway.store import Store
+from tests.gateway import postgres
 from tests.gateway.stand_in import EPOCH, StandIn
+
+postgres_server = pytest.fixture(scope="session")(postgres.server)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a new store may be made: a test that asks for it is run on a file, and on a real PostgreSQL."""
+    if request.param == "sqlite":
+        return tmp_path / "store.sqlite"
+    server: postgres.PostgresServer = request.getfixturevalue("postgres_server")
+    return server.empty()
 
 
 @dataclass
@@ -64,7 +76,7 @@ def open_house(folder: Path, **settings: object) -> House:
     loaded = Settings.load(folder, **(chosen | settings))
     gateway = GatewayProcess(loaded)
     gateway.start()
-    store = Store.open(loaded.store_path)
+    store = Store.open(loaded.store_place)
     return House(gateway, store, Authority.open(loaded.authority_dir, loaded.server_names))
 
 

@@ -39,7 +39,7 @@ def authority(settings: Settings) -> Authority:
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
-    opened = Store.open(settings.store_path)
+    opened = Store.open(settings.store_place)
     yield opened
     opened.close()
 
