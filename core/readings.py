@@ -53,6 +53,8 @@ class PositionFlag(IntFlag):
     NO_CHECKSUM = 1 << 4
     PRECISION_GST = 1 << 5
     DATE_SUSPECT = 1 << 6
+    NOT_MOVED = 1 << 7
+    """Not carried away since the position before, says a motion sensor that has passed its tests."""
 
 
 class SampleFlag(IntFlag):

@@ -89,6 +89,9 @@ DTYPES = (FIX, CONTACT_ROW, SAMPLE_ROW, EVENT_ROW)
 
 _PROVES_NOTHING = int(PositionFlag.NOT_SATELLITE | PositionFlag.DATE_SUSPECT)
 _TIME_UNSET = int(TimeQuality.UNSET)
+_NOT_MOVED = int(PositionFlag.NOT_MOVED)
+NOT_MOVED = 1 << 5
+"""The one bit of `core.trail.FixQuality` that a position brings along."""
 
 
 def rows_from(readings: Readings, precision_floor_m: float) -> tuple[Rows | None, ...]:
@@ -151,7 +154,7 @@ def _convert(
         out[i]["radius_m"] = max(precision_m[i], floor_m) if known else np.inf
         out[i]["key"] = key
         out[i]["worn"] = 1
-        out[i]["quality"] = 0
+        out[i]["quality"] = NOT_MOVED if int(flags[i]) & _NOT_MOVED else 0
         if i and (t_ms[i] < t_ms[i - 1] or (t_ms[i] == t_ms[i - 1] and key <= out[i - 1]["key"])):
             ascending = False
     return ascending

@@ -6,6 +6,12 @@ until positions at least 10 s apart, each possible from the one before, agree wi
 they are trusted again.** (84 m/s, 1 s and 10 s: ``RuleSet.fastest_m_s``, ``time_grain_s``, ``confirm_apart_s``.) Nor is
 a position trusted whose number says that it was made before positions which claim to be older: its clock was wrong.
 
+**A position of a tag that was not carried away since the one before (`core.readings.PositionFlag`), as its motion
+sensor says, reaches at least to the middle of those before it, taken together since it last was.** So where a house
+leads its receiver astray by more than the receiver claims, the position is uncertain rather than wrong. A sensor is
+believed against positions for 10 min (``RuleSet.unmoved_s``): when they have disagreed for so long, they count from
+there as they are.
+
 Whether a position is trusted depends on positions before it in tag time only, through a state of one row per wearer,
 so it comes out the same however the positions arrive (design law 3). What is not trusted gets an infinite radius: every
 rule after it finds it UNCERTAIN. An error too small to be impossible (200 m in a minute) is for the rules to bear: each
@@ -28,6 +34,7 @@ from core.alerts import Alert
 from core.episodes import NEVER_MS
 from core.family import Batch, Part
 from core.plane import metres_between, metres_per_degree_at
+from core.rows import NOT_MOVED as _NOT_MOVED
 from core.rows import Fixes
 from core.rules import RuleSet
 from core.slots import Slots
@@ -46,9 +53,15 @@ class FixQuality(IntFlag):
     """Apart from where the wearer was by no more than its own uncertainty: no evidence of movement. Trusted."""
     PROVES_NOTHING = 1 << 4
     """Precision unknown, not from satellites, date suspect, or not on Earth (`core.rows.fixes_from`)."""
+    NOT_MOVED = _NOT_MOVED
+    """Not carried away since the position before, says the tag's motion sensor."""
+    ASTRAY = 1 << 6
+    """And yet elsewhere, by more than the receiver claims: its ``radius_m`` reaches to where the others are."""
 
 
-JUMP, STALE_TIME, DUPLICATE_TIME, DRIFT, PROVES_NOTHING = (int(flag) for flag in FixQuality)
+JUMP, STALE_TIME, DUPLICATE_TIME, DRIFT, PROVES_NOTHING, NOT_MOVED, ASTRAY = (
+    int(flag) for flag in FixQuality
+)
 UNTRUSTED = JUMP | STALE_TIME | PROVES_NOTHING
 """With any of these a position proves nothing about place."""
 
@@ -73,6 +86,11 @@ TRUST = np.dtype(
         ("still_lon", np.float64),
         ("still_radius_m", np.float64),
         ("way_m", np.float64),
+        # the middle of the positions since the tag was last moved, each weighed by its precision; weight 0: none
+        ("stay_weight", np.float64),
+        ("stay_lat", np.float64),
+        ("stay_lon", np.float64),
+        ("astray_ms", np.int64),  # since when positions disagree with it; NEVER_MS: they do not
         # metres per degree, worked out anew every twentieth of a degree (5 km): within 0.5 % below 80°
         ("scale_lat", np.float64),
         ("kx", np.float64),
@@ -88,17 +106,25 @@ class TrustLimits(NamedTuple):
     fastest_m_ms: float
     grain_ms: float
     apart_ms: int
+    unmoved_ms: int
+    join_ms: int
 
 
 def trust_limits(rules: RuleSet) -> TrustLimits:
     """Thresholds of ``rules`` for `trust`."""
-    return TrustLimits(rules.fastest_m_s / 1000.0, rules.time_grain_s * 1000.0, rules.confirm_apart_s * 1000)
+    return TrustLimits(
+        rules.fastest_m_s / 1000.0,
+        rules.time_grain_s * 1000.0,
+        rules.confirm_apart_s * 1000,
+        rules.unmoved_s * 1000,
+        rules.trail_silence_s * 1000,
+    )
 
 
 def nothing_known() -> npt.NDArray[np.void]:
     """The state before the first position, shape ``(1,)``, dtype `TRUST`."""
     state = np.zeros(1, TRUST)
-    for name in ("seen_ms", "t_ms", "other_from_ms", "other_ms"):
+    for name in ("seen_ms", "t_ms", "other_from_ms", "other_ms", "astray_ms"):
         state[name] = NEVER_MS
     state["scale_lat"] = np.inf
     return state
@@ -150,6 +176,35 @@ def _accept(state: Any, fix: Any) -> Any:
 
 
 @njit(cache=True)
+def _stay(state: Any, fix: Any, limits: TrustLimits) -> Any:
+    """Take a trusted position of a tag that was not moved into its stay; True if it is astray: then its radius reaches
+    to the middle of the others."""
+    lat, lon, radius_m = fix["lat"], fix["lon"], fix["radius_m"]
+    if state["stay_weight"] > 0.0:
+        away_m = metres_between(state["stay_lon"], state["stay_lat"], lon, lat, state["kx"], state["ky"])
+        if away_m <= radius_m:
+            state["astray_ms"] = NEVER_MS
+        elif state["astray_ms"] == NEVER_MS:
+            state["astray_ms"] = fix["t_ms"]
+        if state["astray_ms"] == NEVER_MS or fix["t_ms"] - state["astray_ms"] < limits.unmoved_ms:
+            # what is far off counts for little, or one wrong signal would lead the middle astray too
+            reach_m = max(away_m, radius_m)
+            weight = 1.0 / (reach_m * reach_m)
+            state["stay_weight"] += weight
+            share = weight / state["stay_weight"]
+            state["stay_lat"] += (lat - state["stay_lat"]) * share
+            state["stay_lon"] += (lon - state["stay_lon"]) * share
+            if away_m > radius_m:
+                fix["radius_m"] = away_m
+                return True
+            return False
+    state["stay_weight"] = 1.0 / (radius_m * radius_m)
+    state["stay_lat"], state["stay_lon"] = lat, lon
+    state["astray_ms"] = NEVER_MS
+    return False
+
+
+@njit(cache=True)
 def trust(fixes: Any, lo: int, hi: int, state: Any, limits: TrustLimits, way_m: Any) -> None:
     """Judge positions ``lo`` to ``hi``, ascending, of one wearer; carries ``state`` (one row of `TRUST`) on.
 
@@ -160,12 +215,14 @@ def trust(fixes: Any, lo: int, hi: int, state: Any, limits: TrustLimits, way_m: 
         fix = fixes[i]
         t_ms, lat, lon, radius_m = fix["t_ms"], fix["lat"], fix["lon"], fix["radius_m"]
         stale = _stale(state, fix["key"])
-        flags = 0
+        flags = fix["quality"] & NOT_MOVED
+        if flags == 0:
+            state["stay_weight"] = 0.0
         if not radius_m < np.inf:
             flags |= PROVES_NOTHING
         if stale:
             flags |= STALE_TIME
-        if flags:
+        if flags & ~NOT_MOVED:
             fix["radius_m"] = np.inf
             fix["quality"] = flags
             if len(way_m):
@@ -200,8 +257,12 @@ def trust(fixes: Any, lo: int, hi: int, state: Any, limits: TrustLimits, way_m: 
                 flags &= ~JUMP
                 possible = True
         if possible:
+            if t_ms - state["t_ms"] > limits.join_ms:
+                state["stay_weight"] = 0.0
             if _accept(state, fix):
                 flags |= DRIFT
+            if flags & NOT_MOVED and _stay(state, fix, limits):
+                flags |= ASTRAY
         else:
             fix["radius_m"] = np.inf
         fix["quality"] = flags

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -131,6 +131,13 @@ class Sky:
 
     def __len__(self) -> int:
         return len(self.t_ms)
+
+    def some(self, rows: I64 | Bool) -> Sky:
+        """Those that an index or a mask picks."""
+        return Sky(*(getattr(self, name)[rows] for name in COLUMNS))
+
+
+COLUMNS = tuple(field.name for field in fields(Sky))
 
 
 class Receiver(NamedTuple):

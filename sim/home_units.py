@@ -1,9 +1,10 @@
 """What home units make of the beacons of a wearer's RF tag, and of themselves (firmware/home_unit), without running it.
 
-An interval a minute is told with how many beacons were heard; of a silence that goes on every other one, twice as
-long. A unit on its back-up battery says so with every interval, and nothing any more after a day; one that was carried
-away says so until an officer has put it back. What the tag says of itself (strap, case, battery, start) comes with its
-beacons, so no later than once an hour while it is heard, and when it changes.
+An interval a minute is told with how many beacons were heard, up to the last of them; a silence of `MISSED_MS` at once;
+of one that goes on every other interval, twice as long. A unit on its back-up battery says so with every interval, and
+nothing any more after a day; one that was carried away says so until an officer has put it back. What the tag says of
+itself (strap, case, battery, start) comes with its beacons, so no later than once an hour while it is heard, and when
+it changes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ LOW_AFTER_MS = 20 * 3_600_000
 STATE_MS = 3_600_000
 STARTED_MS = 3_600_000
 CHANGE_LOOK_MS = 5_000
+MISSED_MS = 182_000
 BATTERY_STEP_MV = 20
 """As a beacon tells the voltage of its tag's cell."""
 CHECK_MS = 200
@@ -96,8 +98,8 @@ def listen(life: Life, unit: Unit, number: int, sent_ms: I64) -> Said:
         less([Span(life.start_ms, life.end_ms)], pieces[:, :2].tolist()),
     )
     n, m = len(whole[0]), len(own)
-    at_once = np.concatenate([np.zeros(n, np.bool_), np.ones(m, np.bool_), urgent])
-    seq, arrived = handed_over([whole[0], own_ms, states[0]], at_once, links)
+    at_once = np.concatenate([whole[5] == 1, np.ones(m, np.bool_), urgent])
+    seq, arrived = handed_over([whole[4], own_ms, states[0]], at_once, links)
     epoch = np.uint32(100 + number)
     contacts = Contacts(
         whole[0],
@@ -276,59 +278,71 @@ def _of_states(states: I64, volts: F64) -> tuple[I64, I64, F64, I64]:
     return t_ms[:n], code[:n], value[:n], of[:n]
 
 
-_MOST = 64
-"""Beacons in one interval at most: one in 15 s, and five for each change of strap or case."""
+@njit(cache=True)
+def _tell(
+    whole: Any, parts: Any, n: int, until: int, since: int, flags: int, dbm: Any, made: int, urgent: int
+) -> None:
+    """Write a contact: its beacons' strengths are ``dbm``."""
+    whole[0, n], whole[1, n], whole[2, n], whole[3, n] = until, until - since, len(dbm), flags
+    whole[4, n], whole[5, n] = made, urgent
+    parts[0, n] = parts[1, n] = np.nan
+    if len(dbm):
+        ascending = np.sort(dbm)
+        parts[0, n], parts[1, n] = ascending[-1], ascending[(len(dbm) - 1) // 2]
 
 
 @njit(cache=True)
 def _intervals(pieces: Any, heard_ms: Any, dbm: Any) -> Any:
     """Contact records: firmware/home_unit/ear.py, `Ear.turn` and `Ear.cut`.
 
-    Columns: end, span in s, count, strongest and median dBm (NaN: none), flags of the unit.
+    Rows: end, span in ms, count, flags of the unit, when made, whether told at once; and strongest and median dBm (NaN:
+    none).
     """
     most = 0
     for p in range(len(pieces)):
-        most += (pieces[p, 1] - pieces[p, 0]) // INTERVAL_MS + 3
-    whole, parts = np.empty((4, most), np.int64), np.empty((2, most))
-    n = i = 0
-    since = end = begin = 0
-    silent = False
-    some = np.empty(_MOST)
+        # of an hour sixty, or as many silences that are told at once as there is time for, and what was heard before
+        most += (pieces[p, 1] - pieces[p, 0]) // INTERVAL_MS * 2 + 6
+    whole, parts = np.empty((6, most), np.int64), np.empty((2, most))
+    n = i = first = 0
+    since = end = begin = boot = last = 0
+    silent = missed = False
     for p in range(len(pieces)):
         from_ms, to_ms, flags, booted = pieces[p]
         if booted:
-            since, begin, end, silent = from_ms, from_ms, from_ms + INTERVAL_MS, False
+            boot, since, begin, end, last = from_ms, from_ms, from_ms, from_ms + INTERVAL_MS, from_ms
+            silent = missed = False
+            first = i
         goes_on = p + 1 < len(pieces) and not pieces[p + 1, 3]
         while True:
             cut = end > to_ms
             if cut and not goes_on:
                 break
             now = to_ms if cut else end
-            first = i
-            while i < len(heard_ms) and heard_ms[i] <= now:
+            late = boot - (boot - last - MISSED_MS) // LOOK_MS * LOOK_MS
+            while i < len(heard_ms) and heard_ms[i] <= now and (missed or heard_ms[i] <= late):
+                last, missed = heard_ms[i], False
+                late = boot - (boot - last - MISSED_MS) // LOOK_MS * LOOK_MS
                 i += 1
-            count = min(i - first, _MOST)
+            if not missed and late <= now:
+                # not heard for so long: told at once
+                missed = True
+                if i > first and last - since >= 500:
+                    _tell(whole, parts, n, last, since, flags, dbm[first:i], late, 1)
+                    since, n, first = last, n + 1, i
+                if late - since >= 500:
+                    _tell(whole, parts, n, late, since, flags, dbm[first:i], late, 1)
+                    since, n, silent, first = late, n + 1, i == first, i
+                continue
+            count = i - first
             going_on = silent and count == 0
             if cut or not going_on or now - since >= 2 * INTERVAL_MS:
                 if count and silent and since < begin:
-                    whole[0, n], whole[1, n], whole[2, n], whole[3, n] = begin, begin - since, 0, flags
-                    parts[0, n] = parts[1, n] = np.nan
-                    n += 1
-                    since = begin
-                if now - since >= 500:
-                    whole[0, n], whole[1, n], whole[2, n], whole[3, n] = now, now - since, count, flags
-                    parts[0, n] = parts[1, n] = np.nan
-                    for k in range(count):
-                        one = dbm[first + k]
-                        at = k
-                        while at and some[at - 1] > one:
-                            some[at] = some[at - 1]
-                            at -= 1
-                        some[at] = one
-                    if count:
-                        parts[0, n], parts[1, n] = some[count - 1], some[(count - 1) // 2]
-                    n += 1
-                since, silent = now, count == 0
+                    _tell(whole, parts, n, begin, since, flags, dbm[:0], now, 0)
+                    since, n = begin, n + 1
+                until = now if cut or not count else last
+                if until - since >= 500:
+                    _tell(whole, parts, n, until, since, flags, dbm[first:i], now, 0)
+                    since, n, silent, first = until, n + 1, count == 0, i
             if cut:
                 break
             begin = now

@@ -1,9 +1,10 @@
 """Lives through the rules as a gateway would run them: readings reach one monitor as they arrive, minute by minute.
 
-A monitor that is asked every minute for weeks tells when each alert was committed first, and what was told and
-withdrawn again. That is dear, so a wearer's readings are handed over every minute only where it matters (about every
-true happening, and whenever a curfew or a zone's time begins or ends), and else every ten; what is told first then
-is told up to ten minutes late. By law 3 the alerts that stand at the end are the same.
+A gateway judges what arrives at once. A monitor that is asked every 20 s for weeks tells nearly when each alert was
+committed first, and what was told and withdrawn again. That is dear, so a wearer's readings are handed over so often
+only where it matters (about every true happening, and whenever a curfew or a zone's time begins or ends), and else
+every ten minutes; what is told first then is told up to ten minutes late. By law 3 the alerts that stand at the end
+are the same.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ from sim.tags import Sent, activations, wear
 from sim.truth import Family, Happening, days, happenings, hidden
 
 MINUTE_MS = 60_000
-SELDOM = 10
-"""Minutes between two handings-over where nothing is to be expected. Whereabouts are unknown after 17 min at the
+STEP_MS = 20_000
+A_MINUTE = MINUTE_MS // STEP_MS
+SELDOM = 10 * A_MINUTE
+"""Steps between two handings-over where nothing is to be expected. Whereabouts are unknown after 17 min at the
 earliest in the default rules, so no silence is made by it."""
 AFTER_MS = 4 * MINUTE_MS
 """The last judgement comes so long after the end of a life: what was made has been sent by then."""
-_BEFORE, _AFTER = 3, 25
-"""Minutes before and after the beginning of what matters."""
+_BEFORE, _AFTER = 3 * A_MINUTE, 25 * A_MINUTE
+"""Steps before and after the beginning of what matters."""
 Moved = Callable[[int], None]
 """Hears that so many lives more are done."""
 
@@ -106,29 +109,32 @@ def no_link(life: Life) -> list[Span]:
     return union([*dark, *life.offline])
 
 
-# -------------------------------------------------------------------------------------------- minute by minute
+# ------------------------------------------------------------------------------------------------ step by step
 
 
 def _told(lives: Sequence[Lived], rules: RuleSet, moved: Moved) -> dict[str, list[Told]]:
     monitor = Monitor(rules)
     owner: dict[str, str] = {}
-    by_minute: dict[int, list[tuple[str, Sequence[Any], Sequence[int]]]] = {}
+    by_step: dict[int, list[tuple[str, Sequence[Any], Sequence[int]]]] = {}
     for one in lives:
         for kind, worn in one.worn.items():
             monitor.bind(worn)
             owner[worn.id] = one.life.name
-            for minute, parts in _handings(one, one.sent[kind]):
-                by_minute.setdefault(minute, []).append((worn.id, *parts))
-    first = min(one.life.start_ms for one in lives) // MINUTE_MS
-    last = (max(one.life.end_ms for one in lives) + AFTER_MS) // MINUTE_MS
+            for step, parts in _handings(one, one.sent[kind]):
+                by_step.setdefault(step, []).append((worn.id, *parts))
+    first = min(one.life.start_ms for one in lives) // STEP_MS
+    last = (max(one.life.end_ms for one in lives) + AFTER_MS) // STEP_MS
     told: dict[str, Told] = {}
     share = 0.0
-    for minute in range(first, last + 1):
-        for activation, kinds, bounds in by_minute.pop(minute, ()):
+    for step in range(first, last + 1):
+        handed = by_step.pop(step, ())
+        for activation, kinds, bounds in handed:
             monitor.add(activation, _slice(kinds, bounds))
-        for alert in monitor.judge(minute * MINUTE_MS):
+        if not handed and step % A_MINUTE:
+            continue
+        for alert in monitor.judge(step * STEP_MS):
             before = told.get(alert.id)
-            told_ms = minute * MINUTE_MS if before is None else before.told_ms
+            told_ms = step * STEP_MS if before is None else before.told_ms
             if alert.state == "withdrawn":
                 if before is not None:
                     told[alert.id] = before._replace(withdrawn=True)
@@ -158,33 +164,33 @@ def _slice(kinds: Sequence[Any], bounds: Sequence[int]) -> Readings:
 
 
 def _handings(one: Lived, sent: Sent) -> Iterator[tuple[int, tuple[Sequence[Any], Sequence[int]]]]:
-    """The minutes at which readings are handed over, and which: from and to of each kind."""
-    minutes = _minutes(one)
+    """The steps at which readings are handed over, and which: from and to of each kind."""
+    steps = _steps(one)
     kinds, marks = [], []
     for columns, arrived_ms in zip(sent.readings.kinds(), sent.arrived_ms, strict=True):
         order = np.argsort(arrived_ms, kind="stable")
         kinds.append(columns.take(order))
-        marks.append(np.searchsorted(arrived_ms[order], minutes * MINUTE_MS, "right"))
+        marks.append(np.searchsorted(arrived_ms[order], steps * STEP_MS, "right"))
     until = np.stack(marks)
     since = np.concatenate([np.zeros((4, 1), np.int64), until[:, :-1]], axis=1)
     some = np.flatnonzero((until > since).any(axis=0))
     bounds = np.stack([since[:, some], until[:, some]], axis=2).transpose(1, 0, 2).reshape(len(some), 8)
-    for minute, row in zip(minutes[some].tolist(), bounds.tolist(), strict=True):
-        yield minute, (kinds, row)
+    for step, row in zip(steps[some].tolist(), bounds.tolist(), strict=True):
+        yield step, (kinds, row)
 
 
-def _minutes(one: Lived) -> I64:
-    """When a wearer's readings are handed over, in minutes since 1970."""
+def _steps(one: Lived) -> I64:
+    """When a wearer's readings are handed over, in steps since 1970."""
     life = one.life
-    first, last = life.start_ms // MINUTE_MS, (life.end_ms + AFTER_MS) // MINUTE_MS
+    first, last = life.start_ms // STEP_MS, (life.end_ms + AFTER_MS) // STEP_MS
     often = np.zeros(last - first + 1, np.bool_)
     often[::SELDOM] = True
-    often[-10:] = True
+    often[-10 * A_MINUTE :] = True
     marks = {happening.start_ms for happening in one.happened} | set(_edges(life))
     # what could not be sent comes when there is a network again
     marks |= {span.end_ms for span in no_link(life)}
     for mark in marks:
-        at = mark // MINUTE_MS - first
+        at = mark // STEP_MS - first
         often[max(at - _BEFORE, 0) : max(at + _AFTER, 0)] = True
     return np.flatnonzero(often) + first
 

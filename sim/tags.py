@@ -17,7 +17,6 @@ import numpy as np
 from core.activation import Activation
 from core.order import Order, order_from_json
 from core.readings import (
-    F64,
     I64,
     U32,
     Contacts,
@@ -33,12 +32,12 @@ from core.senses import SENSES
 from gateway.at_once import Wanted, wanted
 from gateway.settings import Settings
 from sim.alcohol_sampling import sampled
+from sim.gnss import Sky
 from sim.gps_sampling import HEARD_MS, sample
 from sim.home_units import beacons, listen
 from sim.in_force import less
 from sim.life import Life, Span, spans_hold
 from sim.occurrences import CONTACTS, Occurred, occurred
-from sim.sentences import quantised
 from sim.signs import signs
 from sim.uplink import connected, handed_over
 from sim.way import Bool, Way
@@ -98,14 +97,15 @@ def _gps_tag(life: Life, worn: Activation) -> Sent:
     wish = wanted([worn], life.start_ms, _NEAR_ZONE_M, TIMEZONE)
     times = np.array(wish.times, np.int64).reshape(-1, 2) * 1000
     way = life.way.left_behind(life.off_ankle)
-    sampling = sample(life, times, way)
-    sky = quantised(sampling.fixes)
+    sampling = sample(life, times, lambda sky: _at_once(wish, times, sky), len(wish.places) > 0, way)
+    sky = sampling.fixes
     lives = less([Span(life.start_ms, life.end_ms)], life.flat)
     events = occurred(life, lives, "gps_tag", signs(life, sampling))
     n = len(sky)
-    hurry = _at_once(wish, times, sky.t_ms, sky.lat, sky.lon, sky.precision_m)
     links = _links(life, way, life.flat)
-    seq, arrived = handed_over([sky.t_ms + HEARD_MS, events.t_ms], np.append(hurry, events.urgent), links)
+    seq, arrived = handed_over(
+        [sky.t_ms + HEARD_MS, events.t_ms], np.append(sampling.hurried, events.urgent), links
+    )
     positions = Positions(
         t_ms=sky.t_ms,
         lat=sky.lat,
@@ -115,16 +115,17 @@ def _gps_tag(life: Life, worn: Activation) -> Sent:
         course_deg=sky.course_deg,
         hdop=sky.hdop,
         satellites=sky.satellites,
-        flags=np.full(n, _POSITION, np.uint8),
+        flags=(_POSITION | sampling.not_moved * PositionFlag.NOT_MOVED).astype(np.uint8),
         epoch=np.ones(n, np.uint32),
         seq=seq[:n],
     )
     return Sent(Readings(positions=positions, events=_events(events, seq[n:])), _by_kind(0, arrived, n))
 
 
-def _at_once(wish: Wanted, times: I64, t_ms: I64, lat: F64, lon: F64, precision_m: F64) -> Bool:
+def _at_once(wish: Wanted, times: I64, sky: Sky) -> Bool:
     """Which positions do not wait: firmware/lib/policy.py, by the times and places that the gateway sets."""
-    hurry = spans_hold([Span(begin_ms, end_ms) for begin_ms, end_ms in times.tolist()], t_ms)
+    lat, lon, precision_m = sky.lat, sky.lon, sky.precision_m
+    hurry = spans_hold([Span(begin_ms, end_ms) for begin_ms, end_ms in times.tolist()], sky.t_ms)
     for lat_e7, lon_e7, radius_m in wish.places:
         north = np.abs(np.rint(lat * 1e7) - lat_e7) * 0.011057
         latitude = np.maximum(np.abs(lat), abs(lat_e7) / 1e7)

@@ -35,11 +35,15 @@ if TYPE_CHECKING:
             """Whether an instant lies in one of the times that the gateway has set."""
 
         def at_once(self, t_ds: int, flags: int, lat_e7: int, lon_e7: int, precision_dm: int) -> bool:
-            """Whether a position is to be uploaded at once."""
+            """Whether a position is to be uploaded at once, by the times and places that the gateway has set."""
 
 
 MOST_PURSUIT_MIN = 24 * 60  # a pursuit that nobody ends would empty the battery
 SETTLED_MS = 60000  # no movement for so long counts as lying still
+# A tag that was felt to move in so many looks (2 s each) since the position before has been stirred, not carried away:
+# who walks for 10 s is within 15 m of where he was, the error of a position in a house.
+STIRRED_LOOKS = 5
+DRIVEN_KMH = 10  # a receiver that measures this contradicts a sensor that feels nothing
 STILL_KMH = 1
 # A speed is believed of a fix that is good to 30 m.
 GOOD_DM = 300
@@ -60,6 +64,7 @@ class Duty:
         self._folder = folder
         self._speed_kmh = 255  # of the last fix
         self._located = True  # no position was asked for that has not been made
+        self._hurried = False  # the last position was at a time or place that the gateway has set
         self._until_ms: int | None = None  # the pursuit's end in uptime
         self._until_ds = 0  # and in time, when it was begun in another life
         self._recall()
@@ -86,15 +91,20 @@ class Duty:
         if self.rest.resting:
             return self.rest.due(self._clock.uptime_ms())
         settings = self._settings
+        brisk = self._hurried and self.rest.motion.still_ms(self._clock.uptime_ms()) < SETTLED_MS
         return policy.due(
-            t_ds, last_ds, policy.period_s(settings.sample_s, settings.pursuit_s, self.in_pursuit(), False)
+            t_ds, last_ds, policy.period_s(settings.sample_s, settings.pursuit_s, self.in_pursuit(), brisk)
         )
 
     def at_once(self, t_ds: int, flags: int, fix: "Fix") -> bool:
-        """Whether a position may not wait."""
-        if not self._located or self.in_pursuit():
-            return True
-        return self._settings.at_once(t_ds, flags, fix.lat_e7, fix.lon_e7, fix.precision_dm)
+        """Whether a position that was made may not wait."""
+        self._hurried = self._settings.at_once(t_ds, flags, fix.lat_e7, fix.lon_e7, fix.precision_dm)
+        return self._hurried or not self._located or self.in_pursuit()
+
+    def stayed(self, speed_kmh: int) -> bool:
+        """Whether the tag has not been carried away since the position before: its flag *not moved*."""
+        felt = self.rest.motion.felt
+        return felt is not None and felt <= STIRRED_LOOKS and speed_kmh < DRIVEN_KMH
 
     def sampled(self) -> None:
         """A position was made."""

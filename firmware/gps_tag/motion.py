@@ -41,6 +41,8 @@ class Motion:
     def __init__(self, board: "MotionBoard", now_ms: int) -> None:
         self._board = board
         self.fault = WORKS
+        # in so many looks since `mark` it was felt to move; None: it is not marked, or was at fault since
+        self.felt: int | None = None
         self._moved_ms = now_ms
         self._tested_ms = now_ms
         self._proven = False  # it has passed a test since the last movement
@@ -54,6 +56,8 @@ class Motion:
         try:
             if self._board.moved():
                 self._felt(now_ms)
+                if self.felt is not None:
+                    self.felt += 1
         except OSError:
             self._failed(NO_ANSWER)
         untested_ms = now_ms - self._tested_ms
@@ -68,6 +72,10 @@ class Motion:
             self._drive_ms = now_ms
         elif now_ms - self._drive_ms >= DRIVE_MS:
             self._failed(STUCK)
+
+    def mark(self) -> None:
+        """From here on movements are counted, if the sensor can be believed."""
+        self.felt = None if self.fault else 0
 
     def still_ms(self, now_ms: int) -> int:
         """For how long it has felt nothing; 0 when it can not be believed."""
@@ -102,6 +110,7 @@ class Motion:
         self._proven = False
 
     def _failed(self, fault: int) -> None:
+        self.felt = None
         if self.fault not in (fault, STUCK):
             self.fault = fault
             count("motion_sensor_faults")

@@ -70,6 +70,7 @@ class Rest:
 
     def sampled(self, now_ms: int) -> None:
         """A position was made."""
+        self.motion.mark()
         self._next(now_ms)
 
     def _next(self, since_ms: int) -> None:

@@ -139,6 +139,8 @@ class Sampler:
             duty.moves(fix.speed, fix.precision_dm)
         if not self._every_fix and not duty.due(t_ds, self._last_ds):
             return
+        if duty.stayed(fix.speed):
+            flags |= records.NOT_MOVED
         body = records.position(
             fix.lat_e7,
             fix.lon_e7,

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # Of a silence that goes on so many intervals are told as one: 120 s by default, still less than what the rules let a
 # reading vouch for (150 s). 30 tags at home are 30 x 19 bytes a minute, 820 kB a day; all of them away half of it.
 SILENT_INTERVALS = 2
+# A silence that has lasted for so long since the last beacon is told at once, once: what the rules take for absence
+# (180 s), and 2 s for what is rounded. Twelve beacons in a row were not heard.
+MISSED_MS = 182000
 STATE_EVERY_MS = 3600000
 # docs/protocol.md: at most one report of refused beacons in 10 minutes for a tag
 REFUSED_EVERY_MS = 600000
@@ -42,6 +45,8 @@ class _Tag:
         self.fresh = Freshness(highest)
         self.since_ms = now_ms
         self.silent = False  # nothing was heard in what was told last
+        self.heard_ms = now_ms  # the last beacon believed, or when it was first listened for
+        self.missed = False  # since then its silence was told
         self.count = 0
         self.counter = 0
         self.refused = 0
@@ -111,6 +116,12 @@ class Ear:
             self._tell_state(tag, now_ms)
             if tag.forged and (tag.forged_ms is None or now_ms - tag.forged_ms >= REFUSED_EVERY_MS):
                 self._tell_refused(tag, now_ms, unit)
+            if not tag.missed and now_ms - tag.heard_ms >= MISSED_MS:
+                tag.missed = True
+                if tag.count:
+                    self._tell(tag, tag.heard_ms, now_ms, unit, False)
+                self._tell(tag, now_ms, now_ms, unit, False)
+                self._link.hurry()
         if now_ms >= self.end_ms:
             self.cut(now_ms, unit, False)
             self._begin_ms = now_ms
@@ -128,7 +139,9 @@ class Ear:
                 continue
             if tag.count and tag.silent and tag.since_ms < self._begin_ms:
                 self._tell(tag, self._begin_ms, now_ms, unit, True)
-            self._tell(tag, now_ms, now_ms, unit, False)
+            # what was heard is told up to its last beacon: from there on a silence counts, if one begins
+            end_ms = tag.heard_ms if tag.count and not now else now_ms
+            self._tell(tag, end_ms, now_ms, unit, False)
 
     def hears(self) -> bool:
         """Whether any beacon was believed since boot."""
@@ -173,6 +186,7 @@ class Ear:
         tag.counter = said[0]
         tag.strengths.add(dbm)
         tag.said, tag.said_ms = said, at_ms
+        tag.heard_ms, tag.missed = at_ms, False
 
     def _tell(self, tag: _Tag, end_ms: int, now_ms: int, unit: int, silence: bool) -> None:
         """One contact up to ``end_ms``; ``silence``: what was heard came after it."""

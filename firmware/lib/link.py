@@ -41,6 +41,9 @@ if TYPE_CHECKING:
         def wake(self, urgent: bool) -> None:
             """A reading was appended."""
 
+        def hurry(self) -> None:
+            """What was appended may not wait."""
+
     class LinkBoard(Protocol):
         """What a link needs of its board."""
 

@@ -21,6 +21,7 @@ NOT_SATELLITE = 1 << 3
 NO_CHECKSUM = 1 << 4
 PRECISION_GST = 1 << 5
 DATE_SUSPECT = 1 << 6
+NOT_MOVED = 1 << 7  # of a position: not carried away since the one before
 
 FAST = 1 << 2  # flags of an alcohol sample
 BASELINE = 1 << 3
