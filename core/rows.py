@@ -90,8 +90,10 @@ DTYPES = (FIX, CONTACT_ROW, SAMPLE_ROW, EVENT_ROW)
 _PROVES_NOTHING = int(PositionFlag.NOT_SATELLITE | PositionFlag.DATE_SUSPECT)
 _TIME_UNSET = int(TimeQuality.UNSET)
 _NOT_MOVED = int(PositionFlag.NOT_MOVED)
-NOT_MOVED = 1 << 5
-"""The one bit of `core.trail.FixQuality` that a position brings along."""
+NOT_MOVED, WALKING = 1 << 5, 1 << 7
+"""The bits of `core.trail.FixQuality` that a position brings along."""
+_WALKING_KMH = 3.0
+"""Receivers that lie still measure 2 km/h at most, nearly always (docs/sensors.md)."""
 
 
 def rows_from(readings: Readings, precision_floor_m: float) -> tuple[Rows | None, ...]:
@@ -116,6 +118,7 @@ def fixes_from(positions: Positions, precision_floor_m: float) -> Fixes:
         positions.lat,
         positions.lon,
         positions.precision_m,
+        positions.speed_kmh,
         positions.flags,
         positions.epoch,
         positions.seq,
@@ -131,6 +134,7 @@ def _convert(
     lat: Any,
     lon: Any,
     precision_m: Any,
+    speed_kmh: Any,
     flags: Any,
     epoch: Any,
     seq: Any,
@@ -154,7 +158,9 @@ def _convert(
         out[i]["radius_m"] = max(precision_m[i], floor_m) if known else np.inf
         out[i]["key"] = key
         out[i]["worn"] = 1
-        out[i]["quality"] = NOT_MOVED if int(flags[i]) & _NOT_MOVED else 0
+        out[i]["quality"] = (NOT_MOVED if int(flags[i]) & _NOT_MOVED else 0) | (
+            WALKING if speed_kmh[i] >= _WALKING_KMH else 0
+        )
         if i and (t_ms[i] < t_ms[i - 1] or (t_ms[i] == t_ms[i - 1] and key <= out[i - 1]["key"])):
             ascending = False
     return ascending

@@ -201,6 +201,7 @@ class RuleSet:
     precision_floor_m: float = 5.0
     confirm_apart_s: int = 10
     accuse_apart_s: int = 70
+    accuse_walking_s: int = 40
     confirm_within_s: int = 900
     vouch_s: int = 150
     unknown_after_s: int = 900
@@ -209,6 +210,7 @@ class RuleSet:
     fastest_m_s: float = 84.0
     time_grain_s: float = 1.0
     unmoved_s: int = 600
+    unmoved_share: float = 1.6
     still_m: float = 50.0
     stop_min_s: int = 180
     gap_s: int = 600

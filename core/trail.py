@@ -29,12 +29,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from core import rows
 from core.activation import ALWAYS_MS, Activation
 from core.alerts import Alert
 from core.episodes import NEVER_MS
 from core.family import Batch, Part
 from core.plane import metres_between, metres_per_degree_at
-from core.rows import NOT_MOVED as _NOT_MOVED
 from core.rows import Fixes
 from core.rules import RuleSet
 from core.slots import Slots
@@ -53,15 +53,18 @@ class FixQuality(IntFlag):
     """Apart from where the wearer was by no more than its own uncertainty: no evidence of movement. Trusted."""
     PROVES_NOTHING = 1 << 4
     """Precision unknown, not from satellites, date suspect, or not on Earth (`core.rows.fixes_from`)."""
-    NOT_MOVED = _NOT_MOVED
+    NOT_MOVED = rows.NOT_MOVED
     """Not carried away since the position before, says the tag's motion sensor."""
     ASTRAY = 1 << 6
     """And yet elsewhere, by more than the receiver claims: its ``radius_m`` reaches to where the others are."""
+    WALKING = rows.WALKING
+    """The receiver measures a speed of 3 km/h or more."""
 
 
-JUMP, STALE_TIME, DUPLICATE_TIME, DRIFT, PROVES_NOTHING, NOT_MOVED, ASTRAY = (
-    int(flag) for flag in FixQuality
-)
+JUMP, STALE_TIME, DUPLICATE_TIME = (int(FixQuality(1 << bit)) for bit in range(3))
+DRIFT, PROVES_NOTHING, NOT_MOVED, ASTRAY = (int(FixQuality(1 << bit)) for bit in range(3, 7))
+BROUGHT = NOT_MOVED | rows.WALKING
+"""What a position says of itself."""
 UNTRUSTED = JUMP | STALE_TIME | PROVES_NOTHING
 """With any of these a position proves nothing about place."""
 
@@ -107,6 +110,7 @@ class TrustLimits(NamedTuple):
     grain_ms: float
     apart_ms: int
     unmoved_ms: int
+    unmoved_share: float
     join_ms: int
 
 
@@ -117,6 +121,7 @@ def trust_limits(rules: RuleSet) -> TrustLimits:
         rules.time_grain_s * 1000.0,
         rules.confirm_apart_s * 1000,
         rules.unmoved_s * 1000,
+        rules.unmoved_share,
         rules.trail_silence_s * 1000,
     )
 
@@ -194,10 +199,9 @@ def _stay(state: Any, fix: Any, limits: TrustLimits) -> Any:
             share = weight / state["stay_weight"]
             state["stay_lat"] += (lat - state["stay_lat"]) * share
             state["stay_lon"] += (lon - state["stay_lon"]) * share
-            if away_m > radius_m:
-                fix["radius_m"] = away_m
-                return True
-            return False
+            fix["radius_m"] = max(away_m, radius_m * limits.unmoved_share)
+            return away_m > radius_m
+    fix["radius_m"] = radius_m * limits.unmoved_share
     state["stay_weight"] = 1.0 / (radius_m * radius_m)
     state["stay_lat"], state["stay_lon"] = lat, lon
     state["astray_ms"] = NEVER_MS
@@ -215,14 +219,14 @@ def trust(fixes: Any, lo: int, hi: int, state: Any, limits: TrustLimits, way_m: 
         fix = fixes[i]
         t_ms, lat, lon, radius_m = fix["t_ms"], fix["lat"], fix["lon"], fix["radius_m"]
         stale = _stale(state, fix["key"])
-        flags = fix["quality"] & NOT_MOVED
-        if flags == 0:
+        flags = fix["quality"] & BROUGHT
+        if flags & NOT_MOVED == 0:
             state["stay_weight"] = 0.0
         if not radius_m < np.inf:
             flags |= PROVES_NOTHING
         if stale:
             flags |= STALE_TIME
-        if flags & ~NOT_MOVED:
+        if flags & ~BROUGHT:
             fix["radius_m"] = np.inf
             fix["quality"] = flags
             if len(way_m):

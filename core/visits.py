@@ -27,6 +27,7 @@ VISIT = np.dtype(
         ("run_start_key", np.uint64),
         ("run_last_ms", np.int64),
         ("run_last_key", np.uint64),
+        ("run_walks", np.int8),  # at each of its positions the receiver measured a walk
         ("run_last_m", np.float64),  # how far IN; 0 if no period begins for which it could vouch
         ("drafted", np.int8),  # the draft is of this run, in the period that goes on
         ("vouched", np.int8),  # when that period began, a position IN still vouched
@@ -49,6 +50,7 @@ class ZoneLimits(NamedTuple):
 
     apart_ms: int
     accuse_ms: int
+    walk_ms: int
     within_ms: int
     vouch_ms: int
     silence_ms: int
@@ -64,6 +66,7 @@ def zone_limits(rules: RuleSet) -> ZoneLimits:
     return ZoneLimits(
         rules.confirm_apart_s * 1000,
         rules.accuse_apart_s * 1000,
+        rules.accuse_walking_s * 1000,
         rules.confirm_within_s * 1000,
         rules.vouch_s * 1000,
         rules.zone_silence_s * 1000,
@@ -110,6 +113,14 @@ def _begin(visit: Any, draft: Any, start_ms: int, period_ms: int) -> None:
 
 
 @njit(**BORROWS)
+def _believed(visit: Any, last_ms: int, limits: ZoneLimits) -> Any:
+    """Is the run IN, which lasts until ``last_ms``, long enough to accuse?"""
+    return last_ms - visit["run_start_ms"] >= (
+        limits.walk_ms if visit["run_walks"] == 1 else limits.accuse_ms
+    )
+
+
+@njit(**BORROWS)
 def pass_time(
     visit: Any,
     draft: Any,
@@ -132,7 +143,7 @@ def pass_time(
             visit["vouched"] = 0
             if visit["run"] == IN and periods[p, 0] < visit["run_last_ms"] + limits.vouch_ms:
                 visit["vouched"] = 1
-                if visit["run_last_ms"] - visit["run_start_ms"] >= limits.accuse_ms:
+                if _believed(visit, visit["run_last_ms"], limits):
                     _begin(visit, draft, periods[p, 0], periods[p, 0])
                     visit["open"] = 1
                     draft["confirm_key"] = visit["run_last_key"]
@@ -158,6 +169,7 @@ def step_in(
     key: int,
     depth_m: float,
     period_ms: int,
+    walks: bool,
     limits: ZoneLimits,
 ) -> None:
     """A position certainly IN; ``period_ms`` is when the period that goes on began, NEVER_MS if none goes on."""
@@ -167,6 +179,7 @@ def step_in(
         visit["run"] = IN
         visit["run_start_ms"] = t_ms
         visit["run_start_key"] = key
+    visit["run_walks"] = 1 if walks and (not goes_on or visit["run_walks"] == 1) else 0
     if period_ms != NEVER_MS:
         if visit["open"] == 0 and (not goes_on or visit["drafted"] == 0):
             if not goes_on:
@@ -179,7 +192,7 @@ def step_in(
         if depth_m > draft["extreme_m"]:
             draft["extreme_m"] = depth_m
             draft["extreme_key"] = key
-        if visit["open"] == 0 and t_ms - visit["run_start_ms"] >= limits.accuse_ms:
+        if visit["open"] == 0 and _believed(visit, t_ms, limits):
             visit["open"] = 1
             draft["confirm_key"] = key
     visit["run_last_ms"] = t_ms

@@ -15,7 +15,7 @@ from core.episodes import EPISODE, NEVER_MS, room
 from core.geometry import FAR_M, ZoneTable, distance_from, edge_m, metres_at
 from core.kernel import BORROWS
 from core.passes import passes
-from core.rows import first_at
+from core.rows import WALKING, first_at
 from core.visits import IN, OUT, UNCERTAIN, ZoneLimits, first_after, pass_time, step_in, step_out
 from core.zone_reach import MOST_PER_DEGREE_M, boxed_m, free_m, moved2, side_of
 from core.zone_silence import catch_up, known_from, lose, lost_from, most_of, see
@@ -315,7 +315,9 @@ def _carry(
                 if not measured and (vouches or visit["open"] == 0 or -gap_m > draft["extreme_m"]):
                     kx_here, ky_here = metres_at(table.scales[k], lat)
                     gap_m = _gap(reach, plan, table, lon, lat, kx, kx_here, ky_here)
-                step_in(visit, draft, t_ms, fix["key"], -gap_m, begun_ms, limits)
+                step_in(
+                    visit, draft, t_ms, fix["key"], -gap_m, begun_ms, fix["quality"] & WALKING != 0, limits
+                )
                 if not vouches:
                     visit["run_last_m"] = 0.0
             elif shown == OUT:

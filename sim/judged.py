@@ -127,6 +127,10 @@ def _told(lives: Sequence[Lived], rules: RuleSet, moved: Moved) -> dict[str, lis
     told: dict[str, Told] = {}
     share = 0.0
     for step in range(first, last + 1):
+        share += len(lives) / (last - first + 1)
+        if share >= 1:
+            moved(int(share))
+            share -= int(share)
         handed = by_step.pop(step, ())
         for activation, kinds, bounds in handed:
             monitor.add(activation, _slice(kinds, bounds))
@@ -140,10 +144,6 @@ def _told(lives: Sequence[Lived], rules: RuleSet, moved: Moved) -> dict[str, lis
                     told[alert.id] = before._replace(withdrawn=True)
             else:
                 told[alert.id] = Told(alert, told_ms)
-        share += len(lives) / (last - first + 1)
-        if share >= 1:
-            moved(int(share))
-            share -= int(share)
     found: dict[str, list[Told]] = {one.life.name: [] for one in lives}
     for known in sorted(told.values(), key=lambda known: (known.told_ms, known.alert.id)):
         found[owner[known.alert.activation]].append(known)

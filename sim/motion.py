@@ -2,7 +2,8 @@
 
 A life says where somebody is, not how they sit. So a tag that stays is stirred now and then, by chance that follows
 from the life's seed: while somebody is awake in seven of ten spans of five minutes (an ankle is crossed over the other,
-a kettle is filled), asleep once in an hour or two. All figures are of ours; they decide how often a tag is at rest, and
+a kettle is filled), asleep once in an hour or two. One stir in five is longer: somebody walks about the
+house for up to a minute. All figures are of ours; they decide how often a tag is at rest, and
 with it how many positions it makes. The same spans move the pin of the virtual board's accelerometer.
 """
 
@@ -23,13 +24,19 @@ from sim.way import Bool, Way
 SLOT_MS = 300_000
 STIR_MS = 4_000
 """So long it is felt: longer than the 2 s between two looks."""
+ABOUT_MS = (10_000, 60_000)
+"""So long somebody walks about the house."""
+_ABOUT = 0.2
+"""Share of stirs that are such walks."""
 _AWAKE, _ASLEEP = 0.70, 0.06
 """Shares of slots with a stir."""
 _TO_BED_H, _LASTS_H, _BETWEEN_H = 23.2, 7.6, 0.8
 _NAP_MS = 3 * 3_600_000
 """Who sleeps stays somewhere for longer than this."""
 _LONDON = ZoneInfo("Europe/London")
-_STIRS, _WHEN, _HABIT = (noise.stream_of(f"motion/{name}") for name in ("stirs", "when", "habit"))
+_STIRS, _WHEN, _HABIT, _WALKS = (
+    noise.stream_of(f"motion/{name}") for name in ("stirs", "when", "habit", "walks")
+)
 
 
 def felt(life: Life, way: Way | None = None) -> I64:
@@ -45,6 +52,7 @@ def felt(life: Life, way: Way | None = None) -> I64:
             noise.key_of(life.seed, _STIRS),
             noise.key_of(life.seed, _WHEN),
             noise.key_of(life.seed, _HABIT),
+            noise.key_of(life.seed, _WALKS),
             (life.start_ms, life.end_ms),
             offset.total_seconds() / 3600,
             _legs(life.way),
@@ -64,6 +72,7 @@ def _felt(
     stirs: np.uint64,
     when: np.uint64,
     habit: np.uint64,
+    walks: np.uint64,
     life: tuple[int, int],
     offset_h: float,
     own: tuple[I64, I64, Bool],
@@ -74,7 +83,7 @@ def _felt(
     starts, ends, goes = own
     to_bed_h = _TO_BED_H + _BETWEEN_H * noise.normal_at(habit, 0)
     first, last = life[0] // SLOT_MS, life[1] // SLOT_MS
-    begins = np.empty(last - first + 1, np.int64)
+    begins, lasts = np.empty(last - first + 1, np.int64), np.empty(last - first + 1, np.int64)
     n = leg = laid = 0
     for slot in range(first, last + 1):
         t_ms = slot * SLOT_MS
@@ -86,11 +95,14 @@ def _felt(
             and (t_ms / 3_600_000 + offset_h - to_bed_h) % 24 < _LASTS_H
         )
         if noise.uniform_at(stirs, slot) < (_ASLEEP if asleep else _AWAKE):
-            begin = t_ms + int((SLOT_MS - STIR_MS) * noise.uniform_at(when, slot))
+            walk, length = noise.uniform_at(walks, slot) / _ABOUT, STIR_MS
+            if walk < 1.0:
+                length = ABOUT_MS[0] + int((ABOUT_MS[1] - ABOUT_MS[0]) * walk)
+            begin = t_ms + int((SLOT_MS - length) * noise.uniform_at(when, slot))
             while laid < len(off) and off[laid, 1] <= begin:
                 laid += 1
             if laid == len(off) or begin < off[laid, 0]:
-                begins[n] = begin
+                begins[n], lasts[n] = begin, length
                 n += 1
     starts, ends, goes = tags
     found = np.empty((n + len(starts), 2), np.int64)
@@ -98,7 +110,7 @@ def _felt(
     for leg in range(len(starts) + 1):
         until = starts[leg] if leg < len(starts) else np.int64(1 << 62)
         while stir < n and begins[stir] <= until:
-            count = _join(found, count, begins[stir], begins[stir] + STIR_MS)
+            count = _join(found, count, begins[stir], begins[stir] + lasts[stir])
             stir += 1
         if leg < len(starts) and goes[leg]:
             count = _join(found, count, starts[leg], ends[leg])
