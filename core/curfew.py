@@ -5,7 +5,7 @@ between them, show the wearer away from the address during the curfew; it begins
 first of two positions at home at least 10 s apart, or with the curfew. A wearer whom such positions show away when the
 curfew begins is absent from its beginning**, provided that the last of them still vouches (`RuleSet.vouch_s`).
 
-**A home unit shows the same: away when it has listened in vain for 300 s in all, home when it heard the tag in two
+**A home unit shows the same: away when it has listened in vain for 180 s in all, home when it heard the tag in two
 intervals; a beacon heard, however faint, breaks the silence, which then counts anew**; what it may say is in
 `core.presence`, and how it is weighed against positions in `core.sightings`.
 

@@ -92,9 +92,8 @@ class Duty:
             return self.rest.due(self._clock.uptime_ms())
         settings = self._settings
         brisk = self._hurried and self.rest.motion.still_ms(self._clock.uptime_ms()) < SETTLED_MS
-        return policy.due(
-            t_ds, last_ds, policy.period_s(settings.sample_s, settings.pursuit_s, self.in_pursuit(), brisk)
-        )
+        period_s = policy.period_s(settings.sample_s, settings.pursuit_s, self.in_pursuit(), False, brisk)
+        return policy.due(t_ds, last_ds, period_s)
 
     def at_once(self, t_ds: int, flags: int, fix: "Fix") -> bool:
         """Whether a position that was made may not wait."""

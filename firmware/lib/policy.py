@@ -35,10 +35,12 @@ HALF_TURN_E7 = 1800000000
 RADIAN_E7 = 572957795
 
 
-def period_s(sample_s: int, pursuit_s: int, in_pursuit: bool, brisk: bool) -> int:
-    """Seconds between two positions of a tag that is not at rest; ``brisk``: moved, where no position may wait."""
+def period_s(sample_s: int, pursuit_s: int, in_pursuit: bool, at_rest: bool, brisk: bool = False) -> int:
+    """Seconds between two positions; ``brisk``: moved, where no position may wait."""
     if in_pursuit:
         return min(pursuit_s, sample_s)
+    if at_rest:
+        return max(REST_S, sample_s)
     return min(BRISK_S, sample_s) if brisk else sample_s
 
 

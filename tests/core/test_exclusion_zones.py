@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -105,6 +106,18 @@ def test_wrong_fixes_for_little_more_than_a_minute_show_nothing_however_many_the
         *stay("street", 0, 10), *burst, (minute(10) + 70_000, "zone", 2.0), *stay("street", 12, 20)
     )
     assert len(judged(longer)) == 1
+
+
+@pytest.mark.parametrize(
+    ("speeds", "raised"),
+    [((5, 5, 3), True), ((2, 2, 2), False), ((5, 5, 2), False), ((math.nan, math.nan, math.nan), False)],
+)
+def test_who_walks_into_a_zone_is_believed_after_40_s(speeds: tuple[float, ...], raised: bool) -> None:
+    rows = positions(*stay("street", 0, 10), *((minute(10) + s * 1000, "zone", 5.0) for s in (0, 20, 40)))
+    rows.speed_kmh[-3:] = speeds
+    alerts = judged(rows)
+    assert len(alerts) == raised
+    assert all(alert.start_ms == minute(10) for alert in alerts)
 
 
 def test_poor_accuracy_does_not_count_as_inside_and_not_as_outside() -> None:

@@ -87,13 +87,13 @@ def test_heard_is_home_and_a_night_of_it_raises_nothing() -> None:
 
 
 def test_missed_beacons_are_no_absence() -> None:
-    rows = contacts(*heard(-5, 60), *silent(60, 64), *heard(64, 120))
+    rows = contacts(*heard(-5, 60), *silent(60, 62), *heard(62, 120))
     assert judged(120, rows) == []
     assert NOT_HOME not in [state for _, _, state in status(rows, 120)]
 
 
-@pytest.mark.parametrize(("minutes", "raised"), [(4, False), (5, True)])
-def test_a_healthy_unit_must_listen_in_vain_for_300_seconds(minutes: int, raised: bool) -> None:
+@pytest.mark.parametrize(("minutes", "raised"), [(2, False), (3, True)])
+def test_a_healthy_unit_must_listen_in_vain_for_180_seconds(minutes: int, raised: bool) -> None:
     alerts = judged(60 + minutes, contacts(*heard(-5, 60), *silent(60, 60 + minutes)))
     assert rules_of(alerts) == (["absent_during_curfew"] if raised else [])
 
@@ -333,17 +333,17 @@ def test_in_the_flat_nobody_leaves_and_every_anchor_says_so(name: str, every_s: 
 def test_in_the_flat_with_half_of_few_faint_beacons_lost_nobody_is_absent_whose_tag_is_heard(
     name: str, weaker_db: int, span_s: float
 ) -> None:
-    """One beacon in 30 s, weaker, half of them lost: every second one, or by chance. An evening of three hours.
+    """One beacon in 15 s, weaker, half of them lost: every second one, or by chance. An evening of three hours.
 
-    By chance ten in a row are lost now and then: then the unit has listened in vain for 300 s, and says so.
+    By chance twelve in a row are lost now and then: then the unit has listened in vain for 180 s, and says so.
     """
     cases = kept = 0
     for number, (anchor, rows) in enumerate(beacons(name).items()):
         from_ms, to_ms = rows[0][0], rows[0][0] + 3 * 3_600_000
         chance = random.Random(f"{anchor} {weaker_db}")
-        by_chance = {i for i in range(360) if chance.random() < 0.5}
+        by_chance = {i for i in range(720) if chance.random() < 0.5}
         for lost in (lambda i, odd=number % 2: i % 2 == odd, by_chance.__contains__):
-            rf = listened(degraded(rows, 30_000, weaker_db, lost, to_ms), from_ms, to_ms, span_s)
+            rf = listened(degraded(rows, 15_000, weaker_db, lost, to_ms), from_ms, to_ms, span_s)
             last_ms = int(rf.t_ms[-1])
             heard_ms = rf.t_ms[rf.count > 0]
             longest_ms = np.diff(heard_ms, prepend=from_ms, append=last_ms).max()
@@ -364,14 +364,14 @@ def test_in_the_flat_with_half_of_few_faint_beacons_lost_nobody_is_absent_whose_
 
 
 def test_one_beacon_breaks_a_silence_and_a_silence_that_lasts_is_absence_all_the_same() -> None:
-    broken = [*silent(60, 64), *heard(64, 65, count=1), *silent(65, 69), *heard(69, 70, dbm=-99.0)]
+    broken = [*silent(60, 62), *heard(62, 63, count=1), *silent(63, 65), *heard(65, 66, dbm=-99.0)]
     rows = contacts(*heard(-5, 60), *broken)
-    assert judged(70, rows) == []
-    assert NOT_HOME not in [state for _, _, state in status(rows, 70)]
-    rows = contacts(*heard(-5, 60), *broken, *silent(70, 75))
-    (alert,) = judged(75, rows)
-    assert (alert.rule, alert.start_ms) == ("absent_during_curfew", at(71))
-    assert status(rows, 75)[-1] == (70, 75, NOT_HOME)
+    assert judged(66, rows) == []
+    assert NOT_HOME not in [state for _, _, state in status(rows, 66)]
+    rows = contacts(*heard(-5, 60), *broken, *silent(66, 69))
+    (alert,) = judged(69, rows)
+    assert (alert.rule, alert.start_ms) == ("absent_during_curfew", at(67))
+    assert status(rows, 69)[-1] == (66, 69, NOT_HOME)
 
 
 def test_a_beacon_breaks_no_absence_that_positions_show_and_ends_none_that_silence_showed() -> None:

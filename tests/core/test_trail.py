@@ -18,9 +18,11 @@ from core.rows import FIX, Fixes
 from core.rules import DEFAULT_RULES
 from core.stops import gaps_of, stops_of
 from core.trail import (
+    ASTRAY,
     DRIFT,
     DUPLICATE_TIME,
     JUMP,
+    NOT_MOVED,
     PROVES_NOTHING,
     STALE_TIME,
     UNTRUSTED,
@@ -288,3 +290,41 @@ def test_an_aircraft_proves_nothing_until_it_has_landed() -> None:
     trusted = [not bits & JUMP for bits in quality(flight)]
     assert trusted[:10] == [True, *[False] * 9]
     assert trusted[-3:] == [True] * 3
+
+
+def stayed(*steps: tuple[float, float] | tuple[float, float, float], radius_m: float = 15.0) -> Fixes:
+    """As `along`; each says that the tag was not carried away since the one before."""
+    fixes = rows(along(*steps, radius_m=radius_m))
+    fixes["quality"] |= NOT_MOVED
+    return fixes
+
+
+def test_a_position_elsewhere_of_a_tag_that_was_not_carried_away_reaches_to_where_the_others_are() -> None:
+    found = assess(
+        stayed(*((60 * i, 3.0 * (i % 2)) for i in range(10)), (600, 80.0), (660, 0.0)), DEFAULT_RULES
+    )
+    radii = found.fixes["radius_m"]
+    assert 77 < radii[10] < 80
+    assert found.quality[10] & ASTRAY and not (found.quality[:10] & ASTRAY).any()
+    assert found.quality[11] & ASTRAY == 0
+    wider = 15.0 * DEFAULT_RULES.unmoved_share
+    assert radii[:10].tolist() == [wider] * 10
+    assert radii[11] == wider, "one wrong position leads the middle of the others nowhere"
+
+
+def test_a_tag_that_was_carried_away_is_where_its_receiver_says() -> None:
+    fixes = stayed(*((60 * i, 0.0) for i in range(10)), (600, 80.0), (660, 82.0))
+    fixes["quality"][10] &= ~NOT_MOVED
+    found = assess(fixes, DEFAULT_RULES)
+    assert found.fixes["radius_m"][10] == 15.0
+    assert found.fixes["radius_m"][11] == 15.0 * DEFAULT_RULES.unmoved_share
+    assert not (found.quality & ASTRAY).any()
+
+
+def test_a_motion_sensor_is_believed_against_positions_for_ten_minutes_only() -> None:
+    found = assess(
+        stayed(*((60 * i, 0.0) for i in range(10)), *((600 + 60 * i, 300.0) for i in range(15))),
+        DEFAULT_RULES,
+    )
+    astray = (found.quality & ASTRAY > 0).tolist()
+    assert astray == [False] * 10 + [True] * 10 + [False] * 5

@@ -11,7 +11,7 @@ import pytest
 import records
 from clock import Clock
 from commands import DONE, REFUSED
-from duty import Duty
+from duty import DRIVEN_KMH, Duty
 from equipment import LOOK_MS, STATUS_MS, Equipment, started
 from fix import Fix
 from hypothesis import given
@@ -498,3 +498,45 @@ def test_a_jammer_that_is_switched_on_beside_a_tag_that_lies_still_is_told_at_on
     assert (code, detail) == (records.TAMPER_JAMMING, 140)
     ((t_ds, _),) = bench.ledger.of_kind(records.TAMPER)
     assert 0 <= t_ds - 17_672_256_000 - 2000 <= 150
+
+
+def test_a_moved_tag_takes_a_position_every_20_s_where_none_may_wait_and_else_each_minute() -> None:
+    bench = Bench()
+    bench.board.shaken = True
+    assert len(bench.live(300)) in (5, 6)
+    bench.settings.near = True
+    bench.live(60)
+    assert len(bench.live(120)) == 6
+    bench.board.shaken = False
+    bench.live(62)  # what has lain still for a minute is not moved
+    assert len(bench.live(180)) == 3
+    bench.settings.near, bench.board.shaken = False, True
+    bench.live(60)
+    assert len(bench.live(180)) == 3
+
+
+def test_a_position_says_that_the_tag_was_not_carried_away_where_a_sound_sensor_felt_little() -> None:
+    bench = Bench()
+
+    def said(seconds: int = 60, speed: int = 0) -> bool:
+        bench.live(seconds, speed=speed)
+        return bool(bench.ledger.positions()[-1][1] & records.NOT_MOVED)
+
+    bench.board.shaken = False
+    assert not said(1), "before the first position there is none"
+    assert said(120)
+    bench.board.shaken = True
+    bench.live(8)
+    bench.board.shaken = False
+    assert said(52), "a stir of some seconds"
+    bench.board.shaken = True
+    bench.live(14)
+    bench.board.shaken = False
+    assert not said(46)
+    assert said()
+    assert not said(speed=DRIVEN_KMH)
+    assert said()
+    bench.board.sensor = False
+    bench.live(3700)
+    assert bench.duty.fault()
+    assert not said()

@@ -7,6 +7,7 @@ import hmac
 import json
 import statistics
 import struct
+from itertools import pairwise
 from pathlib import Path
 
 import beacon
@@ -128,9 +129,31 @@ def test_contacts_tile_the_time_and_count_every_beacon_once(heard: list[int], fu
     assert at_ds == end_ms // 100
     assert sum(contact[2] for contact in bench.contacts()) == sum(heard)
     if not full:
-        # what is silent and what is heard never share a contact
+        # what is silent and what is heard never share a contact; a silence begins with the last beacon before it
         silent_s = sum(contact[1] for contact in bench.contacts() if not contact[2])
-        assert silent_s == 60 * (heard.count(0) + 1)
+        before_s = sum(74 - 15 * count for count, then in pairwise([*heard, 0]) if count and not then)
+        assert silent_s == 60 * (heard.count(0) + 1) + before_s
+
+
+def test_a_silence_of_three_minutes_is_told_at_once_counted_from_the_last_beacon() -> None:
+    bench = Bench()
+    for counter in range(1, 5):
+        bench.board.ms = counter * 14_000
+        bench.hear(counter)
+    for look in range(58, 250, 2):
+        bench.turn(look * 1000)
+        if bench.ledger.hurried:
+            break
+    assert bench.board.ms == 56_000 + 182_000
+    contacts = [(t_ds, span_s, count) for t_ds, span_s, count, *_ in bench.contacts()]
+    assert contacts == [(560, 56, 4), (1200, 64, 0), (2380, 118, 0)]
+    for minute in range(4, 60):
+        bench.turn(minute * MINUTE_MS)
+    assert bench.ledger.hurried == 1, "one silence is told at once one time"
+    bench.hear(1000)
+    bench.turn(60 * MINUTE_MS)
+    bench.turn(64 * MINUTE_MS)
+    assert bench.ledger.hurried == 2
 
 
 def test_a_beacon_said_again_by_the_radio_counts_once_and_refused_ones_are_told_at_once_but_seldom() -> None:

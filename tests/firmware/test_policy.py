@@ -18,6 +18,8 @@ def test_a_position_is_due_each_minute_each_quarter_in_pursuit_and_each_hour_at_
     assert policy.period_s(60, 15, False, False) == 60
     assert policy.period_s(60, 15, True, False) == 15
     assert policy.period_s(60, 15, False, True) == 3600
+    assert policy.period_s(60, 15, False, False, True) == policy.BRISK_S
+    assert policy.period_s(10, 15, False, False, True) == 10
 
 
 def test_pursuit_goes_before_rest_and_never_makes_positions_rarer() -> None:
