@@ -191,7 +191,7 @@ def test_an_interval_in_which_two_sent_with_one_key_is_told_as_doubtful_and_only
     minute(4, 17, 18)
     flags = [body[-1] for _, body in bench.ledger.of_kind(records.RF_CONTACT)]
     told = {
-        contact[0] // 600: flag & records.DOUBTFUL
+        -(-contact[0] // 600): flag & records.DOUBTFUL
         for contact, flag in zip(bench.contacts(), flags, strict=True)
     }
     assert told == {1: 0, 2: records.DOUBTFUL, 3: records.DOUBTFUL, 4: 0, 5: records.DOUBTFUL}
