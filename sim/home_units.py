@@ -34,6 +34,7 @@ STATE_MS = 3_600_000
 STARTED_MS = 3_600_000
 CHANGE_LOOK_MS = 5_000
 MISSED_MS = 182_000
+SILENT_QUARTERS = 5
 BATTERY_STEP_MV = 20
 """As a beacon tells the voltage of its tag's cell."""
 CHECK_MS = 200
@@ -335,7 +336,7 @@ def _intervals(pieces: Any, heard_ms: Any, dbm: Any) -> Any:
                 continue
             count = i - first
             going_on = silent and count == 0
-            if cut or not going_on or now - since >= 2 * INTERVAL_MS:
+            if cut or not going_on or (now - since) * 4 >= SILENT_QUARTERS * INTERVAL_MS:
                 if count and silent and since < begin:
                     _tell(whole, parts, n, begin, since, flags, dbm[:0], now, 0)
                     since, n = begin, n + 1

@@ -62,7 +62,11 @@ def test_a_wearer_at_home_is_heard_and_one_who_leaves_is_absent_from_the_curfew(
     assert flat.told() == []
     said = flat.said()
     assert len(said.contacts) >= 148
-    assert set(said.contacts.span_s.tolist()) == {60.0}
+    # an interval of a minute is told up to its last beacon, and the next one begins there: none is lost between them
+    spans_s, ends_s = said.contacts.span_s, said.contacts.t_ms / 1000
+    assert 40 <= spans_s.min() <= spans_s.max() <= 80
+    assert (np.abs(np.diff(ends_s) - spans_s[1:]) <= 1).all()
+    assert abs(spans_s.sum() - (ends_s[-1] - START_MS / 1000)) < 5
     assert int(said.contacts.count.sum()) > 0.9 * len(flat.rig.aired[TAG])
     assert said.contacts.count.max() <= 6
     assert ((said.contacts.strongest_dbm > -97) & (said.contacts.strongest_dbm < -50)).all()
@@ -77,7 +81,10 @@ def test_a_wearer_at_home_is_heard_and_one_who_leaves_is_absent_from_the_curfew(
     assert alert["state"] == "open"
     silent = flat.said().contacts
     silent = silent.take(slice(len(said.contacts), None))
-    assert set(silent.span_s[silent.count == 0].tolist()) <= {60.0, 120.0}
+    assert silent.span_s[silent.count == 0].max() <= 135
+    silences = silent.take(silent.count == 0)
+    lasted_s = (silences.t_ms - silences.t_ms[0]) / 1000 + silences.span_s[0]
+    assert ((lasted_s >= 181) & (lasted_s <= 186)).any(), "three minutes are told at once"
     flat.rig.place(TAG, NEAR)
     flat.live(left_ms + 40 * MINUTE_MS)
     (alert,) = flat.told()
@@ -233,7 +240,9 @@ def test_thirty_tags_are_heard_and_told_by_one_unit_in_the_heap_of_a_board(tmp_p
         assert (told["refused"] == 0).all()
         for n, name in enumerate(names):
             mine = told[told["beacon"] == wire.beacon_number(name)]
-            assert (mine["count"].sum(), mine["span"].sum()) == (minutes * 4, minutes * 60)
+            assert mine["count"].sum() == minutes * 4
+            last_s = (minutes * 4 - 1) * beacon.SLOT_MS / 1000 + n * 0.15
+            assert abs(mine["span"].sum() - last_s) <= 1, "all the time up to the last beacon"
             assert (mine["strongest"] == -60 - n).all()
             assert (mine["median"] == -60 - n).all()
             assert mine["counter"].max() == minutes * 4
