@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from roster import Roster
 
 # Of a silence that goes on two intervals are told as one: at the end of an interval, when it is longer than so many
-# quarters of one. So 120 s by default, 135 s at most, still less than what the rules let a reading vouch for (150 s). 30 tags at home are 30 x 19 bytes a minute, 820 kB a day; all of them away half of it.
+# quarters of one. So 120 s by default, 135 s at most, still less than what the rules let a reading vouch for (150 s).
+# 30 tags at home are 30 x 19 bytes a minute, 820 kB a day; all of them away half of it.
 SILENT_QUARTERS = 5
 # A silence that has lasted for so long since the last beacon is told at once, once: what the rules take for absence
 # (180 s), and 2 s for what is rounded. Twelve beacons in a row were not heard.
