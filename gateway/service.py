@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway import broker, kernels, logs
+from gateway import broker, kernels, logs, restore
 from gateway.authority import Authority, write_whole
 from gateway.process import GatewayProcess
 from gateway.settings import Settings, SettingsError
@@ -157,6 +157,7 @@ def serve(
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ServiceError(f"a gateway runs on {settings.data_dir} already: stop it first") from None
+            restore.finish(settings)
             authority = Authority.open(settings.authority_dir, settings.server_names)
             Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms).close()
             asyncio.run(Service(settings, authority, tell).run(until_stdin_ends=until_stdin_ends))

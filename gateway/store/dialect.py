@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway import store_url
+from gateway.store import sqlite_file
 
 WRITES = "tagwatch_writes"
 """Execution option of a transaction that will write."""
@@ -63,6 +64,18 @@ def unfit(connection: Connection) -> str | None:
     if encoding != "UTF8":
         return f"its encoding is {encoding}: make the database with ENCODING 'UTF8'"
     return None
+
+
+def faults(connection: Connection) -> list[str]:
+    """What the database itself finds wrong with what it holds. PostgreSQL is asked by its own tools (pg_amcheck)."""
+    if connection.dialect.name != "sqlite":
+        return []
+    file = connection.connection.driver_connection
+    assert isinstance(file, sqlite3.Connection)
+    try:
+        return sqlite_file.faults_of(file)
+    except sqlite3.Error as error:
+        return [str(error)]
 
 
 def _postgresql_engine(url: URL, busy_timeout_ms: int) -> Engine:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select
 
 from core.envelope import MAX_ENVELOPE_BYTES
 from gateway.sequences import Range, Span
@@ -93,6 +93,11 @@ def of_device(
     rows = connection.execute(query.order_by(envelope.c.id), execution_options={"yield_per": 2000})
     for data, fresh, received_ms, row_id in rows:
         yield Stored(data, _spans(fresh), received_ms, row_id)
+
+
+def of_row(row: Row[Any]) -> Stored:
+    """What a whole row of the table tells."""
+    return Stored(row.data, _spans(row.fresh), row.received_ms, row.id)
 
 
 def count(connection: Connection) -> int:

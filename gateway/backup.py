@@ -1,0 +1,286 @@
+"""``tagwatch backup``: everything a gateway can not make again, in one file, while it runs.
+
+The file is a tar archive: ``manifest.json`` first, then the store as it was at one moment, the authority, the devices
+folder and the settings. It is written whole or not at all, and only after the copy of the store was found sound.
+``gateway.restore`` reads it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import sqlite3
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from gateway.clock import utc_text
+from gateway.settings import FILE_NAME, Settings
+from gateway.store import sqlite_file
+from gateway.store.tables import metadata
+
+VERSION = 1
+STORE = "store.sqlite"
+MANIFEST = "manifest.json"
+FOLDERS = ("authority", "devices")
+"""They belong to a backup: a tag believes only this authority, and only a key that it was provisioned with."""
+
+_PIECE = 1 << 20
+_MOST_MANIFEST = 256 << 20
+
+
+class BackupError(RuntimeError):
+    """A backup can not be made, or can not be believed; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup says of itself.
+
+    ``form`` is the store's migration, ``counts`` the rows of each table, ``files`` size and SHA-256 (hex) by name;
+    ``left_out`` is what else lay in the data folder.
+    """
+
+    made_at: str
+    form: str
+    generation: int
+    counts: dict[str, int]
+    files: dict[str, tuple[int, str]]
+    left_out: tuple[str, ...]
+
+    def to_bytes(self) -> bytes:
+        """As it stands in the file."""
+        return (json.dumps({"tagwatch_backup": VERSION} | asdict(self), indent=1) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Manifest:
+        """Raises BackupError where it is not one, or of a newer program."""
+        try:
+            document = json.loads(data)
+            version = document.pop("tagwatch_backup")
+            if version != VERSION:
+                raise BackupError(
+                    f"the backup is of form {version}: restore it with the program that made it"
+                )
+            files = {
+                str(name): (int(size), str(digest)) for name, (size, digest) in document["files"].items()
+            }
+            return cls(**(document | {"files": files, "left_out": tuple(document["left_out"])}))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BackupError(f"its manifest can not be read: {error}") from None
+
+
+def backup(settings: Settings, to: Path) -> Manifest:
+    """Write a backup to the new file ``to``, readable by its owner only. A gateway may run meanwhile.
+
+    Needs twice the size of the store beside ``to``. Raises BackupError, and then there is no such file.
+    """
+    if to.exists():
+        raise BackupError(f"{to} exists: no backup is written over another, give a new name")
+    source = _sqlite(settings)
+    try:
+        with _temporary(to) as (file, copied):
+            sqlite_file.copy(source, copied)
+            faults = sqlite_file.faults(copied)
+            if faults:
+                raise BackupError(
+                    f"the store is damaged ({faults[0]}), so this would be no backup: see `tagwatch check`, and "
+                    "restore the last good one"
+                )
+            manifest = _write(file, settings, copied)
+            os.fsync(file.fileno())
+            if to.exists():  # somebody else has put it there meanwhile
+                raise FileExistsError
+            _partial(to).rename(to)
+            sync_folder(to.parent)
+    except FileExistsError:
+        raise BackupError(f"{to} exists: no backup is written over another, give a new name") from None
+    except (OSError, sqlite3.Error) as error:
+        raise BackupError(f"no backup could be written to {to}: {error}") from error
+    return manifest
+
+
+def unpack(source: Path, put: Path) -> Manifest:
+    """Unpack a backup into the new folder ``put`` and verify all of it. Raises BackupError where it is not sound."""
+    put.mkdir(mode=0o700)
+    try:
+        with tarfile.open(source, "r:") as archive:
+            manifest = _manifest_of(archive)
+            found = {}
+            while (member := archive.next()) is not None:
+                name = member.name
+                if not member.isfile() or name not in manifest.files:
+                    raise BackupError(f"{source} holds {name!r}, of which its manifest does not tell")
+                path = put / name
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                content = archive.extractfile(member)
+                assert content is not None
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    found[name] = _copied(content, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise BackupError(f"{source} is no backup, or a damaged one: {error}") from error
+    for name, said in manifest.files.items():
+        if found.get(name) != said:
+            raise BackupError(f"{source} is damaged: {name} is not what its manifest says")
+    faults = sqlite_file.faults(put / STORE)
+    if faults:
+        raise BackupError(f"the store in {source} is damaged: {faults[0]}")
+    if _facts(put / STORE) != (manifest.form, manifest.generation, manifest.counts):
+        raise BackupError(f"the store in {source} does not hold what its manifest says")
+    return manifest
+
+
+def sync_folder(folder: Path) -> None:
+    """Have on disk which files a folder holds."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sqlite(settings: Settings) -> Path:
+    place = settings.store_place
+    if isinstance(place, str):
+        raise BackupError("the store is a PostgreSQL database: back it up with pg_dump, see docs/store.md")
+    if not place.exists():
+        raise BackupError(f"there is no store at {place}: give the gateway's folder with --data-dir")
+    return place
+
+
+def _partial(to: Path) -> Path:
+    return to.with_name(to.name + ".partial")
+
+
+@contextmanager
+def _temporary(to: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """The file that is going to be ``to``, and a place for the copy; what one that was killed left is used again."""
+    partial, copied = _partial(to), to.with_name(to.name + ".store.partial")
+    with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o600), "wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupError(f"a backup to {to} is being made already") from None
+        file.truncate(0)
+        _remove(copied)
+        os.close(os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            yield file, copied
+        finally:
+            _remove(copied)
+            partial.unlink(missing_ok=True)
+
+
+def _remove(database: Path) -> None:
+    for suffix in ("", *sqlite_file.BESIDE):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+
+
+def _write(file: IO[bytes], settings: Settings, copied: Path) -> Manifest:
+    sources = {STORE: copied} | _files(settings.data_dir)
+    form, generation, counts = _facts(copied)
+    manifest = Manifest(
+        made_at=utc_text(round(time.time() * 1000)),
+        form=form,
+        generation=generation,
+        counts=counts,
+        files={name: _digest(path) for name, path in sources.items()},
+        left_out=_left_out(settings),
+    )
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        document = manifest.to_bytes()
+        archive.addfile(_member(MANIFEST, len(document)), io.BytesIO(document))
+        for name, path in sources.items():
+            size, digest = manifest.files[name]
+            with path.open("rb") as content:
+                archive.addfile(_member(name, size), content)
+                content.seek(0)
+                if _copied(content, None) != (size, digest):
+                    raise BackupError(f"{path} was changed at this moment: try again")
+    file.flush()
+    return manifest
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, 0o600
+    return member
+
+
+def _files(data_dir: Path) -> dict[str, Path]:
+    found = [
+        path
+        for folder in FOLDERS
+        for path in sorted((data_dir / folder).rglob("*"))
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".tmp"
+    ]
+    if (data_dir / FILE_NAME).exists():
+        found.append(data_dir / FILE_NAME)
+    return {path.relative_to(data_dir).as_posix(): path for path in found}
+
+
+def _left_out(settings: Settings) -> tuple[str, ...]:
+    store = settings.store_path
+    kept = {*FOLDERS, FILE_NAME, store.name, *(store.name + suffix for suffix in sqlite_file.BESIDE)}
+    return tuple(sorted(path.name for path in settings.data_dir.iterdir() if path.name not in kept))
+
+
+def _facts(path: Path) -> tuple[str, int, dict[str, int]]:
+    """Form, generation and rows of each table of a store that nobody uses. Raises BackupError where it is none."""
+    try:
+        ((form,),) = sqlite_file.rows(path, "SELECT version_num FROM alembic_version")
+        generation = sqlite_file.rows(path, "SELECT value FROM meta WHERE name = 'generation'") or [(1,)]
+        held = {str(name) for (name,) in sqlite_file.rows(path, "SELECT name FROM sqlite_master")}
+        counts: dict[str, int] = {}
+        for name in sorted(held & set(metadata.tables)):
+            ((count,),) = sqlite_file.rows(path, f"SELECT count(*) FROM {name}")
+            counts[name] = _whole(count)
+        return str(form), _whole(generation[0][0]), counts
+    except (sqlite3.Error, ValueError) as error:
+        raise BackupError(f"this is no store: {error}") from None
+
+
+def _whole(value: Any) -> int:
+    return int(value)
+
+
+def _digest(path: Path) -> tuple[int, str]:
+    with path.open("rb") as content:
+        return _copied(content, None)
+
+
+def _copied(content: IO[bytes], to: IO[bytes] | None) -> tuple[int, str]:
+    """Read all of it, write it if it is to be; size and SHA-256."""
+    size, digest = 0, hashlib.sha256()
+    while piece := content.read(_PIECE):
+        size += len(piece)
+        digest.update(piece)
+        if to is not None:
+            to.write(piece)
+    return size, digest.hexdigest()
+
+
+def _manifest_of(archive: tarfile.TarFile) -> Manifest:
+    first = archive.next()
+    if first is None or first.name != MANIFEST or not first.isfile() or first.size > _MOST_MANIFEST:
+        raise BackupError("it does not begin with a manifest")
+    content = archive.extractfile(first)
+    assert content is not None
+    manifest = Manifest.from_bytes(content.read())
+    for name in manifest.files:
+        top, *inner = name.split("/")
+        plain = all(part not in ("", ".", "..") for part in inner)
+        if not (name in (STORE, FILE_NAME) or (top in FOLDERS and inner and plain)):
+            raise BackupError(f"its manifest names {name!r}, which belongs to no backup")
+    if STORE not in manifest.files:
+        raise BackupError("it holds no store")
+    return manifest

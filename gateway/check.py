@@ -1,0 +1,177 @@
+"""``tagwatch check``: does the store still hold what it says it holds?
+
+What the database finds in its own pages and references; each envelope under its device's key, and what its row says
+of it; each device's known numbers against the envelopes and gap records that they rest on; each alert against its
+revisions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+from sqlalchemy.exc import DBAPIError
+
+from core import envelope as sealing
+from gateway import evidence, topics
+from gateway.sequences import How, Known, Range, Span
+from gateway.store import Store, devices, dialect, envelopes
+from gateway.store.tables import alert, alert_revision, conflict, envelope, gap
+
+_MOST = 1000
+"""So many faults are told; a store with more is to be restored anyway."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What was looked at, and each fault: where it is, and what is wrong."""
+
+    looked_at: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def tell(self, where: str, what: str) -> None:
+        """Note a fault."""
+        if len(self.faults) < _MOST:
+            self.faults.append(f"{where}: {what}")
+
+
+def _plainly(names: Sequence[str]) -> Iterable[str]:
+    return names
+
+
+def check(store: Store, watch: Callable[[Sequence[str]], Iterable[str]] = _plainly) -> Found:
+    """Look through the whole store at one moment; a gateway may run meanwhile.
+
+    ``watch`` gets the devices and gives them back one by one, to show how far it is.
+    """
+    found = Found()
+    with store.read() as connection:
+        for fault in dialect.faults(connection):
+            found.tell("the database", fault)
+        try:
+            keys = {entry.id: entry.key for entry in devices.every(connection)}
+            _alerts(connection, found)
+        except DBAPIError as error:
+            found.tell("the database", str(error.orig))
+            return found
+        for name in watch(sorted(keys)):
+            try:
+                _device(connection, found, name, keys[name])
+            except DBAPIError as error:
+                found.tell(f"device {name}", f"its rows can not be read: {error.orig}")
+            found.looked_at["devices"] += 1
+    return found
+
+
+def _device(connection: Connection, found: Found, name: str, key: bytes) -> None:
+    stored: dict[int, Known] = {}
+    rows = connection.execute(
+        select(envelope).where(envelope.c.device == name).order_by(envelope.c.id),
+        execution_options={"yield_per": 2000},
+    )
+    for row in rows:
+        found.looked_at["envelopes"] += 1
+        where = (
+            f"device {name}, envelope in row {row.id} (epoch {row.epoch}, {row.first_seq} to {row.last_seq})"
+        )
+        spans = _spans(found, where, name, key, row)
+        known = stored.setdefault(row.epoch, Known())
+        for span in spans:
+            new = known.fill(span.first, span.last, How.STORED)
+            if new != [span]:
+                found.tell(
+                    where, f"of {span.first} to {span.last} some are stored by an earlier envelope, too"
+                )
+    for row in connection.execute(select(conflict).where(conflict.c.device == name)):
+        found.looked_at["conflicts"] += 1
+        _authentic(found, f"device {name}, conflict in row {row.id}", name, key, row.data)
+    _numbers(connection, found, name, stored)
+
+
+def _spans(found: Found, where: str, name: str, key: bytes, row: Row[Any]) -> tuple[Span, ...]:
+    """The numbers that an envelope is evidence of; what is wrong with it is told."""
+    if not _authentic(found, where, name, key, row.data):
+        return ()
+    try:
+        up, fresh = evidence.read(envelopes.of_row(row))
+    except ValueError as error:
+        found.tell(where, f"can not be read: {error}")
+        return ()
+    first, last = up.blocks[0].first, up.blocks[-1].last
+    if (up.epoch, first, last) != (row.epoch, row.first_seq, row.last_seq):
+        found.tell(where, f"says of itself epoch {up.epoch}, {first} to {last}")
+        return ()
+    held = Known()
+    for block in up.blocks:
+        held.fill(block.first, block.last, How.STORED)
+    inside = [span for span in fresh if all(how is not None for _, how in held.split(span.first, span.last))]
+    if len(inside) != len(fresh):
+        found.tell(where, "its row counts numbers that it does not hold")
+    return tuple(inside)
+
+
+def _authentic(found: Found, where: str, name: str, key: bytes, data: bytes) -> bool:
+    try:
+        sealed = sealing.parse(data)
+    except ValueError as error:
+        found.tell(where, f"is no envelope any more: {error}")
+        return False
+    if sealed.kid != name:
+        found.tell(where, f"is one of {sealed.kid}")
+        return False
+    if not sealing.authentic(sealed, key, topics.up(name)):
+        found.tell(where, "its MAC is wrong: it is not what the device sent")
+        return False
+    return True
+
+
+def _numbers(connection: Connection, found: Found, name: str, stored: dict[int, Known]) -> None:
+    gaps: dict[int, Known] = {}
+    for row in connection.execute(select(gap).where(gap.c.device == name)):
+        gaps.setdefault(row.epoch, Known()).fill(row.first, row.first + row.count - 1, How.GAP)
+    known = envelopes.ranges(connection, name)
+    for epoch in sorted(known.keys() | stored.keys()):
+        where = f"device {name}, epoch {epoch}"
+        parts = known.get(epoch, [])
+        found.looked_at["ranges"] += len(parts)
+        end = 0
+        for part in parts:
+            if part.first <= end or part.last < part.first:
+                found.tell(where, f"its ranges overlap at {part.first}")
+            end = max(end, part.last)
+        _rest_on(found, where, parts, How.STORED, stored.get(epoch, Known()), "no envelope holds them")
+        _rest_on(found, where, parts, How.GAP, gaps.get(epoch, Known()), "no gap record names them")
+        said = Known(part for part in parts if part.how == How.STORED)
+        for part in stored.get(epoch, Known()).ranges:
+            for span, how in said.split(part.first, part.last):
+                if how is None:
+                    found.tell(where, f"{span.first} to {span.last} are stored and not known to be")
+
+
+def _rest_on(found: Found, where: str, parts: Sequence[Range], how: How, evidence_: Known, what: str) -> None:
+    for part in parts:
+        if part.how != how:
+            continue
+        for span, held in evidence_.split(part.first, part.last):
+            if held is None:
+                found.tell(where, f"{span.first} to {span.last} are known as {how.name.lower()}, but {what}")
+
+
+def _alerts(connection: Connection, found: Found) -> None:
+    last = (
+        select(alert_revision.c.alert, func.max(alert_revision.c.revision).label("revision"))
+        .group_by(alert_revision.c.alert)
+        .subquery()
+    )
+    newest = select(alert_revision).join(
+        last,
+        (alert_revision.c.alert == last.c.alert) & (alert_revision.c.revision == last.c.revision),
+    )
+    revisions = {row.alert: (row.revision, row.document) for row in connection.execute(newest)}
+    for row in connection.execute(select(alert.c.number, alert.c.revision, alert.c.document)):
+        found.looked_at["alerts"] += 1
+        if revisions.get(row.number) != (row.revision, row.document):
+            found.tell(f"alert {row.number}", "is not what its last revision says")

@@ -1,0 +1,79 @@
+"""A gateway's folder with real evidence in it, made without broker or processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core import envelope, wire
+from gateway import topics
+from gateway.authority import Authority
+from gateway.commit import Committer
+from gateway.devices import Credentials, add_device
+from gateway.group import Committed, Received
+from gateway.settings import Settings
+from gateway.store import Store
+from tests.gateway.stand_in import EPOCH
+
+_FILE_EVENTS = frozenset(("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "sqlite3.connect"))
+
+
+@dataclass
+class Kept:
+    """An open store in a folder with an authority, and what was said to it."""
+
+    settings: Settings
+    store: Store
+    committer: Committer
+
+    def add(self, device: str) -> Credentials:
+        authority = Authority.open(self.settings.authority_dir, self.settings.server_names)
+        return add_device(self.store, authority, device, settings=self.settings)
+
+    def say(self, tag: Credentials, *blocks: wire.Block, base: int = 1) -> Committed:
+        """Commit one message of a tag."""
+        topic = topics.up(tag.device)
+        payload = wire.encode_up(wire.Up(EPOCH, base, tuple(blocks)))
+        sealed = envelope.seal(tag.key, tag.device, topic, payload)
+        return self.committer.commit([Received(topic, sealed, 1_760_000_000_000)])
+
+
+def keep(folder: Path, **chosen: Any) -> Kept:
+    """Open a gateway's folder."""
+    settings = Settings.load(folder, mqtt_port=0, **chosen)
+    store = Store.open(settings.store_place)
+    return Kept(settings, store, Committer(store, quarantine_rows=10, quarantine_bytes=4096))
+
+
+def killed_at(step: int, folder: Path, work: Callable[[], object]) -> bool:
+    """Do ``work`` in a process that is killed before its ``step``-th touch of a file in ``folder``; was it?"""
+    pid = os.fork()
+    if pid == 0:
+        left = step
+
+        def watch(event: str, arguments: tuple[Any, ...]) -> None:
+            nonlocal left
+            if event in _FILE_EVENTS and str(folder) in str(arguments[0]):
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(watch)
+        done = 1
+        try:
+            work()
+            done = 0
+        except Exception:
+            traceback.print_exc()
+            raise
+        finally:
+            os._exit(done)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
