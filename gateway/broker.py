@@ -147,6 +147,11 @@ def configuration(settings: Settings, authority: Authority) -> str:
 
 def answers(place: Address, tls: ssl.SSLContext | None, server_name: str, timeout_s: float = 2.0) -> bool:
     """Whether a broker accepts an MQTT connection at ``place`` now: TCP, TLS, CONNECT and its CONNACK."""
+    return not complaint(place, tls, server_name, timeout_s)
+
+
+def complaint(place: Address, tls: ssl.SSLContext | None, server_name: str, timeout_s: float = 2.0) -> str:
+    """Why the broker at ``place`` accepts no MQTT connection now; empty where it does."""
     # MQTT 3.1.1 CONNECT, clean session, keep-alive 10 s, client id "probe"
     connect = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x0a\x00\x05probe"
     try:
@@ -159,9 +164,9 @@ def answers(place: Address, tls: ssl.SSLContext | None, server_name: str, timeou
                 while len(answer) < 4:
                     part = stream.recv(4 - len(answer))
                     if not part:
-                        return False
+                        return "it ended the connection"
                     answer += part
                 stream.sendall(b"\xe0\x00")
-                return answer == b"\x20\x02\x00\x00"
-    except OSError:
-        return False
+                return "" if answer == b"\x20\x02\x00\x00" else f"it refuses the gateway, code {answer[3]}"
+    except OSError as error:
+        return str(error)

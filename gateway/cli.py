@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway import operation_cli
 from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ device_app = typer.Typer(help="Devices: their keys and certificates.", no_args_i
 order_app = typer.Typer(help="Orders: what a court imposed, and on whom.", no_args_is_help=True)
 app.add_typer(device_app, name="device")
 app.add_typer(order_app, name="order")
+operation_cli.register(app)
 
 DataDir = Annotated[
     Path | None,

@@ -7,12 +7,7 @@ or more the first time.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
 from contextlib import suppress
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +16,10 @@ from core.activation import Activation
 from core.monitor import Monitor
 from core.order import order_from_json
 from core.readings import Columns, Contacts, EventCode, Events, Positions, Readings, Samples
-from gateway.kernels import VARIABLE
+from gateway import warm
+from gateway.warm import compiled
+
+__all__ = ["compile_all", "compiled"]
 
 C = TypeVar("C", bound=Columns)
 
@@ -62,13 +60,6 @@ _ORDER: dict[str, Any] = {
 }
 
 
-def compiled() -> bool:
-    """Is everything compiled and kept, for this machine and these packages? Also where nothing is compiled at all."""
-    mark = _mark()
-    nothing_is = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-    return nothing_is or (mark is not None and mark.exists())
-
-
 def compile_all() -> None:
     """Have every rule compiled, or taken from where it is kept; then leave the mark."""
     monitor = Monitor()
@@ -77,7 +68,7 @@ def compile_all() -> None:
         monitor.add("compiling", readings)
         monitor.judge(_BEGIN_MS + _ROUNDS * _MINUTE_MS)
     monitor.judge(_BEGIN_MS + 3 * _ROUNDS * _MINUTE_MS)
-    mark = _mark()
+    mark = warm.mark()
     if mark is not None:
         with suppress(OSError):  # then the next start looks again
             mark.touch()
@@ -112,20 +103,3 @@ def _columns(kind: type[C], t_ms: Any, **given: Any) -> C:
             for name, dtype in kind.DTYPES.items()
         )
     )
-
-
-def _mark() -> Path | None:
-    """A file beside the kernels: numba compiles anew for another processor and other versions."""
-    folder = os.environ.get(VARIABLE)
-    if folder is None:
-        return None
-    made_for = [version("numba"), version("numpy"), platform.python_version(), _processor()]
-    return Path(folder) / f"whole-{hashlib.sha256(repr(made_for).encode()).hexdigest()[:16]}"
-
-
-def _processor() -> str:
-    """Its name, as far as the system tells it."""
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-        return "|".join(sorted({line for line in lines if line.startswith(("model name", "flags"))}))
-    return platform.processor()

@@ -35,6 +35,7 @@ from gateway.control import WORKING, ControlError, ControlServer
 from gateway.duties import Duties
 from gateway.ears import Ears
 from gateway.group import Committed, Received
+from gateway.heartbeat import Heartbeat
 from gateway.judge import Judge
 from gateway.orders import Orders
 from gateway.settings import Settings
@@ -52,6 +53,10 @@ _REBUILD_S = 30.0
 _ADVANCE_S = 45.0
 """So long a step of the clock waits for the broker; not counting the time in which this process is at work."""
 _ECHO_AGAIN_S = 2.0
+_COMPILING_S = 1800.0
+"""So long compiling the rules may take, on the slowest of small boxes, before this process counts as hung."""
+_LOADING_S = 900.0
+"""And so long judging anew from the store."""
 
 
 @dataclass(slots=True)
@@ -65,8 +70,17 @@ class _Step:
 class Ingest:
     """The pipeline of one gateway. ``run`` it on the main thread; ``stop`` from anywhere."""
 
-    def __init__(self, settings: Settings, store: Store, link: Uplink, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        link: Uplink,
+        clock: Clock,
+        heart: Heartbeat | None = None,
+    ) -> None:
         self._settings = settings
+        self._heart = Heartbeat(None, settings.hung_after_s) if heart is None else heart
+        self._judged_s: float | None = None
         self._store = store
         self._link = link
         self._clock = clock
@@ -96,6 +110,7 @@ class Ingest:
         self._link.start()
         next_tick = time.monotonic() + TICK_S
         while not self._stopping.is_set():
+            self._heart.beat()
             wait_s = max(0.0, min(_WAKE_S, next_tick - time.monotonic()))
             items = self._link.take(self._settings.group_size, wait_s, self._settings.group_s)
             self._working = "committing and judging" if items else ""
@@ -113,6 +128,7 @@ class Ingest:
         if compiling.compiled():
             return
         self._working = WORKING
+        self._heart.beat(_COMPILING_S)
         log.info("compiling the rules, once after an update: it takes a minute or more")
         began_s = time.monotonic()
         compiling.compile_all()
@@ -146,9 +162,12 @@ class Ingest:
         prefix = "quarantined_"
         judge = self._judge
         return {
+            "clock": self._settings.clock,
             "now_ms": self._clock.now_ms(),
             "connected": self._link.subscribed.is_set(),
             "trouble": trouble,
+            "stalled_s": round(self._heart.stalled_s, 3),
+            "judged_ago_s": self._judged_ago_s(),
             "working": self._working,
             "queue": self._link.waiting,
             "messages": counters.get("messages", 0),
@@ -168,6 +187,12 @@ class Ingest:
             "alerts_by_state": alert_states,
             "process": {"pid": os.getpid(), **self._counts, **self._link.counts},
         }
+
+    def _judged_ago_s(self) -> float | None:
+        """How long ago everything was judged last, seconds; None where that says nothing: time stands, or a start."""
+        if self._judged_s is None or self._settings.clock != "system":
+            return None
+        return round(time.monotonic() - self._judged_s, 3)
 
     def _work(self, items: Sequence[Received | Echo]) -> None:
         """Commit messages; at an echo of a step of the clock, what came before it is done first."""
@@ -201,6 +226,7 @@ class Ingest:
         # before the commit: what is bound here must not find in the store what is added to it afterwards
         self._with_judge(Judge.refresh)
         while not self._stopping.is_set():
+            self._heart.beat()
             try:
                 committed = self._committer.commit(messages)
             except DBAPIError as error:
@@ -285,12 +311,15 @@ class Ingest:
         if now_ms is None or time.monotonic() < self._judge_again_s:
             return None
         if self._judge is None:
+            self._heart.beat(_LOADING_S)
             self._judge = Judge(self._store, compiled=self._orders)
         if not self._with_judge(Judge.refresh):
             return None
         written: list[int] = []
         present = stepped or self._settings.clock == "system"
         self._with_judge(lambda judge: written.append(judge.judge(now_ms, present=present)))
+        if written:
+            self._judged_s = time.monotonic()
         return written[0] if written else None
 
     def _with_judge(self, work: Callable[[Judge], object]) -> bool:
@@ -365,7 +394,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The process; returns its exit code, 1 where a new one may do better."""
     parser = argparse.ArgumentParser(prog="python -m gateway.ingest", description=__doc__)
     parser.add_argument("--data-dir", type=Path, help="the gateway's one folder")
-    parser.add_argument("--ready-fd", type=int, help="a file descriptor that is told `ready`")
+    parser.add_argument(
+        "--ready-fd", type=int, help="a file descriptor that is told `ready`, and that it goes on"
+    )
     given = parser.parse_args(arguments)
     logs.configure("ingest")
     settings = Settings.load(given.data_dir)
@@ -379,12 +410,13 @@ def main(arguments: list[str] | None = None) -> int:
         queue_size=settings.queue_size,
         now_ms=lambda: clock.now_ms() or 0,
     )
-    ingest = Ingest(settings, store, link, clock)
+    heart = Heartbeat(given.ready_fd, settings.hung_after_s)
+    ingest = Ingest(settings, store, link, clock, heart)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())
     control = ControlServer(settings.control_path, ingest.answer)
     if given.ready_fd is not None:
-        threading.Thread(target=_tell_ready, args=(link, given.ready_fd), daemon=True).start()
+        threading.Thread(target=_tell_ready, args=(link, heart), daemon=True).start()
     try:
         ingest.run()
     except LinkDeadError as error:
@@ -397,10 +429,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _tell_ready(link: Uplink, descriptor: int) -> None:
+def _tell_ready(link: Uplink, heart: Heartbeat) -> None:
     link.subscribed.wait()
-    os.write(descriptor, b"ready\n")
-    os.close(descriptor)
+    heart.ready()
 
 
 if __name__ == "__main__":

@@ -18,18 +18,21 @@ from pathlib import Path
 
 import structlog
 
-from gateway import broker, kernels, logs, restore
+from gateway import broker, kernels, logs, restore, systemd
 from gateway.authority import Authority, write_whole
 from gateway.process import GatewayProcess
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store, StoreError
-from gateway.supervise import Child, Supervisor, told_ready
+from gateway.supervise import Child, Line, Supervisor, told_ready
 
 __all__ = ["GatewayProcess", "Service", "ServiceError", "serve"]
 
 log = structlog.get_logger(__name__)
 
 _POLL_S = 0.02
+_ANSWER_S = 5.0
+_STARTING_S = 60
+"""So much longer than what the unit allows systemd lets a start take, each time it is asked (rules are compiled)."""
 
 
 class ServiceError(RuntimeError):
@@ -47,6 +50,7 @@ class Service:
         self._authority = authority
         self._place = broker.address(settings)
         self._web_port = 0
+        self._announced = False
         children: list[Child] = []
         if settings.embedded:
             children.append(
@@ -55,6 +59,7 @@ class Service:
                     lambda _: broker.prepare(settings, authority),
                     self._broker_answers,
                     lambda: broker.last_error(settings),
+                    lambda: asyncio.to_thread(self._broker_accepts, _ANSWER_S),
                 )
             )
         children.append(Child("ingest", self._ingest_command, told_ready))
@@ -62,7 +67,7 @@ class Service:
             self._web_port = settings.web_port or broker.kept_port(
                 settings.data_dir / "web-port", settings.web_host
             )
-            children.append(Child("web", self._web_command, self._page_answers))
+            children.append(Child("web", self._web_command, self._page_answers, answers=self._page_lives))
         environment = settings.environment() | kernels.environment(settings.data_dir)
         self._supervisor = Supervisor(children, environment, self._write_run)
 
@@ -74,15 +79,31 @@ class Service:
             loop.add_signal_handler(number, stopping.set)
         if until_stdin_ends:
             loop.add_reader(0, _set_at_end_of_input, stopping)
+        talking = asyncio.create_task(self._talk_to_systemd())
         try:
             await self._supervisor.run(stopping, self._announce)
         finally:
+            systemd.tell("STOPPING=1")
+            talking.cancel()
             self._settings.run_path.unlink(missing_ok=True)
 
     def _announce(self) -> None:
+        self._announced = True
         with contextlib.suppress(OSError):  # whoever would read it may be gone
             self._tell(self._running())
+        systemd.tell("READY=1", "STATUS=receiving")
         log.info("ready")
+
+    async def _talk_to_systemd(self) -> None:
+        """Say that this process goes on, for as long as it does; and while it starts, that it needs more time."""
+        every_s = systemd.watchdog_s() or _STARTING_S / 4
+        while True:
+            lines = ["WATCHDOG=1"]
+            if not self._announced:
+                lines.append(f"EXTEND_TIMEOUT_USEC={_STARTING_S * 1_000_000}")
+            if not systemd.tell(*lines):
+                return  # nobody listens
+            await asyncio.sleep(min(every_s, _STARTING_S / 4))
 
     def _running(self) -> dict[str, object]:
         children = self._supervisor.children
@@ -106,13 +127,28 @@ class Service:
         with contextlib.suppress(OSError):
             write_whole(self._settings.run_path, json.dumps(self._running()).encode(), 0o600)
 
-    async def _broker_answers(self, _ready: int) -> None:
-        tls = broker.client_tls(self._authority)
-        name = self._settings.server_names[0]
-        while not await asyncio.to_thread(broker.answers, self._place, tls, name):
+    async def _broker_answers(self, _line: Line) -> None:
+        while not await asyncio.to_thread(self._broker_accepts):
             await asyncio.sleep(_POLL_S)
 
-    async def _page_answers(self, _ready: int) -> None:
+    def _broker_accepts(self, timeout_s: float = 2.0) -> bool:
+        tls = broker.client_tls(self._authority)
+        return broker.answers(self._place, tls, self._settings.server_names[0], timeout_s)
+
+    async def _page_lives(self) -> bool:
+        """Does the page's process answer a request?"""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                reader, writer = await asyncio.open_connection(self._settings.web_host, self._web_port)
+                try:
+                    writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                    return bool(await reader.readline())
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return False
+
+    async def _page_answers(self, _line: Line) -> None:
         while True:
             try:
                 _, writer = await asyncio.open_connection(self._settings.web_host, self._web_port)

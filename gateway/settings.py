@@ -111,6 +111,17 @@ class Settings(BaseSettings):
     busy_timeout_ms: int = Field(
         10_000, ge=0, description="How long a write waits for another process's write to the store."
     )
+    # operation
+    hung_after_s: float = Field(
+        30.0,
+        ge=0.5,
+        le=600,
+        description="An ingest that shows no sign of life for so long is ended and started again.",
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto",
+        description="'json' logs one object a line, 'text' for people; 'auto' is text on a terminal only.",
+    )
 
     @field_validator("broker")
     @classmethod

@@ -1,4 +1,4 @@
-"""Processes kept alive: each is started again alone when it ends, and all end with the supervisor."""
+"""Processes kept alive: each is started again alone when it ends or hangs, and all end with the supervisor."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ from typing import Any
 
 import structlog
 
+from gateway import systemd
+from gateway.heartbeat import READY
+
 log = structlog.get_logger(__name__)
 
 _BACK_OFF_S = (0.1, 5.0)
 """First and longest pause before a restart; a life that became ready starts from the first again."""
 
 _STOP_S = 5.0
+_LOOK_S = 0.5
+_PROBE_S = 10.0
+_PROBE_TIMES = 3
+"""So often a process must fail to answer in a row before it counts as hung."""
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -29,19 +36,59 @@ def _nothing() -> str:
     return ""
 
 
+class Line:
+    """What a process says on its descriptor (`gateway.heartbeat`), heard by its supervisor."""
+
+    def __init__(self, reading: int) -> None:
+        self._reading = reading
+        self._part = b""
+        self.said_ready = asyncio.Event()
+        self._due_s: float | None = None
+        """When it must have been heard again; None while it has said nothing of that."""
+        asyncio.get_running_loop().add_reader(reading, self._hear)
+
+    def overdue(self) -> bool:
+        """Has it not been heard within what it said itself?"""
+        return self._due_s is not None and time.monotonic() > self._due_s
+
+    def wait_longer(self, seconds: float) -> None:
+        """The supervisor itself was not at work for so long, and could not have heard it."""
+        if self._due_s is not None:
+            self._due_s += seconds
+
+    def close(self) -> None:
+        """Stop listening."""
+        asyncio.get_running_loop().remove_reader(self._reading)
+
+    def _hear(self) -> None:
+        said = os.read(self._reading, 4096)
+        if not said:
+            self.close()  # it ended, or has nothing more to say; its end is seen elsewhere
+            return
+        *lines, self._part = (self._part + said).split(b"\n")
+        for line in lines:
+            if line == READY:
+                self.said_ready.set()
+            else:
+                with contextlib.suppress(ValueError):
+                    self._due_s = time.monotonic() + float(line)
+
+
 @dataclass(slots=True)
 class Child:
     """A process that is kept alive.
 
-    ``command`` gets the descriptor on which the process may say that it is ready, and returns what to start; it may
-    raise OSError. ``ready`` gets the other end, and returns when the process does its work. ``last_words`` tells what
-    it complained of last.
+    ``command`` gets the descriptor on which the process may say that it is ready and goes on, and returns what to
+    start; it may raise OSError. ``ready`` hears what it says there, and returns when the process does its work.
+    ``last_words`` tells what it complained of last. ``answers`` asks one that is ready and says nothing by itself
+    whether it still works.
     """
 
     name: str
     command: Callable[[int], list[str]]
-    ready: Callable[[int], Awaitable[None]]
+    ready: Callable[[Line], Awaitable[None]]
     last_words: Callable[[], str] = _nothing
+    answers: Callable[[], Awaitable[bool]] | None = None
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
     pid: int | None = None
     lives: int = 0
@@ -54,7 +101,8 @@ class Supervisor:
         self, children: Sequence[Child], environment: Mapping[str, str], changed: Callable[[], None]
     ) -> None:
         self.children = children
-        self._environment = os.environ | dict(environment)
+        given = {name: value for name, value in os.environ.items() if name not in systemd.VARIABLES}
+        self._environment = given | dict(environment)
         self._changed = changed
 
     async def run(self, stopping: asyncio.Event, announce: Callable[[], None]) -> None:
@@ -108,7 +156,8 @@ class Supervisor:
         """One life of a child: whether it became ready, and how it ended."""
         reading, writing = os.pipe()
         process: asyncio.subprocess.Process | None = None
-        noting: asyncio.Task[None] | None = None
+        line = Line(reading)
+        looking: list[asyncio.Task[None]] = []
         try:
             process = await asyncio.create_subprocess_exec(
                 *child.command(writing),
@@ -122,14 +171,17 @@ class Supervisor:
             writing = -1
             child.pid, child.lives = process.pid, child.lives + 1
             self._changed()
-            noting = asyncio.create_task(self._note_ready(child, reading))
+            looking.append(asyncio.create_task(self._note_ready(child, line)))
+            looking.append(asyncio.create_task(_watch(child, line, process)))
+            if child.answers is not None:
+                looking.append(asyncio.create_task(_probe(child, child.answers, process)))
             code = await process.wait()
             return child.is_ready.is_set(), f"signal {-code}" if code < 0 else f"exit code {code}"
         finally:
-            if noting is not None:
-                noting.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await noting
+            for task in looking:
+                task.cancel()
+            await asyncio.gather(*looking, return_exceptions=True)
+            line.close()
             if process is not None and process.returncode is None:
                 await _end(process)
             for descriptor in (reading, writing):
@@ -139,23 +191,42 @@ class Supervisor:
             child.pid = None
             self._changed()
 
-    async def _note_ready(self, child: Child, reading: int) -> None:
-        await child.ready(reading)
+    async def _note_ready(self, child: Child, line: Line) -> None:
+        await child.ready(line)
         child.is_ready.set()
         self._changed()
 
 
-async def told_ready(reading: int) -> None:
-    """Returns when the other end of ``reading`` has said something."""
-    loop = asyncio.get_running_loop()
-    something = asyncio.Event()
-    loop.add_reader(reading, something.set)
-    try:
-        await something.wait()
-    finally:
-        loop.remove_reader(reading)
-    if not os.read(reading, 64):
-        await asyncio.Event().wait()  # it ended without a word; its end is seen elsewhere
+async def told_ready(line: Line) -> None:
+    """Returns when the process has said that it is ready."""
+    await line.said_ready.wait()
+
+
+async def _watch(child: Child, line: Line, process: asyncio.subprocess.Process) -> None:
+    """End a process that has not been heard within what it said itself."""
+    while not line.overdue():
+        began_s = time.monotonic()
+        await asyncio.sleep(_LOOK_S)
+        line.wait_longer(time.monotonic() - began_s - _LOOK_S)
+    _end_hung(child, process)
+
+
+async def _probe(
+    child: Child, answers: Callable[[], Awaitable[bool]], process: asyncio.subprocess.Process
+) -> None:
+    """End a process that was ready and does not answer any more."""
+    failed = 0
+    while failed < _PROBE_TIMES:
+        await child.is_ready.wait()
+        await asyncio.sleep(_PROBE_S)
+        failed = 0 if await answers() else failed + 1
+    _end_hung(child, process)
+
+
+def _end_hung(child: Child, process: asyncio.subprocess.Process) -> None:
+    log.error("a process hangs and is ended", part=child.name)
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()  # it would not hear anything gentler
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

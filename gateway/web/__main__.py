@@ -91,7 +91,10 @@ def serve(settings: Settings) -> None:
     store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     try:
         app = create_app(
-            StoredBook(store, settings.control_path), StoredLooks(store), hosts=(*LOOPBACK_NAMES, address)
+            StoredBook(store, settings.control_path),
+            StoredLooks(store),
+            settings,
+            hosts=(*LOOPBACK_NAMES, address),
         )
         config = uvicorn.Config(
             app,

@@ -12,6 +12,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, P
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
+from gateway.settings import Settings
 from gateway.web import problems, words
 from gateway.web.book import AlertBook
 from gateway.web.headers import Headers
@@ -26,7 +27,9 @@ HERE = Path(__file__).parent
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
-def create_app(book: AlertBook, looks: Looks, *, hosts: Sequence[str] = LOOPBACK_NAMES) -> FastAPI:
+def create_app(
+    book: AlertBook, looks: Looks, settings: Settings, *, hosts: Sequence[str] = LOOPBACK_NAMES
+) -> FastAPI:
     """The application over a book of alerts. ``hosts`` are the names it answers to."""
     watch = Watch(book)
 
@@ -49,6 +52,7 @@ def create_app(book: AlertBook, looks: Looks, *, hosts: Sequence[str] = LOOPBACK
         lifespan=lifespan,
     )
     app.state.book = book
+    app.state.settings = settings
     app.state.looks = looks
     app.state.watch = watch
     app.state.templates = _templates()

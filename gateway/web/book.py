@@ -163,6 +163,10 @@ class AlertBook(Protocol):
         """The highest revision number there is, 0 if there is none."""
         ...
 
+    def last_committed(self) -> datetime | None:
+        """Gateway time at which a reading was last committed to disk; None where none was."""
+        ...
+
     def status(self) -> Status:
         """How the gateway is; never raises, says ``store=False`` instead."""
         ...

@@ -80,19 +80,22 @@ class StoredBook:
         with self._reading() as connection:
             return last_notice(connection)
 
+    def last_committed(self) -> datetime | None:
+        """Gateway time at which a reading was last committed to disk; None where none was."""
+        with self._reading() as connection:
+            return _last_committed(connection)
+
     def status(self) -> Status:
         """How the gateway is; never raises, says ``store=False`` instead."""
         alive = None if self._control_path is None else _receives(self._control_path)
-        newest = select(envelope.c.received_ms).order_by(envelope.c.id.desc()).limit(1)
         try:
             with self._reading() as connection:
-                committed = connection.execute(newest).scalar()
                 counters = state.counters(connection)
                 return Status(
                     store=True,
                     generation=state.generation(connection),
                     latest_revision=last_notice(connection),
-                    last_committed=None if committed is None else _instant(committed),
+                    last_committed=_last_committed(connection),
                     ingest_alive=alive,
                     quarantined=counters.get("quarantined", 0),
                     open_alerts=_open_count(connection),
@@ -153,6 +156,12 @@ def _receives(path: Path) -> bool:
         return False
     finally:
         control.close()
+
+
+def _last_committed(connection: Connection) -> datetime | None:
+    newest = select(envelope.c.received_ms).order_by(envelope.c.id.desc()).limit(1)
+    committed = connection.execute(newest).scalar()
+    return None if committed is None else _instant(committed)
 
 
 def _open_count(connection: Connection) -> int:

@@ -144,6 +144,8 @@ def test_the_interface_describes_itself_and_its_errors(api: httpx.Client) -> Non
         "/api/v1/events",
         "/api/v1/status",
         "/health",
+        "/ready",
+        "/metrics",
     }
     problem = document["paths"]["/api/v1/alerts"]["get"]["responses"]["422"]["content"]
     assert list(problem) == ["application/problem+json"]
