@@ -32,7 +32,7 @@ from gateway.doctor import (
 )
 from gateway.settings import FILE_NAME, Settings, SettingsError
 from gateway.store.database import HEAD
-from gateway.store.dialect import make_engine, postgresql_url
+from gateway.store.dialect import make_engine, url_of
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
 _ANSWER_S = 3.0
@@ -195,7 +195,7 @@ def _asking(settings: Settings) -> Iterator[Ask]:
         with closing(sqlite3.connect(f"file:{place}?mode=ro", uri=True, timeout=_ANSWER_S)) as file:
             yield lambda query: file.execute(query).fetchall()
         return
-    engine = make_engine(postgresql_url(place), int(_ANSWER_S * 1000))
+    engine = make_engine(url_of(place), int(_ANSWER_S * 1000))
     try:
         with engine.begin() as connection:
             yield lambda query: [tuple(row) for row in connection.exec_driver_sql(query)]
