@@ -248,7 +248,7 @@ class Ingest:
         return []
 
     def _say_trouble(self, error: DBAPIError) -> None:
-        text = str(error.orig)
+        text = logs.safe(error)
         self._counts["failed_writes"] += 1
         if text != self._trouble:
             log.error("the store can not be written; nothing is acknowledged until it can", problem=text)
@@ -398,8 +398,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--ready-fd", type=int, help="a file descriptor that is told `ready`, and that it goes on"
     )
     given = parser.parse_args(arguments)
-    logs.configure("ingest")
     settings = Settings.load(given.data_dir)
+    logs.configure("ingest", settings.log_format)
     store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     place = broker.address(settings)
     authority = Authority.open(settings.authority_dir, settings.server_names)

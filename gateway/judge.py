@@ -21,7 +21,7 @@ from core.contact import NO_CONTACT, ended
 from core.monitor import REMEMBER_S, Monitor
 from core.readings import Readings
 from core.rules import DEFAULT_RULES, RuleSet
-from gateway import clock_alarm, evidence, incidents
+from gateway import clock_alarm, evidence, incidents, logs
 from gateway.beacons import Beacons
 from gateway.group import Committed
 from gateway.orders import Orders
@@ -227,7 +227,7 @@ class Judge:
                 "a stored envelope can not be read and is not judged",
                 device=device,
                 row=stored.id,
-                problem=str(error),
+                problem=logs.safe(error),
             )
 
     def _reconcile(self, now_ms: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ _COLOURS: dict[Severity, str] = {
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(doctor)
+    app.command()(settings)
 
 
 def doctor(
@@ -49,6 +51,38 @@ def doctor(
     else:
         _tell(findings)
     raise typer.Exit(conclusions.exit_code(findings))
+
+
+def settings(
+    data_dir: DataDir = None,
+    template: Annotated[
+        bool,
+        typer.Option("--template", help="Write a settings file with every setting, explained, on stdout."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
+) -> None:
+    """Tell every setting: what it means, its default, what it is here, and where that comes from."""
+    from gateway.settings import SettingsError
+    from gateway.settings_told import template as file
+    from gateway.settings_told import told
+
+    if template:
+        typer.echo(file(), nl=False)
+        return
+    try:
+        every = told(data_dir)
+    except SettingsError as error:
+        typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in every], indent=1))
+        return
+    for one in every:
+        typer.secho(f"{one.name} = {json.dumps(one.value)}", bold=one.source != "default", nl=False)
+        typer.echo(f"   from {one.source}" if one.source != "default" else "")
+        typer.echo(f"    {one.description}")
+        if one.source != "default":
+            typer.echo(f"    Default: {json.dumps(one.default)}")
 
 
 def _tell(findings: Sequence[Finding]) -> None:

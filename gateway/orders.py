@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from core.activation import Activation
 from core.order import Condition, Order, OrderError, order_from_json
 from core.senses import SENSES
+from gateway import logs
 from gateway.clock import SystemClock, utc_ms, utc_text
 from gateway.store import Store, devices, orders
 
@@ -132,7 +133,11 @@ class Orders:
         try:
             known = [self._read(version) for version in orders.versions(connection, row.order_id)]
         except ValueError as error:
-            log.error("an order can not be read: NOT MONITORED", activation=row.id, problem=str(error))
+            log.error(
+                "an order can not be read: NOT MONITORED; add it again to be told what is wrong with it",
+                activation=row.id,
+                problem=logs.safe(error),
+            )
             return None
         entry = devices.one(connection, row.device)
         assert entry is not None, "an activation is of a device that is known"

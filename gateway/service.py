@@ -185,7 +185,7 @@ def serve(
     ``tell`` hears what runs (as in ``run.json``) when everything is ready. ``until_stdin_ends`` stops it also when
     whoever started it is gone.
     """
-    logs.configure("serve")
+    logs.configure("serve", settings.log_format)
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (settings.data_dir / "serve.lock").open("w") as lock:

@@ -7,6 +7,7 @@ in capitals overrides it; an argument overrides both.
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -146,6 +147,20 @@ class Settings(BaseSettings):
             store_url.check(place)
         elif not place:
             raise ValueError("write a path, or postgresql://user@host/name")
+        return value
+
+    @field_validator("web_host")
+    @classmethod
+    def _page_is_this_machines(cls, value: str) -> str:
+        try:
+            loopback = value == "localhost" or ip_address(value).is_loopback
+        except ValueError:
+            raise ValueError(f"{value} is not an address; give 127.0.0.1 or ::1") from None
+        if not loopback:
+            raise ValueError(
+                f"{value} can be reached from other machines, and the page has no sign-in yet: give 127.0.0.1 or ::1, "
+                "and reach it through ssh -L"
+            )
         return value
 
     @field_validator("server_names")

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from gateway import systemd
+from gateway import logs, systemd
 from gateway.heartbeat import READY
 
 log = structlog.get_logger(__name__)
@@ -140,7 +140,7 @@ class Supervisor:
             try:
                 was_ready, ended = await self._live(child)
             except OSError as error:  # no memory, no descriptor, no disk: later there may be
-                was_ready, ended = False, str(error)
+                was_ready, ended = False, logs.safe(error)
             pause = shortest if was_ready else min(2 * pause, longest)
             log.warning(
                 "a process has ended and is started again",

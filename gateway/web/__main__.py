@@ -98,6 +98,7 @@ def serve(settings: Settings) -> None:
         )
         config = uvicorn.Config(
             app,
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -117,9 +118,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", help="loopback address to listen on")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any free one")
     given = parser.parse_args(arguments)
-    logs.configure("web")
     try:
-        serve(Settings.load(given.data_dir, web_host=given.host, web_port=given.port))
+        settings = Settings.load(given.data_dir, web_host=given.host, web_port=given.port)
+        logs.configure("web", settings.log_format)
+        serve(settings)
     except (SettingsError, StoreError, OSError) as problem:
         print(f"the page can not be served: {problem}", file=sys.stderr)
         return 2

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway import logs
 from gateway.control import Control, ControlError
 from gateway.store import Store, looks, state
 from gateway.store.alerts import last_notice
@@ -120,7 +121,7 @@ class StoredBook:
             with self._store.read() as connection:
                 yield connection
         except (SQLAlchemyError, ValueError) as problem:
-            raise StoreUnreadableError(f"{type(problem).__name__}: {problem}") from problem
+            raise StoreUnreadableError(logs.safe(problem)) from problem
 
 
 class StoredLooks:
@@ -144,7 +145,7 @@ class StoredLooks:
                     activations=look.activations,
                 )
         except SQLAlchemyError as problem:
-            raise LookNotRecordedError(f"{type(problem).__name__}: {problem}") from problem
+            raise LookNotRecordedError(logs.safe(problem)) from problem
 
 
 def _receives(path: Path) -> bool:

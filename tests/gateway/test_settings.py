@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from gateway import broker
+from gateway import broker, settings_told
+from gateway.cli import app
 from gateway.settings import Settings, SettingsError
 
 
@@ -92,3 +96,39 @@ def test_a_broker_that_others_shall_reach_needs_a_name_that_they_can_dial(tmp_pa
     read = Settings.load(tmp_path, mqtt_host="0.0.0.0", mqtt_port=9, server_names=("gateway.example",))
     assert broker.address(read) == broker.Address("127.0.0.1", 9, tls=True)
     assert broker.address_for_tags(read) == broker.Address("gateway.example", 9, tls=True)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "gateway.example"])
+def test_a_page_that_others_could_reach_is_refused_for_it_has_no_sign_in(tmp_path: Path, host: str) -> None:
+    with pytest.raises(SettingsError, match=r"web_host: .*(no sign-in yet|not an address)"):
+        Settings.load(tmp_path, web_host=host)
+
+
+def test_every_setting_is_told_with_its_meaning_its_default_and_where_it_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tagwatch.toml").write_text("mqtt_port = 1001\nweb_port = 1002\n")
+    monkeypatch.setenv("TAGWATCH_WEB_PORT", "2002")
+    monkeypatch.setenv("TAGWATCH_STORE", "postgresql://me:secret@localhost/tagwatch")
+    done = CliRunner().invoke(app, ["settings", "--json", "--data-dir", str(tmp_path)])
+    every = {one["name"]: one for one in json.loads(done.stdout)}
+    assert set(every) == set(Settings.model_fields)
+    assert all(one["description"].endswith(".") for one in every.values())
+    where = {name: (one["default"], one["value"], one["source"]) for name, one in every.items()}
+    assert where["mqtt_port"] == (8883, 1001, "file")
+    assert where["web_port"] == (8080, 2002, "environment")
+    assert where["group_size"] == (1000, 1000, "default")
+    assert "secret" not in done.stdout, "a password is never shown"
+    plain = CliRunner().invoke(app, ["settings", "--data-dir", str(tmp_path)])
+    assert "mqtt_port = 1001   from file" in plain.stdout
+
+
+def test_the_template_changes_nothing_until_a_line_is_uncommented(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["settings", "--template"])
+    (tmp_path / "tagwatch.toml").write_text(done.stdout)
+    assert Settings.load(tmp_path) == Settings(data_dir=tmp_path)
+    lines = [line[1:] for line in done.stdout.splitlines() if line[:1] == "#" and line[:2] != "# "]
+    given = tomllib.loads("\n".join(line for line in lines if not line.endswith("=")))
+    assert given.keys() | {"data_dir", "group_ms"} >= set(Settings.model_fields)
+    assert Settings(data_dir=tmp_path, **given) == Settings(data_dir=tmp_path)
+    assert settings_told.template() == done.stdout

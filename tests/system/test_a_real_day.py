@@ -17,6 +17,7 @@ from sim.recordings import load
 from sim.replay import Result, order_with_zone, replay
 from sim.rig import Rig
 from tests.browser.chromium import browser, browser_page
+from tests.system.checks import told_of_people
 
 __all__ = ["browser", "browser_page"]
 
@@ -77,6 +78,7 @@ def test_a_zone_across_a_real_day_gives_exactly_the_visits_that_geos_finds(
     recording = load(data / "trails" / DAY, 0)
     with Rig(tmp_path) as rig:
         (result,) = replay(rig, [recording], zone=ZONE, every_fix=every_fix)
+        assert told_of_people(tmp_path, rig.store) == []
     expected = visits(positions_of(result))
     assert len(expected) >= 5
     assert {alert["rule"] for alert in result.alerts} == {"in_exclusion_zone"}
@@ -105,3 +107,4 @@ def test_the_page_shows_the_visits_of_a_real_day_as_they_arise_without_a_reload(
             seen = len(alerts)
         assert seen >= 5
         assert browser_page.evaluate("window.sameDocument") is True
+        assert told_of_people(tmp_path, rig.store) == []
