@@ -254,9 +254,10 @@ def clock(facts: Facts) -> list[Finding]:
                 "note" if now.kept_on_disk else "warning",
                 "no hardware clock: after a power cut the box wakes in the past"
                 + (", at the time saved last" if now.kept_on_disk else ""),
-                "Until a time server answers, the gateway waits rather than raise alerts of silence.",
+                "A gateway that starts before a time server has answered measures silence wrongly.",
                 "Fit an RTC with a battery"
-                + ("." if now.kept_on_disk else ", or at least install fake-hwclock."),
+                + ("" if now.kept_on_disk else ", or at least install fake-hwclock")
+                + "; let the service wait for the time: docs/installation.md, 'The box'.",
             )
         )
     return found

@@ -10,14 +10,18 @@ from contextlib import suppress
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 """Meant for this process alone: children do not get them."""
 
+_WAIT_S = 1.0
+"""Its queue may be full for a moment; to say READY=1 is worth that."""
+
 
 def tell(*lines: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Send ``lines`` (``READY=1``, ``STATUS=…``); False where nobody listens. Never fails, never waits."""
+    """Send ``lines`` (``READY=1``, ``STATUS=…``); False where nobody listens. Never fails."""
     place = environment.get("NOTIFY_SOCKET", "")
     if place[:1] not in ("/", "@"):
         return False
     address = "\0" + place[1:] if place[0] == "@" else place
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as link:
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+        link.settimeout(_WAIT_S)
         link.sendto("\n".join(lines).encode(), address)
         return True
     return False

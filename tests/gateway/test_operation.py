@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -27,19 +28,29 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
-def told_to_systemd() -> Iterator[socket.socket]:
-    """A socket in place of systemd's, which watches the gateway."""
+def told_to_systemd() -> Iterator[list[str]]:
+    """What the gateway tells systemd, which watches it; a socket of ours in place of systemd's."""
     name = f"tagwatch-{os.getpid()}"
+    said: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear, pytest.MonkeyPatch.context() as patch:
         ear.bind(f"\0{name}")
-        ear.settimeout(PATIENCE_S)
+
+        def hear() -> None:
+            while (data := ear.recv(4096)) != b"end":
+                said.extend(data.decode().splitlines())
+
+        hearing = threading.Thread(target=hear)
+        hearing.start()
         patch.setenv("NOTIFY_SOCKET", f"@{name}")
         patch.setenv("WATCHDOG_USEC", "2000000")
-        yield ear
+        yield said
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mouth:
+            mouth.sendto(b"end", f"\0{name}")
+        hearing.join()
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, told_to_systemd: socket.socket) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, told_to_systemd: list[str]) -> Iterator[House]:
     opened = open_house(
         tmp_path_factory.mktemp("operation"), web=True, web_port=0, clock="system", hung_after_s=3
     )
@@ -150,34 +161,19 @@ def test_a_hung_ingest_is_told_within_seconds_and_started_again_without_loss(hou
     assert "a process hangs and is ended" in log
 
 
-def told(ear: socket.socket) -> list[str]:
-    """What systemd was told since it was asked last."""
-    found: list[str] = []
-    ear.setblocking(False)
-    try:
-        while True:
-            found += ear.recv(4096).decode().splitlines()
-    except BlockingIOError:
-        return found
-    finally:
-        ear.settimeout(PATIENCE_S)
-
-
 def test_a_gateway_that_is_told_to_stop_ends_cleanly_with_everything_kept(
-    house: House, told_to_systemd: socket.socket
+    house: House, told_to_systemd: list[str]
 ) -> None:
-    started = told(told_to_systemd)
-    assert "READY=1" in started
-    assert any(line.startswith("EXTEND_TIMEOUT_USEC=") for line in started[: started.index("READY=1")])
-    told_to_systemd.recv(4096)
-    assert "WATCHDOG=1" in told_to_systemd.recv(4096).decode(), "it is watched for as long as it goes on"
+    before = told_to_systemd[: told_to_systemd.index("READY=1")]
+    assert any(line.startswith("EXTEND_TIMEOUT_USEC=") for line in before)
+    assert "WATCHDOG=1" in told_to_systemd[len(before) :], "for as long as the gateway goes on"
     tag = house.new_tag()
     messages = [tag.seal(positions(first, 2), base=1) for first in range(1, 200, 2)]
     tag.publish_many(messages)
     began_s = time.monotonic()
     assert house.gateway.stop() == 0
     assert time.monotonic() - began_s < 15
-    assert "STOPPING=1" in told(told_to_systemd)
+    assert "STOPPING=1" in told_to_systemd
     house.gateway.start()
     # a tag sends again what was not committed before the stop
     tag.committed_upto(200, messages)
