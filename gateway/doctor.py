@@ -279,7 +279,7 @@ def disk(facts: Facts) -> list[Finding]:
     found = []
     free = f"{held.free_bytes / _MIB:,.0f} MiB of {held.size_bytes / _MIB:,.0f} MiB are free"
     why = "When it is full nothing is acknowledged: tags keep their readings until their journals are full, too."
-    more = "Delete what does not belong there, let `tagwatch` retention remove what is due, or give it a larger disk."
+    more = "Delete what does not belong there, or give it a larger disk."
     if held.read_only:
         found.append(
             Finding(
@@ -396,7 +396,7 @@ def certificates(facts: Facts) -> list[Finding]:
                     "problem" if days < EXPIRES_PROBLEM_DAYS else "warning",
                     f"the certificate {one.name} {told}",
                     why,
-                    "Rotate it: docs/installation.md, 'Certificates'.",
+                    "Have a new one made: docs/installation.md, 'Certificates'.",
                 )
             )
         else:
