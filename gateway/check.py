@@ -48,22 +48,25 @@ def check(store: Store, watch: Callable[[Sequence[str]], Iterable[str]] = _plain
     ``watch`` gets the devices and gives them back one by one, to show how far it is.
     """
     found = Found()
-    with store.read() as connection:
-        for fault in dialect.faults(connection):
-            found.tell("the database", fault)
-        try:
-            keys = {entry.id: entry.key for entry in devices.every(connection)}
-            _alerts(connection, found)
-        except DBAPIError as error:
-            found.tell("the database", str(error.orig))
-            return found
-        for name in watch(sorted(keys)):
-            try:
-                _device(connection, found, name, keys[name])
-            except DBAPIError as error:
-                found.tell(f"device {name}", f"its rows can not be read: {error.orig}")
-            found.looked_at["devices"] += 1
+    try:
+        with store.read() as connection:
+            _look(connection, found, watch)
+    except DBAPIError as error:
+        found.tell("the database", str(error.orig))
     return found
+
+
+def _look(connection: Connection, found: Found, watch: Callable[[Sequence[str]], Iterable[str]]) -> None:
+    for fault in dialect.faults(connection):
+        found.tell("the database", fault)
+    keys = {entry.id: entry.key for entry in devices.every(connection)}
+    for name in watch(sorted(keys)):
+        try:
+            _device(connection, found, name, keys[name])
+        except DBAPIError as error:
+            found.tell(f"device {name}", f"its rows can not be read: {error.orig}")
+        found.looked_at["devices"] += 1
+    _alerts(connection, found)
 
 
 def _device(connection: Connection, found: Found, name: str, key: bytes) -> None:

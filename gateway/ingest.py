@@ -39,7 +39,7 @@ from gateway.heartbeat import Heartbeat
 from gateway.judge import Judge
 from gateway.orders import Orders
 from gateway.settings import Settings
-from gateway.store import Store, alerts, state
+from gateway.store import Store, StoreError, alerts, state
 from gateway.uplink import Echo, LinkDeadError, Uplink
 
 log = structlog.get_logger(__name__)
@@ -400,7 +400,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     settings = Settings.load(given.data_dir)
     logs.configure("ingest", settings.log_format)
-    store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
+    try:
+        store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
+    except StoreError as error:  # a disk that is full or read-only may be neither in a moment
+        log.error("the store can not be opened; nothing is received until it can", problem=str(error))
+        return 1
     place = broker.address(settings)
     authority = Authority.open(settings.authority_dir, settings.server_names)
     clock = _clock(settings, store)

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -21,6 +22,11 @@ WRITES = "tagwatch_writes"
 
 _ONE_WRITER = int.from_bytes(b"tagwatch")
 """The advisory lock that a writer holds on PostgreSQL; such locks are of one database, so others do not meet it."""
+
+_OPEN_ANEW = frozenset(
+    (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN)
+)
+"""After these a file is opened anew: what is in memory of one whose disk has failed is not to be trusted."""
 
 _LINK = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 """A server that vanishes without a word is given up after half a minute, not after the kernel's quarter of an hour."""
@@ -115,6 +121,12 @@ def _sqlite_engine(url: URL, busy_timeout_ms: int) -> Engine:
     """
     arguments = {"timeout": busy_timeout_ms / 1000, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, hide_parameters=True)
+
+    @event.listens_for(engine, "handle_error")
+    def open_anew(failure: ExceptionContext) -> None:
+        code = getattr(failure.original_exception, "sqlite_errorcode", 0)
+        if code & 0xFF in _OPEN_ANEW:
+            failure.is_disconnect = True
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _entry: ConnectionPoolEntry) -> None:
