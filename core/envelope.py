@@ -16,6 +16,7 @@ MAX_ENVELOPE_BYTES = 4096
 
 PROTECTED = bytes.fromhex("a10105")
 _HEAD = b"\xd1\x84\x43" + PROTECTED + b"\xa1\x04"
+_MAC0 = b"\x84\x64MAC0\x43" + PROTECTED
 _TAG_BYTES = 32
 
 
@@ -56,8 +57,7 @@ def parse(data: bytes) -> Envelope:
 
 def mac(key: bytes, topic: str, payload: bytes) -> bytes:
     """HMAC-SHA-256 over the MAC_structure of RFC 9052 §6.3; 32 bytes."""
-    structure = cbor2.dumps(["MAC0", PROTECTED, topic.encode(), payload])
-    return hmac.digest(key, structure, "sha256")
+    return hmac.digest(key, _MAC0 + _bytes(topic.encode()) + _bytes(payload), "sha256")
 
 
 def authentic(envelope: Envelope, key: bytes, topic: str) -> bool:
@@ -67,8 +67,17 @@ def authentic(envelope: Envelope, key: bytes, topic: str) -> bool:
 
 def seal(key: bytes, kid: str, topic: str, payload: bytes) -> bytes:
     """Make the envelope of ``payload`` under ``key`` for ``topic``."""
-    parts = (cbor2.dumps(part) for part in (kid.encode("ascii"), payload, mac(key, topic, payload)))
-    return _HEAD + b"".join(parts)
+    return _HEAD + _bytes(kid.encode("ascii")) + _bytes(payload) + _bytes(mac(key, topic, payload))
+
+
+def _bytes(data: bytes) -> bytes:
+    """A CBOR byte string with the shortest head, several times as quick as a library that asks what it is given."""
+    size = len(data)
+    if size < 24:
+        return bytes((0x40 | size,)) + data
+    if size < 256:
+        return bytes((0x58, size)) + data
+    return cbor2.dumps(data)
 
 
 def _byte_string(data: bytes, at: int, name: str) -> tuple[bytes, int]:

@@ -17,6 +17,7 @@ MAX_SEQUENCE = 2**32 - 1
 MAX_BLOCKS = 256
 _MAX_BASE_TIME_S = 2**40  # far beyond any clock, small enough for exact milliseconds in 64 bits
 _DT_UNITS_PER_S = 10
+_UNSET = bytes(flags & TIME_QUALITY_MASK == TimeQuality.UNSET for flags in range(256))
 
 
 class WireError(ValueError):
@@ -56,6 +57,15 @@ class Block:
         """Time of each reading, milliseconds; shape ``(count,)``. Only for kinds that are known."""
         assert self.records is not None
         return self.base_time_s * 1000 + self.records["dt"].astype(np.int64) * (1000 // _DT_UNITS_PER_S)
+
+    def within_ms(self) -> tuple[int, int]:
+        """Time of the earliest and the latest reading, milliseconds. Only for kinds that are known."""
+        assert self.records is not None
+        width = self.records.dtype.itemsize
+        # every record begins with dt; for the few of a message plain integers are quicker than arrays
+        dts = [low | high << 8 for low, high in zip(self.raw[::width], self.raw[1::width], strict=True)]
+        unit_ms = 1000 // _DT_UNITS_PER_S
+        return self.base_time_s * 1000 + min(dts) * unit_ms, self.base_time_s * 1000 + max(dts) * unit_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +187,27 @@ def decode_down(payload: bytes) -> Down:
 
 def encode_down(down: Down) -> bytes:
     """The payload of a ``down`` message in its one canonical form."""
+    if down.commit is not None and down.command is None:
+        # every message is answered by one of these
+        epoch, upto = down.commit
+        return b"\xa3\x01\x01\x02%b\x03\x82%b%b" % (_uint(down.generation), _uint(epoch), _uint(upto))
     document: dict[int, Any] = {1: VERSION, 2: down.generation}
     if down.commit is not None:
         document[3] = list(down.commit)
     if down.command is not None:
         document[4] = [down.command.n, down.command.name, down.command.arguments]
     return cbor2.dumps(document, canonical=True)
+
+
+def _uint(value: int) -> bytes:
+    """A whole number, from 0 on, in CBOR's shortest form."""
+    if value < 24:
+        return value.to_bytes(1, "big")
+    if value < 256:
+        return b"\x18" + value.to_bytes(1, "big")
+    if value < 65_536:
+        return b"\x19" + value.to_bytes(2, "big")
+    return b"\x1a" + value.to_bytes(4, "big")
 
 
 def beacon_number(device: str) -> int:
@@ -227,10 +252,11 @@ def _block(raw: object, name: str) -> Block:
     if layout is None:
         return Block(kind, first, count, base_time_s, None, data, dated=True)
     records = np.frombuffer(data, layout)
-    unset = (records["flags"] & TIME_QUALITY_MASK) == TimeQuality.UNSET
-    if unset.any() != unset.all():
+    # every record ends with its flags
+    unset = data[width - 1 :: width].translate(_UNSET).count(1)
+    if 0 < unset < count:
         raise WireError(f"{name} mixes dated records with records of unset time", ((0, first, count),))
-    return Block(kind, first, count, base_time_s, records, data, dated=not bool(unset[0]))
+    return Block(kind, first, count, base_time_s, records, data, dated=not unset)
 
 
 def _integer(value: object, name: str, low: int, high: int) -> int:

@@ -49,17 +49,20 @@ class Committer:
         try:
             with self._store.write() as connection:
                 self._refresh(connection)
-                for message in messages:
+                read = [
+                    verify.read(message.topic, message.data, self._keys, self._revoked)
+                    for message in messages
+                ]
+                self._learn(connection, read)
+                for message, found in zip(messages, read, strict=True):
                     group.count(message)
-                    self._take(connection, group, message)
+                    self._take(connection, group, message, found)
                 self._write(connection, group)
         except BaseException:
             # nothing was written: what these devices are known for is read from the store again
             for device, _ in group.before:
                 self._known.pop(device, None)
             raise
-        for device, understood in group.understood.items():
-            group.committed.said[device] = evidence.said(understood)
         return group.committed
 
     def refuse(self, message: Received, detail: str) -> Committed:
@@ -79,8 +82,23 @@ class Committer:
             self.generation = state.generation(connection)
             self._changes = changes
 
-    def _take(self, connection: Connection, group: Group, message: Received) -> None:
-        found = verify.read(message.topic, message.data, self._keys, self._revoked)
+    def _learn(self, connection: Connection, read: Sequence[verify.Authentic | verify.Refused]) -> None:
+        """Read from the store what is known of the devices that are heard for the first time, all at once."""
+        new = {
+            one.device: None
+            for one in read
+            if isinstance(one, verify.Authentic) and one.device not in self._known
+        }
+        for device, ranges in envelopes.ranges_of(connection, list(new)).items():
+            self._known[device] = {epoch: Known(parts) for epoch, parts in ranges.items()}
+
+    def _take(
+        self,
+        connection: Connection,
+        group: Group,
+        message: Received,
+        found: verify.Authentic | verify.Refused,
+    ) -> None:
         if isinstance(found, verify.Refused):
             group.put_aside(message, found, self._quarantine_bytes)
             return
@@ -90,7 +108,7 @@ class Committer:
             group.put_aside(message, found.unread, self._quarantine_bytes, authentic=True)
             return
         device, epoch = found.device, found.heard.epoch
-        known = self._known_of(connection, device).setdefault(epoch, Known())
+        known = self._known[device].setdefault(epoch, Known())
         group.before.setdefault((device, epoch), list(known.ranges))
 
         def stored_content(first: int, last: int) -> Mapping[int, object]:
@@ -105,13 +123,6 @@ class Committer:
             )
         if found.up is not None:
             group.account(message, device, found.up, decision)
-
-    def _known_of(self, connection: Connection, device: str) -> dict[int, Known]:
-        known = self._known.get(device)
-        if known is None:
-            ranges = envelopes.ranges(connection, device)
-            known = self._known[device] = {epoch: Known(parts) for epoch, parts in ranges.items()}
-        return known
 
     def _write(self, connection: Connection, group: Group) -> None:
         envelopes.add(connection, group.envelopes)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from core import wire
 from core.readings import Kind, TamperCode
 from gateway import incidents, verify
-from gateway.evidence import Said
 from gateway.sequences import Decision, Range, Span
 from gateway.store.commands import Answer, Loss
 from gateway.store.envelopes import EnvelopeRow, Stored
@@ -21,8 +20,7 @@ _TOPIC_CHARACTERS = 256  # a topic may have 65,535, and a stranger chooses them
 _SETTINGS_LOST = 1  # detail of a tamper record, see docs/protocol.md
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """A message as it came. ``ticket`` is for the link, which acknowledges it; ``received_ms`` is gateway time."""
 
     topic: str
@@ -35,15 +33,15 @@ class Received:
 class Committed:
     """What a group came to, once it is on disk.
 
-    ``commits`` maps (device, epoch) to the commit that is to be sent; ``said`` are the fresh dated readings of each
-    device, in the order of their hearing; ``heard`` when each device was heard (gateway time), also where it had
-    nothing fresh to say; ``counts`` what is added to the counters; ``alerts`` how many alerts were written with it
-    ``hellos`` are the devices that said hello, ``nonces`` those that asked for the time (the nonce, and when it was
+    ``commits`` maps (device, epoch) to the commit that is to be sent; ``understood`` is what each device said and which
+    of its numbers count, in the order of their hearing; ``heard`` when each device was heard (gateway time), also where
+    it had nothing fresh to say; ``counts`` what is added to the counters; ``alerts`` how many alerts were written with
+    it; ``hellos`` are the devices that said hello, ``nonces`` those that asked for the time (the nonce, and when it was
     heard); ``answers`` the fresh command records.
     """
 
     commits: dict[tuple[str, int], int] = field(default_factory=dict)
-    said: dict[str, Said] = field(default_factory=dict)
+    understood: dict[str, list[tuple[wire.Up, Sequence[Span]]]] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     alerts: int = 0
@@ -66,10 +64,11 @@ class Group:
     committed: Committed = field(default_factory=Committed)
     before: dict[tuple[str, int], list[Range]] = field(default_factory=dict)
     envelopes: list[EnvelopeRow] = field(default_factory=list)
+    of_device: dict[str, list[EnvelopeRow]] = field(default_factory=dict)
+    """The same, device by device."""
     gaps: list[dict[str, Any]] = field(default_factory=list)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     quarantine: list[QuarantineRow] = field(default_factory=list)
-    understood: dict[str, list[tuple[wire.Up, Sequence[Span]]]] = field(default_factory=dict)
     incidents: list[incidents.Incident] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     at_ms: int = 0
@@ -86,8 +85,8 @@ class Group:
 
     def unwritten(self, device: str, epoch: int) -> Iterator[Stored]:
         """The envelopes of a device that this group will store, in the order of their hearing."""
-        for row in self.envelopes:
-            if row.device == device and row.epoch == epoch:
+        for row in self.of_device.get(device, ()):
+            if row.epoch == epoch:
                 yield Stored(row.data, row.fresh, row.received_ms, 0)
 
     def put_aside(
@@ -132,7 +131,7 @@ class Group:
         since = _Since(message.received_ms, False) if span is None else _Since(span[0], True)
         if decision.fresh:
             self._keep(message, device, up, decision.fresh, span)
-            self.understood.setdefault(device, []).append((up, decision.fresh))
+            self.committed.understood.setdefault(device, []).append((up, decision.fresh))
         if decision.conflicts:
             self._disagree(message, device, up.epoch, decision.conflicts, since)
         for hole in decision.forgotten:
@@ -160,19 +159,19 @@ class Group:
         everything = all(block.records is not None for block in up.blocks) and _numbers(fresh) == sum(
             block.count for block in up.blocks
         )
-        self.envelopes.append(
-            EnvelopeRow(
-                device=device,
-                epoch=up.epoch,
-                first_seq=up.blocks[0].first,
-                last_seq=up.blocks[-1].last,
-                first_t_ms=None if span is None else span[0],
-                last_t_ms=None if span is None else span[1],
-                received_ms=message.received_ms,
-                data=message.data,
-                fresh=None if everything else tuple(fresh),
-            )
+        row = EnvelopeRow(
+            device=device,
+            epoch=up.epoch,
+            first_seq=up.blocks[0].first,
+            last_seq=up.blocks[-1].last,
+            first_t_ms=None if span is None else span[0],
+            last_t_ms=None if span is None else span[1],
+            received_ms=message.received_ms,
+            data=message.data,
+            fresh=None if everything else tuple(fresh),
         )
+        self.envelopes.append(row)
+        self.of_device.setdefault(device, []).append(row)
 
     def _disagree(
         self, message: Received, device: str, epoch: int, numbers: list[int], since: _Since
@@ -243,7 +242,7 @@ def _numbers(spans: Sequence[Span]) -> int:
 
 def _tag_times(up: wire.Up) -> tuple[int, int] | None:
     """Tag time of the earliest and the latest dated reading, milliseconds; None where there is none."""
-    found = [block.t_ms() for block in up.blocks if block.dated and block.records is not None]
+    found = [block.within_ms() for block in up.blocks if block.dated and block.records is not None]
     if not found:
         return None
-    return min(int(times.min()) for times in found), max(int(times.max()) for times in found)
+    return min(first for first, _ in found), max(last for _, last in found)

@@ -260,6 +260,7 @@ class Ingest:
         changed = {answer.device for answer in committed.answers} | set(committed.nonces)
         if changed and now_ms is not None:
             self._look(lambda: self._outbox.refresh(now_ms, changed))
+        downs: list[tuple[str, wire.Down]] = []
         for (device, epoch), upto in committed.commits.items():
             command = None
             if now_ms is not None:
@@ -269,7 +270,8 @@ class Ingest:
                     hello=device in committed.hellos,
                     present=self._settings.clock == "system",
                 )
-            self._say(device, wire.Down(self._committer.generation, (epoch, upto), command))
+            downs.append((device, wire.Down(self._committer.generation, (epoch, upto), command)))
+        self._say(downs)
 
     def _say_commands(self) -> None:
         """Say the commands that it is time to say to devices that do not speak by themselves."""
@@ -282,16 +284,21 @@ class Ingest:
             return
         if not self._look(self._committer.refresh):  # a device may have been added, and never heard
             return
-        for device, command in self._outbox.due(now_ms):
-            self._say(device, wire.Down(self._committer.generation, None, command))
+        generation = self._committer.generation
+        self._say(
+            [(device, wire.Down(generation, None, command)) for device, command in self._outbox.due(now_ms)]
+        )
 
-    def _say(self, device: str, down: wire.Down) -> None:
-        key = self._committer.key(device)
-        if key is None:
-            return
-        topic = topics.down(device)
-        self._link.send(topic, envelope.seal(key, device, topic, wire.encode_down(down)))
-        self._counts["commands_said"] += down.command is not None
+    def _say(self, downs: Sequence[tuple[str, wire.Down]]) -> None:
+        sealed: list[tuple[str, bytes]] = []
+        for device, down in downs:
+            key = self._committer.key(device)
+            if key is None:
+                continue
+            topic = topics.down(device)
+            sealed.append((topic, envelope.seal(key, device, topic, wire.encode_down(down))))
+            self._counts["commands_said"] += down.command is not None
+        self._link.send(sealed)
 
     def _look(self, work: Callable[[], object]) -> bool:
         """Look into the store; False where that can not be done now: what was known before goes on."""

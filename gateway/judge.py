@@ -19,7 +19,7 @@ from core.activation import Activation
 from core.alerts import Alert
 from core.contact import NO_CONTACT, ended
 from core.monitor import REMEMBER_S, Monitor
-from core.readings import Readings
+from core.readings import Kind, Readings
 from core.rules import DEFAULT_RULES, RuleSet
 from gateway import clock_alarm, evidence, incidents, logs
 from gateway.beacons import Beacons
@@ -125,9 +125,16 @@ class Judge:
 
     def add(self, committed: Committed) -> None:
         """What was committed just now."""
-        for device, said in committed.said.items():
+        for device, understood in committed.understood.items():
+            owners = self._register.owners(device)
+            # most of what nobody is judged by is not even decoded
+            if not owners and not any(
+                block.kind == Kind.RF_CONTACT for up, _ in understood for block in up.blocks
+            ):
+                continue
+            said = evidence.said(understood)
             self._compare(device, said)
-            for activation_id in self._register.owners(device):
+            for activation_id in owners:
                 mine = self._register.readings(activation_id, device, said)
                 if len(mine):
                     self._monitor.add(activation_id, mine)

@@ -72,6 +72,11 @@ class Known:
 
     def put(self, first: int, last: int, how: How) -> None:
         """From now on ``first`` to ``last`` are known as ``how``, whatever they were."""
+        newest = self.ranges[-1] if self.ranges else None
+        if newest is not None and newest.last + 1 == first and newest.how == how:
+            # every day, and all day long: the next ones
+            self.ranges[-1] = Range(newest.first, last, newest.how)
+            return
         begin = self._index(first)
         end = begin
         new: list[Range] = []

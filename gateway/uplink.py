@@ -1,12 +1,11 @@
 """The link to the broker: messages in, in order and bounded; acknowledgements and commits out.
 
-The network thread only copies messages into the queue. Deciding, writing and answering happen on the caller's thread,
-so that a slow disk never makes the connection time out.
+The network thread only takes messages off the stream (`gateway.frames`) into the queue. Deciding, writing and answering
+happen on the caller's thread, so that a slow disk never makes the connection time out.
 """
 
 from __future__ import annotations
 
-import queue
 import secrets
 import socket
 import ssl
@@ -14,15 +13,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 import structlog
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from gateway.broker import Address
+from gateway.frames import Bounded, FrameSocket, Published, puback, publish
 from gateway.group import Received
 from gateway.topics import UP_FILTER
 
@@ -35,6 +34,11 @@ _ECHO_EVERY_S = 15.0
 _ECHO_LOST_S = 90.0
 """Three keep-alives: by then a live connection has brought back what was sent through it."""
 
+_PUBACK = 0x40
+_WRITE_BYTES = 16_384  # a record of TLS
+_QUEUE_BYTES = 32 * 1024 * 1024
+"""However large what strangers send: so much waits in memory at most, and a group is no larger."""
+
 P = ParamSpec("P")
 
 
@@ -42,8 +46,7 @@ class LinkDeadError(RuntimeError):
     """The connection looks alive and is not; only a new process helps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """What the broker wants acknowledged: a message id within one connection."""
 
     connection: int
@@ -51,12 +54,40 @@ class Ticket:
     qos: int
 
 
-@dataclass(frozen=True, slots=True)
-class Echo:
+class Echo(NamedTuple):
     """Something that this link sent to itself: all that was published before it has been taken."""
 
     token: str
     ticket: Ticket
+
+
+class _Client(Client):
+    """paho, reading through a ``FrameSocket``; the version of paho is pinned, for this is not of its public face."""
+
+    def __init__(self, wrap: Callable[[Any], FrameSocket], *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._wrap = wrap
+
+    def _create_socket(self) -> Any:
+        return self._wrap(super()._create_socket())
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the network thread runs; paho shows its end nowhere else."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def hand_over(self, packets: Sequence[bytes]) -> None:
+        """Have the network thread write these whole packets, that nothing answers to, one after the other."""
+        some: list[bytes] = []
+        size = 0
+        for packet in packets:
+            some.append(packet)
+            size += len(packet)
+            if size >= _WRITE_BYTES:
+                self._packet_queue(_PUBACK, b"".join(some), 0, 1)
+                some, size = [], 0
+        if some:
+            self._packet_queue(_PUBACK, b"".join(some), 0, 1)
 
 
 def _contained(
@@ -88,16 +119,18 @@ class Uplink:
     ) -> None:
         self._place = place
         self._now_ms = now_ms
-        self._queue: queue.Queue[Received | Echo] = queue.Queue(queue_size)
+        self._queue: Bounded[Received | Echo] = Bounded(queue_size, _QUEUE_BYTES)
         self._guard = threading.Lock()
         self._connection = 0
         self._current: int | None = None
         self._stopping = False
         self._echo_topic = f"em/v1/gw/{secrets.token_hex(16)}/up"
+        self._echo_bytes = self._echo_topic.encode()
         self._echo_sent = self._echo_heard = time.monotonic()
         self.counts: Counter[str] = Counter()
         self.subscribed = threading.Event()
-        self._client = Client(
+        self._client = _Client(
+            self._through_frames,
             CallbackAPIVersion.VERSION2,
             client_id=CLIENT_ID,
             clean_session=True,
@@ -110,7 +143,6 @@ class Uplink:
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
         shortest, longest = _RECONNECT_S
         self._client.reconnect_delay_set(shortest, longest)  # type: ignore[arg-type]  # fractions work
 
@@ -128,35 +160,34 @@ class Uplink:
     @property
     def waiting(self) -> int:
         """Messages in the queue, about."""
-        return self._queue.qsize()
+        return len(self._queue)
 
     def take(self, most: int, wait_s: float, company_s: float) -> list[Received | Echo]:
         """Messages in the order of their arrival: at most ``most``, none if there is none within ``wait_s``.
 
         After the first it waits up to ``company_s`` for more.
         """
-        found: list[Received | Echo] = []
-        try:
-            found.append(self._queue.get(timeout=wait_s))
-            deadline = time.monotonic() + company_s
-            while len(found) < most:
-                left = deadline - time.monotonic()
-                found.append(self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait())
-        except queue.Empty:
-            pass
-        return found
+        return self._queue.take(most, wait_s, company_s)
 
     def acknowledge(self, tickets: Sequence[object]) -> None:
         """Tell the broker that these are done with, in this order; those of an earlier connection are passed over."""
         with self._guard:  # a connection can not change between look and acknowledgement
-            for ticket in tickets:
-                if isinstance(ticket, Ticket) and ticket.connection == self._current:
-                    self._client.ack(ticket.message_id, ticket.qos)
+            current = self._current
+            self._client.hand_over(
+                [
+                    puback(ticket.message_id)
+                    for ticket in tickets
+                    if isinstance(ticket, Ticket) and ticket.connection == current and ticket.qos
+                ]
+            )
 
-    def send(self, topic: str, data: bytes) -> None:
-        """Publish at QoS 0; without a connection it is lost, and asked for again."""
-        if self._client.publish(topic, data, qos=0).rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self.counts["unsent"] += 1
+    def send(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Publish (topic, data) at QoS 0; without a connection they are lost, and asked for again."""
+        with self._guard:
+            if self._current is None:
+                self.counts["unsent"] += len(messages)
+            else:
+                self._client.hand_over([publish(topic.encode(), data) for topic, data in messages])
 
     def echo(self, token: str) -> bool:
         """Send ``token`` round through the broker, behind all that it has taken; False without a connection."""
@@ -166,11 +197,10 @@ class Uplink:
 
     def check(self) -> None:
         """To be called about once a second. Raises LinkDeadError where the link has died without saying so."""
-        thread = self._client._thread  # paho shows its thread's end nowhere else
-        if thread is None or not thread.is_alive():
+        if not self._client.is_alive:
             raise LinkDeadError("the network thread has ended")
         now = time.monotonic()
-        if not self.subscribed.is_set() or self._queue.full():
+        if not self.subscribed.is_set() or self._queue.room <= 0:
             self._echo_heard = now
         elif now - self._echo_heard > _ECHO_LOST_S:
             raise LinkDeadError(f"nothing has come back through the broker for {_ECHO_LOST_S:.0f} s")
@@ -212,23 +242,33 @@ class Uplink:
             self.subscribed.clear()
             log.info("connection to the broker ended", reason=str(reason))
 
-    @_contained
-    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        ticket = Ticket(self._connection, message.mid, message.qos)
+    def _through_frames(self, stream: Any) -> FrameSocket:
+        return FrameSocket(stream, self._take_in, lambda: self._queue.room, self._wait_for_room)
+
+    def _wait_for_room(self, wait_s: float) -> bool:
+        if self._queue.wait_for_room(wait_s):
+            return True
+        # not reading from the socket is what slows the senders down
+        self.counts["queue_full"] += 1
+        return False
+
+    def _take_in(self, published: Sequence[Published]) -> None:
+        items: list[tuple[Received | Echo, int]] = []
+        for message in published:
+            try:
+                items.append((self._item(message), len(message.payload)))
+            except Exception:  # any fault must leave the thread alive; it is counted and told
+                self.counts["callback_errors"] += 1
+                log.exception("a message could not be taken in")
+        self._queue.put(items)
+
+    def _item(self, message: Published) -> Received | Echo:
+        ticket = Ticket(self._connection, message.message_id, message.qos)
+        if message.topic == self._echo_bytes:
+            self._echo_heard = time.monotonic()
+            return Echo(message.payload.decode(), ticket)
         try:
-            topic = message.topic
+            topic = message.topic.decode()
         except UnicodeDecodeError:
             topic = "(a topic that is not UTF-8)"
-        item: Received | Echo
-        if topic == self._echo_topic:
-            self._echo_heard = time.monotonic()
-            item = Echo(message.payload.decode(), ticket)
-        else:
-            item = Received(topic, bytes(message.payload), self._now_ms(), ticket)
-        while not self._stopping:
-            try:
-                self._queue.put(item, timeout=0.5)
-                return
-            except queue.Full:
-                # not reading from the socket is what slows the senders down
-                self.counts["queue_full"] += 1
+        return Received(topic, message.payload, self._now_ms(), ticket)

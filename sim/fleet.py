@@ -11,7 +11,7 @@ import json
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def run(
 ) -> Report:
     """Send for ``for_s`` seconds at ``rate`` messages a second, and wait for what is still on its way.
 
-    ``folder`` becomes the gateway's; the first ``ordered`` wearers are under an order and judged. Raises ValueError
+    ``folder`` becomes the gateway's; ``ordered`` of the wearers are under an order and judged. Raises ValueError
     where so many messages can not be held.
     """
     rate = default_rate(wearers) if rate is None else rate
@@ -117,7 +117,7 @@ def run(
     gateway.start(timeout_s=600)
     ready = time.monotonic()
     try:
-        fleet = _Fleet(ring, rate, moved)
+        fleet = Fleet(ring, rate, moved)
         asyncio.run(fleet.drive(settings, identity(authority, folder / "fleet")))
         status = gateway.status()
     finally:
@@ -146,8 +146,17 @@ def run(
     )
 
 
-def register(settings: Settings, secret: bytes, wearers: int, ordered: int) -> None:
-    """Put a fleet into the gateway's store, in one transaction; the first ``ordered`` wearers have an order."""
+def register(
+    settings: Settings,
+    secret: bytes,
+    wearers: int,
+    ordered: int,
+    zone: Mapping[str, object] | None = None,
+) -> None:
+    """Put a fleet into the gateway's store, in one transaction; ``ordered`` wearers, evenly spread, have an order.
+
+    ``zone`` is the polygon (GeoJSON) that these must not enter, the market where it is left out.
+    """
     now_ms = round(time.time() * 1000)
     store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     try:
@@ -158,19 +167,22 @@ def register(settings: Settings, secret: bytes, wearers: int, ordered: int) -> N
                 connection, *(devices.Device(name, key_of(secret, name), b"", now_ms, None) for name in names)
             )
             if ordered:
-                orders.add_version(connection, *(_order(name, now_ms) for name in names[:ordered]))
+                judged = names[:: wearers // ordered][:ordered]
+                orders.add_version(
+                    connection, *(_order(name, now_ms, zone or market_zone()) for name in judged)
+                )
                 orders.add_activation(
                     connection,
                     *(
                         ActivationRow(f"{name}-1", name, f"order-{name}", now_ms - _FITTED_BEFORE_MS, None)
-                        for name in names[:ordered]
+                        for name in judged
                     ),
                 )
     finally:
         store.close()
 
 
-def _order(name: str, now_ms: int) -> OrderVersion:
+def _order(name: str, now_ms: int, zone: Mapping[str, object]) -> OrderVersion:
     """A zone and a curfew."""
     document = {
         "order_id": f"order-{name}",
@@ -179,7 +191,7 @@ def _order(name: str, now_ms: int) -> OrderVersion:
         "wearer": {"id": f"wearer-{name}", "name": f"Wearer of {name}"},
         "effective": "2020-01-01T00:00:00Z",
         "conditions": [
-            {"id": "market", "type": "exclusion", "name": "Market", "zone": market_zone()},
+            {"id": "market", "type": "exclusion", "name": "Market", "zone": dict(zone)},
             {
                 "id": "curfew",
                 "type": "curfew",
@@ -209,10 +221,13 @@ def identity(authority: Authority, folder: Path) -> ssl.SSLContext:
     return context
 
 
-class _Fleet:
-    """The sending of a ring of messages, and what comes back."""
+class Fleet:
+    """The sending of a ring of messages at ``rate`` a second, and what comes back. To be driven once.
 
-    def __init__(self, ring: list[Message], rate: float, moved: Moved) -> None:
+    ``published_s`` says of each device which message, by its last number, was published when (monotonic seconds).
+    """
+
+    def __init__(self, ring: list[Message], rate: float, moved: Moved = lambda what, share: None) -> None:
         self._rate = rate
         self._moved = moved
         self._count = len(ring)
@@ -222,6 +237,7 @@ class _Fleet:
             self._due[topics.partition(message.device)].append((index / rate, message))
         self._waiting: dict[str, deque[tuple[int, float]]] = {}
         self.sent = 0
+        self.published_s: dict[str, list[tuple[int, float]]] = {}
         self.acknowledged_s: list[float] = []
         self.committed_s: list[float] = []
         self.sending_s = self.last_acknowledged_s = self.last_committed_s = 1e-9
@@ -274,7 +290,9 @@ class _Fleet:
             while due and due[0][0] <= now_s and not publisher.full:
                 _, message = due.popleft()
                 waiting = self._waiting.setdefault(message.device, deque())
-                waiting.append((message.last, publisher.publish(message.topic, message.data)))
+                sent = message.last, publisher.publish(message.topic, message.data)
+                waiting.append(sent)
+                self.published_s.setdefault(message.device, []).append(sent)
                 self.sent += 1
             await publisher.drained()
             if due:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, insert, select, update
 
 from gateway.store import state
-from gateway.store.dialect import upsert
+from gateway.store.dialect import put_rows
 from gateway.store.tables import device, heard
 
 
@@ -74,8 +74,15 @@ def kinds(connection: Connection) -> dict[str, str]:
 
 def hear(connection: Connection, received_ms: Mapping[str, int]) -> None:
     """Write when devices were heard, gateway time; what is known stays where it is later."""
-    rows = [{"device": device_id, "received_ms": at_ms} for device_id, at_ms in sorted(received_ms.items())]
-    upsert(connection, heard, rows, ["device"], replace=["received_ms"], rising="received_ms")
+    put_rows(
+        connection,
+        heard,
+        ("device", "received_ms"),
+        sorted(received_ms.items()),
+        ("device",),
+        ("received_ms",),
+        "received_ms",
+    )
 
 
 def last_heard(connection: Connection) -> dict[str, int]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError
@@ -189,3 +189,59 @@ def upsert(
     else:
         statement = insert.on_conflict_do_nothing(index_elements=list(keys))
     connection.execute(statement, list(rows))
+
+
+def put_rows(
+    connection: Connection,
+    table: Table,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+    keys: tuple[str, ...] = (),
+    replace: tuple[str, ...] = (),
+    rising: str | None = None,
+) -> None:
+    """Insert or, with ``keys``, `upsert` rows of plain values, each in the order of ``columns``; made for thousands.
+
+    The statement is put together once, and the driver is given the tuples as they are: what SQLAlchemy does for each
+    row takes three times as long as the database itself.
+    """
+    if not rows:
+        return
+    dialect = connection.dialect
+    key = (dialect.name, dialect.paramstyle, table.name, columns, keys, replace, rising)
+    if key not in _statements:
+        _statements[key] = _statement(dialect, table, columns, keys, replace, rising)
+    text, order = _statements[key]
+    if not dialect.positional:
+        connection.exec_driver_sql(text, [dict(zip(columns, row, strict=True)) for row in rows])
+    elif order == columns:
+        connection.exec_driver_sql(text, list(rows))
+    else:
+        at = [columns.index(name) for name in order]
+        connection.exec_driver_sql(text, [tuple(row[i] for i in at) for row in rows])
+
+
+_statements: dict[tuple[Any, ...], tuple[str, tuple[str, ...]]] = {}
+"""What `put_rows` has put together; there are as many as places that call it."""
+
+
+def _statement(
+    dialect: Dialect,
+    table: Table,
+    columns: tuple[str, ...],
+    keys: tuple[str, ...],
+    replace: tuple[str, ...],
+    rising: str | None,
+) -> tuple[str, tuple[str, ...]]:
+    """The text in the words of the driver, and in which order it wants the columns."""
+    insert = (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
+    new = insert.excluded
+    statement = insert
+    if replace:
+        rises = None if rising is None else table.c[rising] < new[rising]
+        changes = {name: new[name] for name in replace}
+        statement = insert.on_conflict_do_update(index_elements=list(keys), set_=changes, where=rises)
+    elif keys:
+        statement = insert.on_conflict_do_nothing(index_elements=list(keys))
+    compiled = statement.compile(dialect=dialect, column_keys=list(columns))
+    return str(compiled), tuple(getattr(compiled, "positiontup", None) or columns)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, or_, select
 
 from core.envelope import MAX_ENVELOPE_BYTES
 from gateway.sequences import Range, Span
-from gateway.store.dialect import upsert
+from gateway.store.dialect import put_rows, upsert
 from gateway.store.tables import conflict, envelope, gap, sequence_range
 
 WIDE = MAX_ENVELOPE_BYTES // 3
@@ -22,8 +21,23 @@ needs to search only that far back.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class EnvelopeRow:
+_AT_ONCE = 500
+"""So many devices are asked for in one statement; SQLite takes 32,766 values."""
+
+_RANGES = (
+    select(
+        sequence_range.c.device,
+        sequence_range.c.epoch,
+        sequence_range.c.first,
+        sequence_range.c.last,
+        sequence_range.c.how,
+    )
+    .where(sequence_range.c.device.in_(bindparam("some", expanding=True)))
+    .order_by(sequence_range.c.device, sequence_range.c.epoch, sequence_range.c.first)
+)
+
+
+class EnvelopeRow(NamedTuple):
     """An envelope with fresh readings. Times of its dated readings in tag time, None where it has none.
 
     ``fresh`` are those of its numbers that were not stored before; None means all.
@@ -52,27 +66,64 @@ class Stored(NamedTuple):
     id: int
 
 
+_COLUMNS = (
+    "device",
+    "epoch",
+    "first_seq",
+    "last_seq",
+    "wide",
+    "first_t_ms",
+    "last_t_ms",
+    "received_ms",
+    "fresh",
+    "data",
+)
+
+
 def add(connection: Connection, rows: Sequence[EnvelopeRow]) -> None:
     """Write envelopes, in the order in which they were heard."""
-    if rows:
-        connection.execute(insert(envelope), [_values(row) for row in rows])
+    put_rows(
+        connection,
+        envelope,
+        _COLUMNS,
+        [
+            (
+                row.device,
+                row.epoch,
+                row.first_seq,
+                row.last_seq,
+                row.last_seq - row.first_seq >= WIDE,
+                row.first_t_ms,
+                row.last_t_ms,
+                row.received_ms,
+                None if row.fresh is None else json.dumps(row.fresh, separators=(",", ":")),
+                row.data,
+            )
+            for row in rows
+        ],
+    )
+
+
+_HOLDING = (
+    select(envelope.c.data, envelope.c.fresh, envelope.c.received_ms, envelope.c.id)
+    .where(
+        envelope.c.device == bindparam("of"),
+        envelope.c.epoch == bindparam("in_epoch"),
+        or_(
+            and_(envelope.c.wide.is_(False), envelope.c.first_seq >= bindparam("near")),
+            envelope.c.wide.is_(True),
+        ),
+        envelope.c.first_seq <= bindparam("to"),
+        envelope.c.last_seq >= bindparam("from"),
+    )
+    .order_by(envelope.c.id)
+)
 
 
 def holding(connection: Connection, device: str, epoch: int, first: int, last: int) -> Iterator[Stored]:
     """The envelopes that may hold any of the numbers ``first`` to ``last``, in the order of their hearing."""
-    near = and_(envelope.c.wide.is_(False), envelope.c.first_seq >= first - WIDE)
-    query = (
-        select(envelope.c.data, envelope.c.fresh, envelope.c.received_ms, envelope.c.id)
-        .where(
-            envelope.c.device == device,
-            envelope.c.epoch == epoch,
-            or_(near, envelope.c.wide.is_(True)),
-            envelope.c.first_seq <= last,
-            envelope.c.last_seq >= first,
-        )
-        .order_by(envelope.c.id)
-    )
-    for data, fresh, received_ms, row_id in connection.execute(query):
+    wanted = {"of": device, "in_epoch": epoch, "near": first - WIDE, "to": last, "from": first}
+    for data, fresh, received_ms, row_id in connection.execute(_HOLDING, wanted):
         yield Stored(data, _spans(fresh), received_ms, row_id)
 
 
@@ -107,14 +158,16 @@ def count(connection: Connection) -> int:
 
 def ranges(connection: Connection, device: str) -> dict[int, list[Range]]:
     """What is known of the numbers of a device: for each epoch its ranges, ascending."""
-    query = (
-        select(sequence_range.c.epoch, sequence_range.c.first, sequence_range.c.last, sequence_range.c.how)
-        .where(sequence_range.c.device == device)
-        .order_by(sequence_range.c.epoch, sequence_range.c.first)
-    )
-    known: dict[int, list[Range]] = {}
-    for epoch, first, last, how in connection.execute(query):
-        known.setdefault(epoch, []).append(Range(first, last, how))
+    return ranges_of(connection, [device])[device]
+
+
+def ranges_of(connection: Connection, devices: Sequence[str]) -> dict[str, dict[int, list[Range]]]:
+    """The same of each of several devices, also of those of which nothing is known."""
+    known: dict[str, dict[int, list[Range]]] = {device: {} for device in devices}
+    for at in range(0, len(devices), _AT_ONCE):
+        some = devices[at : at + _AT_ONCE]
+        for device, epoch, first, last, how in connection.execute(_RANGES, {"some": some}):
+            known[device].setdefault(epoch, []).append(Range(first, last, how))
     return known
 
 
@@ -132,11 +185,14 @@ def change_ranges(
             sequence_range.c.first == bindparam("f"),
         )
         connection.execute(statement, keys)
-    rows = [
-        {"device": device, "epoch": epoch, "first": part.first, "last": part.last, "how": part.how}
-        for device, epoch, part in written
-    ]
-    upsert(connection, sequence_range, rows, ["device", "epoch", "first"], replace=["last", "how"])
+    put_rows(
+        connection,
+        sequence_range,
+        ("device", "epoch", "first", "last", "how"),
+        [(device, epoch, part.first, part.last, part.how) for device, epoch, part in written],
+        ("device", "epoch", "first"),
+        ("last", "how"),
+    )
 
 
 def add_gaps(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -161,13 +217,6 @@ def gaps(connection: Connection, device: str) -> list[dict[str, Any]]:
     """The gap records of a device."""
     query = select(gap).where(gap.c.device == device).order_by(gap.c.epoch, gap.c.seq)
     return [dict(row._mapping) for row in connection.execute(query)]
-
-
-def _values(row: EnvelopeRow) -> dict[str, Any]:
-    values: dict[str, Any] = {name: getattr(row, name) for name in EnvelopeRow.__slots__}
-    values["wide"] = row.last_seq - row.first_seq >= WIDE
-    values["fresh"] = None if row.fresh is None else json.dumps(row.fresh, separators=(",", ":"))
-    return values
 
 
 def _spans(fresh: str | None) -> tuple[Span, ...] | None:

@@ -265,7 +265,7 @@ class Gateway(RuleBasedStateMachine):
             for number in outcome.fresh
             if self.model.content[epoch, number][0] == Kind.POSITION  # type: ignore[index]
         )
-        judged = [said.positions for said in committed.said.values()]
+        judged = [evidence.said(understood).positions for understood in committed.understood.values()]
         assert fresh == sorted(
             (int(epoch), int(seq)) for part in judged for epoch, seq in zip(part.epoch, part.seq, strict=True)
         )

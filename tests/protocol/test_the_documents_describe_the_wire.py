@@ -234,3 +234,27 @@ def test_the_asyncapi_document_names_the_topics_and_qualities_of_the_protocol() 
                 node = node[step]
         else:
             assert (DOCS / reference).is_file()
+
+
+def test_every_record_begins_with_its_time_and_ends_with_its_flags() -> None:
+    for layout in WIRE.values():
+        assert layout.names is not None
+        assert layout.fields is not None
+        assert (layout.names[0], layout.fields["dt"][1], layout.fields["dt"][0].str) == ("dt", 0, "<u2")
+        assert (layout.names[-1], layout.fields["flags"][1]) == ("flags", layout.itemsize - 1)
+
+
+@given(blocks())
+def test_the_span_of_a_blocks_times_is_that_of_its_readings(made: tuple[wire.Block, ...]) -> None:
+    for block in made:
+        if block.records is not None:
+            assert block.within_ms() == (int(block.t_ms().min()), int(block.t_ms().max()))
+
+
+whole = st.one_of(numbers, st.sampled_from([0, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1]))
+
+
+@given(whole, whole.filter(bool), whole)
+def test_a_commit_is_written_as_a_cbor_library_would(generation: int, epoch: int, upto: int) -> None:
+    said = wire.encode_down(wire.Down(generation, (epoch, upto)))
+    assert said == cbor2.dumps({1: 1, 2: generation, 3: [epoch, upto]}, canonical=True)
