@@ -1,8 +1,8 @@
 """What lies between paho and its socket: PUBLISH packets are taken off the stream by the bufferful.
 
-paho reads three times from the socket and locks some ten times for each message: 60 µs of processor time, more than
-everything else that a message costs. It goes on to connect, subscribe, keep alive and reconnect; only the packets that
-come by the thousand do not pass through it.
+paho reads three times from the socket and locks some ten times for each message; with its answers that was 65 µs of
+processor time a message, and is 8 (docs/load.md). It goes on to connect, subscribe, keep alive and reconnect; only the
+packets that come by the thousand do not pass through it.
 """
 
 from __future__ import annotations
