@@ -68,6 +68,8 @@ class Service:
                 settings.data_dir / "web-port", settings.web_host
             )
             children.append(Child("web", self._web_command, self._page_answers, answers=self._page_lives))
+        if settings.routes_path.exists():
+            children.append(Child("notifier", self._notifier_command, told_ready))
         environment = settings.environment() | kernels.environment(settings.data_dir)
         self._supervisor = Supervisor(children, environment, self._write_run)
 
@@ -164,6 +166,9 @@ class Service:
     def _web_command(self, _ready: int) -> list[str]:
         where = ["--host", self._settings.web_host, "--port", str(self._web_port)]
         return [*self._module("gateway.web"), *where]
+
+    def _notifier_command(self, ready: int) -> list[str]:
+        return [*self._module("gateway.delivery"), "--ready-fd", str(ready)]
 
     def _module(self, name: str) -> list[str]:
         return [sys.executable, "-m", name, "--data-dir", str(self._settings.data_dir)]

@@ -264,6 +264,11 @@ class Settings(BaseSettings):
         return self.data_dir / "control.sock"
 
     @property
+    def routes_path(self) -> Path:
+        """Who is told of which alerts (`gateway.delivery.routes`)."""
+        return self.data_dir / "routes.toml"
+
+    @property
     def run_path(self) -> Path:
         """What runs now: ports and process ids, JSON."""
         return self.data_dir / "run.json"

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
 
 from core.alerts import Alert, Source
+from gateway.store import outbox
 from gateway.store.tables import activation, alert, alert_revision, order_version
 
 
@@ -73,16 +74,22 @@ def withdrawn(entry: AlertEntry) -> AlertEntry:
 
 
 def put(connection: Connection, entries: Sequence[AlertEntry], at_ms: int) -> list[int]:
-    """Write alerts that are new or differ from what stands, each as a further revision.
+    """Write alerts that are new or differ from what stands, each as a further revision; with it, in the outbox, what
+    people are to be told.
 
     ``at_ms`` is gateway time. Returns the numbers of those that were written.
     """
     written: list[int] = []
     for entry in entries:
         known = connection.execute(
-            select(alert.c.number, alert.c.revision, alert.c.state, alert.c.document).where(
-                alert.c.id == entry.id
-            )
+            select(
+                alert.c.number,
+                alert.c.revision,
+                alert.c.state,
+                alert.c.severity,
+                alert.c.start_ms,
+                alert.c.document,
+            ).where(alert.c.id == entry.id)
         ).one_or_none()
         if known is not None and known.document == entry.document:
             continue
@@ -105,6 +112,13 @@ def put(connection: Connection, entries: Sequence[AlertEntry], at_ms: int) -> li
                 alert=number, revision=revision, at_ms=at_ms, document=entry.document
             )
         )
+        before = None if known is None else (known.state, known.severity, known.start_ms)
+        if before != (
+            entry.state,
+            entry.severity,
+            entry.start_ms,
+        ):  # an extension only updates the page (law 3)
+            outbox.tell(connection, number, revision, entry.state, entry.severity, entry.start_ms, at_ms)
         written.append(number)
     return written
 

@@ -13,6 +13,8 @@ GENERATION = "generation"
 CHANGES = "changes"
 COMMANDS = "commands"
 JUDGED_MS = "judged_ms"
+TOLD_FROM_MS = "told_from_ms"
+HEALTHY_MS = "healthy_ms"
 
 
 def number(connection: Connection, name: str, default: int = 0) -> int:

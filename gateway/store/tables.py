@@ -29,7 +29,12 @@ _SERIAL = BigInteger().with_variant(Integer, "sqlite")
 meta = Table(
     "meta",
     metadata,
-    Column("name", Text, primary_key=True, doc="generation, changes, commands, judged_ms"),
+    Column(
+        "name",
+        Text,
+        primary_key=True,
+        doc="generation, changes, commands, judged_ms, told_from_ms, healthy_ms",
+    ),
     Column("value", BigInteger, nullable=False),
 )
 
@@ -233,4 +238,89 @@ command = Table(
         doc="the device has told that it can not read any more what this command set",
     ),
     Index("command_by_outcome", "outcome", "expires_at_ms"),
+)
+
+# --- delivery of alerts to people: gateway/delivery, store/outbox.py ---
+
+telling = Table(
+    "telling",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("alert", BigInteger().with_variant(Integer, "sqlite"), ForeignKey("alert.number"), nullable=False),
+    Column("revision", Integer, nullable=False, doc="a revision that people are to be told of"),
+    Column("state", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("start_ms", BigInteger, nullable=False, doc="tag time"),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("decided_ms", BigInteger, doc="when it was decided who is told; none: not yet"),
+    Column("outcome", Text, doc="told, merged, unchanged, before, acknowledged; none: not decided"),
+    UniqueConstraint("alert", "revision", name="telling_once"),
+    Index("telling_by_outcome", "outcome", "alert", "id"),
+    sqlite_autoincrement=True,
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("alert", BigInteger().with_variant(Integer, "sqlite"), ForeignKey("alert.number"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("state", Text, nullable=False, doc="of the alert in that revision"),
+    Column("severity", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("contact", Text, nullable=False),
+    Column(
+        "round", Integer, nullable=False, doc="0 first, then one more whenever nobody acknowledged in time"
+    ),
+    Column("key", Text, nullable=False, unique=True, doc="the same in every repetition of one message"),
+    Column("digest", Boolean, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("next_ms", BigInteger, nullable=False, doc="not tried before"),
+    Column("attempts", Integer, nullable=False, doc="begun, over the contact's own path"),
+    Column("sms_next_ms", BigInteger, nullable=False),
+    Column("sms_attempts", Integer, nullable=False, doc="begun, over the modem"),
+    Column("error", Text, doc="what came of the last attempt"),
+    Column("done_ms", BigInteger),
+    Column("outcome", Text, doc="sent, sent by sms, dropped: why; none: waits"),
+    Index("delivery_by_outcome", "outcome", "contact", "next_ms"),
+    Index("delivery_by_alert", "alert"),
+    sqlite_autoincrement=True,
+)
+
+escalation = Table(
+    "escalation",
+    metadata,
+    Column(
+        "alert", BigInteger().with_variant(Integer, "sqlite"), ForeignKey("alert.number"), primary_key=True
+    ),
+    Column("route", Text, primary_key=True),
+    Column("revision", Integer, nullable=False, doc="this or a later one is to be acknowledged"),
+    Column("began_ms", BigInteger, nullable=False),
+    Column("round", Integer, nullable=False, doc="the last one that was told"),
+    Column("next_ms", BigInteger, nullable=False),
+    Column("outcome", Text, doc="acknowledged, withdrawn, route gone; none: waits for somebody"),
+    Index("escalation_by_outcome", "outcome", "next_ms"),
+)
+
+acknowledgement = Table(
+    "acknowledgement",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("alert", BigInteger().with_variant(Integer, "sqlite"), ForeignKey("alert.number"), nullable=False),
+    Column("revision", Integer, nullable=False, doc="the newest that could be seen"),
+    Column("person", Text, nullable=False, doc="by name"),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("acknowledgement_by_alert", "alert"),
+    sqlite_autoincrement=True,
+)
+
+path = Table(
+    "path",
+    metadata,
+    Column("contact", Text, primary_key=True, doc="a contact of routes.toml, or 'modem'"),
+    Column("failing_ms", BigInteger, doc="since when nothing got through; none: the last attempt did"),
+    Column("failures", Integer, nullable=False, doc="in a row"),
+    Column("retry_ms", BigInteger, nullable=False, doc="not tried before"),
+    Column("sent_ms", BigInteger),
+    Column("error", Text),
 )
