@@ -32,6 +32,10 @@ order_app = typer.Typer(help="Orders: what a court imposed, and on whom.", no_ar
 app.add_typer(device_app, name="device")
 app.add_typer(order_app, name="order")
 operation_cli.register(app)
+alert_app = typer.Typer(help="One alert: who has taken notice of it.", no_args_is_help=True)
+delivery_app = typer.Typer(help="Telling people of alerts: paths, and what waits.", no_args_is_help=True)
+app.add_typer(alert_app, name="alert")
+app.add_typer(delivery_app, name="delivery")
 
 DataDir = Annotated[
     Path | None,
@@ -406,6 +410,109 @@ def check(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         looked_at = ", ".join(f"{count} {name}" for name, count in found.looked_at.items())
         typer.echo(f"{len(found.faults) or 'no'} faults in {looked_at}")
     raise typer.Exit(bool(found.faults))
+
+
+@alert_app.command("ack")
+def alert_ack(
+    number: Annotated[int, typer.Argument(help="The alert's number.")],
+    person: Annotated[str, typer.Option("--by", help="Name of the person who takes notice of it.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Acknowledge an alert as it stands: nobody else on the rota is told of it any more."""
+    from gateway.commands import present_ms
+    from gateway.delivery.trial import AcknowledgementError, acknowledge
+
+    settings = _settings(data_dir)
+    with _store(settings, AcknowledgementError) as store:
+        revision = acknowledge(store, number, person, present_ms(store, settings.clock))
+    typer.echo(f"alert {number} is acknowledged up to revision {revision}")
+
+
+@alert_app.command("told")
+def alert_told(
+    number: Annotated[int, typer.Argument(help="The alert's number.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Who was told of an alert, when and over which path, and who has acknowledged it."""
+    from gateway.store import outbox
+
+    with _store(_settings(data_dir)) as store, store.read() as connection:
+        told = outbox.of_alert(connection, number)
+        known = outbox.acknowledgements(connection, number)
+    rows: list[dict[str, object]] = [
+        {
+            "revision": one.revision,
+            "who": one.contact,
+            "what": one.outcome or "waits",
+            "at": _utc(one.done_ms or one.made_ms),
+            "route": one.route,
+            "round": one.round,
+        }
+        for one in told
+    ]
+    rows += [
+        {
+            "revision": one.revision,
+            "who": one.person,
+            "what": "acknowledged",
+            "at": _utc(one.at_ms),
+            "route": "",
+            "round": "",
+        }
+        for one in known
+    ]
+    _print(rows, as_json)
+
+
+@delivery_app.command("test")
+def delivery_test(
+    to: Annotated[str | None, typer.Option(help="Only this contact of routes.toml.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a test message over every path of routes.toml. Ends with code 1 where one was not taken."""
+    from dataclasses import asdict
+
+    from gateway.delivery import routes, trial
+
+    settings = _settings(data_dir)
+    try:
+        tried = trial.try_all(routes.read(settings.routes_path), to)
+    except routes.RoutesError as error:
+        raise Refused(error) from None
+    except KeyError:
+        raise Refused(ValueError(f"routes.toml has no contact {to!r}")) from None
+    rows = [asdict(one) | {"error": one.error or ("" if not as_json else None)} for one in tried]
+    _print(rows, as_json)
+    if any(one.error for one in tried):
+        raise typer.Exit(1)
+
+
+@delivery_app.command("status")
+def delivery_status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """What waits to be told, what failed and why, since when, and the remedy. Ends with code 1 where there is any."""
+    from dataclasses import asdict
+
+    from gateway.commands import present_ms
+    from gateway.delivery import routes, status
+
+    settings = _settings(data_dir)
+    try:
+        known = routes.read(settings.routes_path)
+    except routes.RoutesError as error:
+        raise Refused(error) from None
+    with _store(settings) as store:
+        found = status.findings(store, known, present_ms(store, settings.clock))
+    if as_json:
+        _print([asdict(one) for one in found], as_json=True)
+    elif not found:
+        typer.echo("everybody has been told, and everything is acknowledged")
+    for one in [] if as_json else found:
+        typer.secho(f"{one.what}{f', since {one.since}' if one.since else ''}", bold=True)
+        typer.echo(f"  why: {one.why}\n  remedy: {one.remedy}")
+    if found:
+        raise typer.Exit(1)
 
 
 def _operator() -> str:

@@ -77,7 +77,7 @@ class Watched:
 
 
 def run(settings: Settings, store: Store, stopping: threading.Event, ready: Callable[[], None]) -> int:
-    """Tell people until stopped; returns the exit code. It ends when the routes are others, too: a new one reads them."""
+    """Tell people until stopped, or until the routes are others, which a new process reads; returns the exit code."""
     watched = Watched(settings.data_dir)
     routes = watched.load()
     ready()
@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings.load(given.data_dir)
         with (settings.data_dir / "notifier.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # one that is ending may still be sending
-            store = Store.open(settings.store_path, busy_timeout_ms=settings.busy_timeout_ms)
+            store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
             try:
                 return run(settings, store, stopping, ready)
             finally:

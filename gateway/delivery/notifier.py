@@ -20,6 +20,9 @@ from gateway.delivery.routes import Routes
 from gateway.store import Store, outbox, state
 from gateway.store.outbox import MODEM, Delivery, Path
 
+Work = Callable[[], None]
+"""Sends one message. Raises PathError or ModemError."""
+
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.5
@@ -145,13 +148,13 @@ class Planner:
 class Attempt:
     """One message on its way to a provider, in a thread of its own, because a provider may hold on to it for ever."""
 
-    def __init__(self, ids: Sequence[int], work: Callable[[], None]) -> None:
+    def __init__(self, ids: Sequence[int], work: Work) -> None:
         self.ids = list(ids)
         self.error: str | None = None
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
 
-    def _run(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Work) -> None:
         try:
             work()
         except (paths.PathError, ModemError) as error:
@@ -242,7 +245,7 @@ class Worker:
             return [one for one in found if (one.contact, one.route) == (first.contact, first.route)]
         return found[:1]
 
-    def _work(self, batch: Sequence[Delivery]) -> Callable[[], None]:
+    def _work(self, batch: Sequence[Delivery]) -> Work:
         first = batch[0]
         contact = self._routes.contacts[first.contact]
         link = self._routes.link
@@ -277,12 +280,12 @@ class Worker:
             log.info("messages are taken again", path=self.name, after_failures=mine.failures)
 
 
-def sending(url: str, timeout_s: float, body: str) -> Callable[[], None]:
+def sending(url: str, timeout_s: float, body: str) -> Work:
     """The work of sending ``body`` over a provider."""
     return lambda: paths.send(url, timeout_s, body)
 
 
-def sending_sms(routes: Routes, number: str, body: str) -> Callable[[], None]:
+def sending_sms(routes: Routes, number: str, body: str) -> Work:
     """The work of sending ``body`` over the modem."""
     chosen = routes.modem
     assert chosen is not None, "checked when the routes were read"

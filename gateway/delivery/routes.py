@@ -32,7 +32,7 @@ from gateway.store.outbox import HEARTBEAT, MODEM, About
 
 FILE_NAME = "routes.toml"
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Number = Annotated[str, Field(pattern=r"^\+?[0-9]{3,15}$")]
 
 
@@ -158,7 +158,10 @@ class Routes(_Part):
     """The whole file."""
 
     link: str = Field(
-        "", description="Where people open an alert: its number is put behind this. '' sends no link."
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.:/?=&%-]+)?$",
+        description="Where people open an alert: its number is put behind this. '' sends no link. No letter in it "
+        "that an SMS has not.",
     )
     timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] = Field(ZoneInfo("Europe/London"))
     contacts: dict[Name, Contact] = Field(default_factory=dict)
