@@ -69,9 +69,9 @@ def waits(store: Store) -> bool:
 
 
 def test_killed_at_any_moment_it_loses_nothing_and_repeats_only_with_the_same_key(
-    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, web: Web
 ) -> None:
-    monkeypatch.setenv("TAGWATCH_CLOCK", "stepped")
+    (tmp_path / "tagwatch.toml").write_text('clock = "stepped"\n')
     write_routes(tmp_path, contact(web))
     store = Store.open(tmp_path / "store.sqlite")
     with store.write() as connection:
