@@ -31,6 +31,8 @@ STORE = "store.sqlite"
 MANIFEST = "manifest.json"
 FOLDERS = ("authority", "devices")
 """They belong to a backup: a tag believes only this authority, and only a key that it was provisioned with."""
+FILES = (FILE_NAME, "routes.toml")
+"""And these: settings, and who is told of alerts."""
 
 _PIECE = 1 << 20
 _MOST_MANIFEST = 256 << 20
@@ -223,14 +225,13 @@ def _files(data_dir: Path) -> dict[str, Path]:
         for path in sorted((data_dir / folder).rglob("*"))
         if path.is_file() and not path.name.startswith(".") and path.suffix != ".tmp"
     ]
-    if (data_dir / FILE_NAME).exists():
-        found.append(data_dir / FILE_NAME)
+    found += [data_dir / name for name in FILES if (data_dir / name).exists()]
     return {path.relative_to(data_dir).as_posix(): path for path in found}
 
 
 def _left_out(settings: Settings) -> tuple[str, ...]:
     store = settings.store_path
-    kept = {*FOLDERS, FILE_NAME, store.name, *(store.name + suffix for suffix in sqlite_file.BESIDE)}
+    kept = {*FOLDERS, *FILES, store.name, *(store.name + suffix for suffix in sqlite_file.BESIDE)}
     return tuple(sorted(path.name for path in settings.data_dir.iterdir() if path.name not in kept))
 
 
@@ -279,7 +280,7 @@ def _manifest_of(archive: tarfile.TarFile) -> Manifest:
     for name in manifest.files:
         top, *inner = name.split("/")
         plain = all(part not in ("", ".", "..") for part in inner)
-        if not (name in (STORE, FILE_NAME) or (top in FOLDERS and inner and plain)):
+        if not (name in (STORE, *FILES) or (top in FOLDERS and inner and plain)):
             raise BackupError(f"its manifest names {name!r}, which belongs to no backup")
     if STORE not in manifest.files:
         raise BackupError("it holds no store")

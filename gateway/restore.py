@@ -26,7 +26,7 @@ from sqlalchemy import select, text
 from gateway import backup
 from gateway.authority import write_whole
 from gateway.backup import BackupError, Manifest
-from gateway.settings import FILE_NAME, Settings
+from gateway.settings import Settings
 from gateway.store import Store, StoreError, devices, sqlite_file, state
 from gateway.store.tables import device as device_table
 
@@ -179,9 +179,11 @@ def _moves(settings: Settings, stage: Path, target: Path, generation: int) -> li
     """What takes the place of what, and where that is kept. The store first: the plan's result tells of it."""
     pairs = [(stage / backup.STORE, target)]
     pairs += [(stage / name, settings.data_dir / name) for name in backup.FOLDERS if (stage / name).exists()]
-    settings_file = settings.data_dir / FILE_NAME
-    if (stage / FILE_NAME).exists() and not settings_file.exists():
-        pairs.append((stage / FILE_NAME, settings_file))  # those of this machine stay, where it has any
+    pairs += [
+        (stage / name, settings.data_dir / name)
+        for name in backup.FILES
+        if (stage / name).exists() and not (settings.data_dir / name).exists()  # this machine's stay
+    ]
     moves = []
     for staged, place in pairs:
         if staged.stat().st_dev != place.parent.stat().st_dev:

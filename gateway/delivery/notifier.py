@@ -323,7 +323,7 @@ class Notifier:
         for thread in threads:
             thread.start()
         try:
-            while not stopping.wait(POLL_S) and not changed():
+            while not stopping.is_set() and not changed():
                 try:
                     if not begun:
                         self._planner.begin()
@@ -340,6 +340,7 @@ class Notifier:
                     return False
                 for worker in self._workers:
                     worker.late_s = worker.late_s + POLL_S if worker.waits_for_ever else 0.0
+                stopping.wait(POLL_S)
         finally:
             stopping.set()
             for thread in threads:

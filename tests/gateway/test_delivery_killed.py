@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from gateway.delivery import __main__ as notifier
 from gateway.delivery.heartbeat import looked
@@ -18,12 +19,12 @@ from gateway.process import GatewayProcess
 from gateway.settings import Settings
 from gateway.store import Store, alerts, devices, outbox, state
 from gateway.store.alerts import AlertEntry
+from gateway.store.tables import telling
 from tests.gateway.receivers import SECRET, Web
 
 START_MS = 1_780_480_800_000
 DEVICE = "tag0001"
 SEED = 20260603
-ROUNDS = 20
 _PATIENCE_S = 60.0
 
 
@@ -68,8 +69,9 @@ def waits(store: Store) -> bool:
         return bool(outbox.undecided(connection) or outbox.waiting(connection))
 
 
+@pytest.mark.parametrize("rounds", [8, pytest.param(100, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_killed_at_any_moment_it_loses_nothing_and_repeats_only_with_the_same_key(
-    tmp_path: Path, web: Web
+    tmp_path: Path, web: Web, rounds: int
 ) -> None:
     (tmp_path / "tagwatch.toml").write_text('clock = "stepped"\n')
     write_routes(tmp_path, contact(web))
@@ -82,7 +84,7 @@ def test_killed_at_any_moment_it_loses_nothing_and_repeats_only_with_the_same_ke
     context.set_forkserver_preload(["gateway.delivery.__main__", "gateway.store.database", "apprise"])
     chance = random.Random(SEED)
     now_ms, expected = START_MS, set[tuple[int, int]]()
-    for round_ in range(ROUNDS):
+    for round_ in range(rounds):
         web.slow_s = chance.choice([0.0, 0.05, 0.3])
         now_ms += 6 * 60_000
         expected.add(put(store, f"a{round_}", "open", now_ms))  # while it is dead
@@ -91,7 +93,7 @@ def test_killed_at_any_moment_it_loses_nothing_and_repeats_only_with_the_same_ke
         if round_ >= 2:
             expected.add(put(store, f"a{round_ - 2}", "ended", now_ms))
         expected.add(put(store, f"b{round_}", "open", now_ms))
-        time.sleep(chance.uniform(0.3, 1.4))
+        time.sleep(chance.uniform(0.1, 0.9))
         process.kill()
         process.join()
     web.slow_s = 0.0
@@ -106,13 +108,19 @@ def test_killed_at_any_moment_it_loses_nothing_and_repeats_only_with_the_same_ke
         time.sleep(0.2)
     last.terminate()
     last.join()
+    with store.read() as connection:
+        query = select(telling.c.alert, telling.c.revision).where(telling.c.outcome == "merged")
+        merged = {(row.alert, row.revision) for row in connection.execute(query)}
     store.close()
     told = [re.search(r"Alert (\d+), revision (\d+): .*\[(.*)\]", text) for text in web.got]
     keys: dict[tuple[int, int], set[str]] = {}
     for one in told:
         assert one is not None
         keys.setdefault((int(one[1]), int(one[2])), set()).add(one[3])
-    assert keys.keys() == expected, f"seed {SEED}"
+    assert keys.keys() <= expected, f"seed {SEED}"
+    newest = {max(one for one in expected if one[0] == number) for number, _ in expected}
+    # a revision is passed over only where a newer one took its place before anybody could be told
+    assert expected - keys.keys() <= merged - newest, f"seed {SEED}"
     assert {len(several) for several in keys.values()} == {1}, f"seed {SEED}"
     assert max(Counter(web.got).values()) <= 3, f"seed {SEED}"
 
