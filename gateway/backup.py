@@ -128,6 +128,9 @@ def unpack(source: Path, put: Path) -> Manifest:
                     found[name] = _copied(content, file)
                     file.flush()
                     os.fsync(file.fileno())
+            ends = [member.offset_data + member.size for member in archive.getmembers()]
+        if not _padded_with_nothing(source, ends):
+            raise BackupError(f"{source} is damaged: there is something between its files")
     except (OSError, tarfile.TarError, EOFError) as error:
         raise BackupError(f"{source} is no backup, or a damaged one: {error}") from error
     for name, said in manifest.files.items():
@@ -268,6 +271,20 @@ def _copied(content: IO[bytes], to: IO[bytes] | None) -> tuple[int, str]:
         if to is not None:
             to.write(piece)
     return size, digest.hexdigest()
+
+
+def _padded_with_nothing(source: Path, ends: list[int]) -> bool:
+    """Whether only zeros follow each file of the archive up to a whole block, and the last one up to the end."""
+    with source.open("rb") as content:
+        for end in ends[:-1]:
+            content.seek(end)
+            if any(content.read(-end % tarfile.BLOCKSIZE)):
+                return False
+        content.seek(ends[-1])
+        while piece := content.read(_PIECE):
+            if any(piece):
+                return False
+    return True
 
 
 def _manifest_of(archive: tarfile.TarFile) -> Manifest:
