@@ -83,9 +83,19 @@ def gather(data_dir: Path | None, *, thorough: bool = False) -> Facts:
 
 
 def alert_paths(settings: Settings) -> tuple[str, ...]:
-    """The ways by which people are told of alerts without looking at the page."""
-    del settings  # none can be set up yet
-    return ()
+    """The ways by which people are told of alerts without looking at the page; those over one uplink are one."""
+    from gateway.delivery import routes
+
+    try:
+        known = routes.read(settings.routes_path)
+    except routes.RoutesError:
+        return ()
+    told = [known.contacts[name] for route in known.route for step in route.rota for name in step]
+    ways = {
+        "providers over the uplink": any(one.url is not None for one in told),
+        "SMS modem": known.modem is not None and any(one.sms is not None for one in told),
+    }
+    return tuple(way for way, used in ways.items() if used)
 
 
 def _run(settings: Settings) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from gateway.delivery import plan, routes
 from gateway.delivery.hours import clock_time, hours, next_time, within
 from gateway.delivery.routes import Routes, RoutesError
+from gateway.doctor_facts import alert_paths
+from gateway.settings import Settings
 from gateway.store.outbox import About, Delivery, Escalation, Path, Telling
 
 LONDON = ZoneInfo("Europe/London")
@@ -408,6 +410,7 @@ def test_the_example_in_the_documents_can_be_used(tmp_path: File) -> None:
     file.chmod(0o600)
     found = routes.read(file)
     assert found.modem is not None and found.heartbeat is not None
+    assert alert_paths(Settings.load(tmp_path)) == ("providers over the uplink", "SMS modem")
     chosen = {
         severity: routes.taken(found, CURFEW, severity, NOW_MS)
         for severity in ("critical", "high", "medium", "low")
