@@ -141,14 +141,17 @@ def places(draw: st.DrawFn, first_ms: int, most: int) -> Positions:
                 st.sampled_from([*["home", "street", "zone"] * 4, *PLACED]),
                 st.sampled_from([1, 2, 3, 6, 15]),
                 st.sampled_from([10.0] * 8 + [2.0, 60.0, np.nan]),
-                st.sampled_from([7] * 12 + [15, 71, 4]),
+                # bit 7: the tag's motion sensor felt nothing since the position before, whatever that says
+                st.sampled_from([7] * 8 + [135] * 5 + [15, 71, 4]),
+                st.sampled_from([np.nan, np.nan, 0.0, 5.0]),
             ),
             max_size=most // 4,
         )
     )
-    rows = [(place, precision, flags) for place, n, precision, flags in stays for _ in range(n)]
+    rows = [(place, *said) for place, n, *said in stays for _ in range(n)]
     t_ms = times(draw, first_ms, len(rows), STEPS_S)
     found = made(t_ms, [PLACED[row[0]] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+    found.speed_kmh[:] = [row[3] for row in rows]
     if len(rows) > 2 and draw(st.integers(0, 3)) == 0:  # a number out of turn
         i, j = draw(st.integers(0, len(rows) - 1)), draw(st.integers(0, len(rows) - 1))
         found.seq[[i, j]] = found.seq[[j, i]]
@@ -158,6 +161,7 @@ def places(draw: st.DrawFn, first_ms: int, most: int) -> Positions:
 def heard(draw: st.DrawFn, first_ms: int, most: int) -> Contacts:
     mains = int(UnitFlag.MAINS)
     odd = [0, mains | int(UnitFlag.MOVED), mains | int(UnitFlag.CASE_OPEN), mains | int(UnitFlag.BATTERY_LOW)]
+    odd.append(mains | int(UnitFlag.DOUBTFUL))
     stretches = draw(
         st.lists(
             st.tuples(

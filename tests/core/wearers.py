@@ -100,7 +100,7 @@ def made(
         lat=at[:, 1].copy(),
         lon=at[:, 0].copy(),
         precision_m=np.array(precision_m, np.float64),
-        speed_kmh=nothing,
+        speed_kmh=nothing.copy(),
         course_deg=nothing,
         hdop=nothing,
         satellites=np.full(n, 9, np.int16),
