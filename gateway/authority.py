@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -27,6 +28,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 GATEWAY_NAME = "tagwatch-gateway"
 """Has a hyphen, so that no device can be called so."""
+PROBE_NAME = f"{GATEWAY_NAME}-probe"
+"""Who tries whether the broker answers, and may do nothing there: a second connection in the gateway's own name would
+end the first at some brokers."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1")
 """The broker's certificate stands for these as well: so the gateway finds it on its own machine."""
 
@@ -44,6 +48,11 @@ class Certified:
 
     key_der: bytes = field(repr=False)
     cert_der: bytes = field(repr=False)
+
+    @property
+    def key_pem(self) -> bytes:
+        """The key as PEM, which OpenSSL wants."""
+        return _pem_of_key(self.key_der)
 
 
 class Authority:
@@ -80,6 +89,7 @@ class Authority:
             names = tuple(dict.fromkeys((*server_names, *LOOPBACK_NAMES)))
             authority._ensure("server", server_names[0], names, server=True)
             authority._ensure("gateway", GATEWAY_NAME, (), server=False)
+            authority._ensure("probe", PROBE_NAME, (), server=False)
             return authority
 
     @property
@@ -93,11 +103,21 @@ class Authority:
         return self._certificate.public_bytes(Encoding.DER)
 
     def paths(self, name: str) -> tuple[Path, Path]:
-        """Certificate and key file (PEM) of ``server`` or ``gateway``."""
+        """Certificate and key file (PEM) of ``server``, ``gateway`` or ``probe``."""
         return self.folder / f"{name}.pem", self.folder / f"{name}.key.pem"
 
-    def certify(self, common_name: str, names: tuple[str, ...] = (), *, server: bool = False) -> Certified:
-        """A new key and certificate for ``common_name``; ``names`` become subject alternative names."""
+    def certify(
+        self,
+        common_name: str,
+        names: tuple[str, ...] = (),
+        *,
+        server: bool = False,
+        until: datetime | None = None,
+    ) -> Certified:
+        """A new key and certificate for ``common_name``; ``names`` become subject alternative names.
+
+        It is good for ten years, or ``until`` then.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
@@ -107,7 +127,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(VALID_FROM)
-            .not_valid_after(_years_from_now(CERTIFICATE_YEARS))
+            .not_valid_after(_years_from_now(CERTIFICATE_YEARS) if until is None else until)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
@@ -122,6 +142,22 @@ class Authority:
             )
         certificate = builder.sign(self._key, hashes.SHA256())
         return Certified(_key_bytes(key, Encoding.DER), certificate.public_bytes(Encoding.DER))
+
+    def revocations(self, serials: Sequence[int]) -> bytes:
+        """The list of revoked certificates (CRL, PEM), by serial number. It is good for as long as the authority.
+
+        A list that runs out would shut everybody out, and a broker's clock may be wrong.
+        """
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(VALID_FROM)
+            .next_update(self._certificate.not_valid_after_utc)
+        )
+        for serial in serials:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(VALID_FROM)
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     def _ensure(self, name: str, common_name: str, names: tuple[str, ...], *, server: bool) -> None:
         cert_path, key_path = self.paths(name)

@@ -7,19 +7,30 @@ start over what a power cut left behind.
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import socket
 import ssl
+import struct
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.authority import LOOPBACK_NAMES, Authority, write_whole
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway.authority import LOOPBACK_NAMES, PROBE_NAME, Authority, write_whole
+from gateway.nats_tokens import account_key
 from gateway.settings import EVERYWHERE, Settings
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+NATS_ACCOUNT = "TAGWATCH"
+DOOR = "door"
+"""Account of all that is said by MQTT; and the one NATS user, who is asked about every MQTT connection."""
+
 _HANDSHAKE_S = 5.0  # a tag on a poor uplink; NATS' own 2 s cut off real ones
+_CONNECT_S = 5.0
+"""So long a client has, after the handshake, for its CONNECT, and the doorkeeper for its answer."""
 _ACK_WAIT_S = 60  # a full disk must not fill the queue with what it holds already
 
 
@@ -68,17 +79,30 @@ def kept_port(path: Path, host: str) -> int:
     if path.exists():
         return int(path.read_text())
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port = int(probe.getsockname()[1])
+    port = _free_port(host)
     write_whole(path, str(port).encode(), 0o600)
     return port
 
 
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
 def client_tls(authority: Authority) -> ssl.SSLContext:
     """TLS as the gateway speaks it: the broker is verified, and the gateway shows its own certificate."""
+    return client_tls_of(authority, *authority.paths("gateway"))
+
+
+def probe_tls(authority: Authority) -> ssl.SSLContext:
+    """TLS of who only tries whether the broker answers."""
+    return client_tls_of(authority, *authority.paths("probe"))
+
+
+def client_tls_of(authority: Authority, certificate: Path, key: Path) -> ssl.SSLContext:
+    """TLS with another certificate than the gateway's; both files PEM."""
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(authority.ca_pem))
-    certificate, key = authority.paths("gateway")
     context.load_cert_chain(certificate, key)
     return context
 
@@ -94,19 +118,72 @@ def executable() -> str:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class DoorKey:
+    """How the doorkeeper reaches this life of the embedded broker, and signs its answers.
+
+    ``seed`` is the private half (32 bytes, Ed25519) of the key whose answers the broker believes.
+    """
+
+    port: int
+    password: str = field(repr=False)
+    seed: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, settings: Settings) -> DoorKey:
+        """What ``prepare`` wrote for this life of the broker. Raises BrokerError where there is nothing whole."""
+        path = settings.broker_dir / "door.json"
+        try:
+            document = json.loads(path.read_text())
+            return cls(document["port"], document["password"], bytes.fromhex(document["seed"]))
+        except (OSError, ValueError, KeyError) as error:
+            raise BrokerError(f"{path} can not be read ({error}): start the gateway again") from None
+
+    def write(self, settings: Settings) -> None:
+        """Keep it for the doorkeeper, readable by the owner only."""
+        document = {"port": self.port, "password": self.password, "seed": self.seed.hex()}
+        write_whole(settings.broker_dir / "door.json", json.dumps(document).encode(), 0o600)
+
+    @property
+    def private(self) -> Ed25519PrivateKey:
+        """The key that signs."""
+        return Ed25519PrivateKey.from_private_bytes(self.seed)
+
+
+def _open_door(settings: Settings) -> Path:
+    return settings.broker_dir / "door.open"
+
+
+def note_open_door(settings: Settings) -> None:
+    """The doorkeeper answers for this life of the broker."""
+    _open_door(settings).touch(mode=0o600)
+
+
+def door_is_open(settings: Settings) -> bool:
+    """Whether it does. Who connects before waits in vain until the broker gives up."""
+    return _open_door(settings).exists()
+
+
 def prepare(settings: Settings, authority: Authority) -> list[str]:
     """Empty the broker's store and log, write its configuration, and return the command that starts it."""
     folder = settings.broker_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "broker.log").unlink(missing_ok=True)
+    _open_door(settings).unlink(missing_ok=True)
     shutil.rmtree(folder / "store", ignore_errors=True)
     file = folder / "broker.conf"
-    write_whole(file, configuration(settings, authority).encode(), 0o600)
+    # all anew with each life: what was read off a running gateway once opens nothing later
+    door = DoorKey(_free_port("127.0.0.1"), secrets.token_urlsafe(32), secrets.token_bytes(32))
+    write_whole(file, configuration(settings, authority, door).encode(), 0o600)
+    door.write(settings)
     return [executable(), "--config", str(file)]
 
 
-def configuration(settings: Settings, authority: Authority) -> str:
-    """The text of the broker's configuration (NATS' own format, of which JSON is a part)."""
+def configuration(settings: Settings, authority: Authority, door: DoorKey) -> str:
+    """The text of the broker's configuration (NATS' own format, of which JSON is a part).
+
+    Every connection but the doorkeeper's is put to the doorkeeper, who tells from its certificate what it may.
+    """
     folder = settings.broker_dir.resolve()
     certificate, key = (str(path.resolve()) for path in authority.paths("server"))
     tls = {
@@ -118,9 +195,18 @@ def configuration(settings: Settings, authority: Authority) -> str:
     }
     document = {
         "server_name": "tagwatch",
-        # NATS can not do without its own port: a random one, this machine only, with the same certificates
-        "listen": "127.0.0.1:-1",
+        # NATS' own port, this machine only, with the same certificates: for the doorkeeper, and refused to all others
+        "listen": f"127.0.0.1:{door.port}",
         "tls": tls,
+        "accounts": {
+            NATS_ACCOUNT: {"jetstream": "enabled"},
+            "SYS": {"users": [{"user": DOOR, "password": door.password}]},
+        },
+        "system_account": "SYS",
+        "authorization": {
+            "timeout": _CONNECT_S,
+            "auth_callout": {"issuer": account_key(door.private), "auth_users": [DOOR], "account": "SYS"},
+        },
         "max_payload": settings.broker_max_payload,
         "max_pending": 64 * 1024 * 1024,
         "log_file": str(folder / "broker.log"),
@@ -147,13 +233,27 @@ def configuration(settings: Settings, authority: Authority) -> str:
 
 def answers(place: Address, tls: ssl.SSLContext | None, server_name: str, timeout_s: float = 2.0) -> bool:
     """Whether a broker accepts an MQTT connection at ``place`` now: TCP, TLS, CONNECT and its CONNACK."""
-    return not complaint(place, tls, server_name, timeout_s)
+    return not complaint(place, tls, server_name, timeout_s=timeout_s)
 
 
-def complaint(place: Address, tls: ssl.SSLContext | None, server_name: str, timeout_s: float = 2.0) -> str:
-    """Why the broker at ``place`` accepts no MQTT connection now; empty where it does."""
-    # MQTT 3.1.1 CONNECT, clean session, keep-alive 10 s, client id "probe"
-    connect = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x0a\x00\x05probe"
+def connects(
+    place: Address, tls: ssl.SSLContext | None, server_name: str, client_id: str, timeout_s: float = 2.0
+) -> bool:
+    """Whether the broker accepts a client of this id with the certificate in ``tls``; it leaves at once."""
+    return not complaint(place, tls, server_name, client_id, timeout_s)
+
+
+def complaint(
+    place: Address,
+    tls: ssl.SSLContext | None,
+    server_name: str,
+    client_id: str = PROBE_NAME,
+    timeout_s: float = 2.0,
+) -> str:
+    """Why the broker at ``place`` does not accept a client of this id now; empty where it does. It leaves at once."""
+    # MQTT 3.1.1 CONNECT, clean session, keep-alive 10 s
+    body = b"\x00\x04MQTT\x04\x02\x00\x0a" + struct.pack(">H", len(client_id)) + client_id.encode()
+    connect = bytes((0x10, len(body))) + body
     try:
         with socket.create_connection((place.host, place.port), timeout_s) as raw:
             stream = tls.wrap_socket(raw, server_hostname=server_name) if tls is not None else raw

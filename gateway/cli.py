@@ -29,6 +29,8 @@ app = typer.Typer(
 )
 device_app = typer.Typer(help="Devices: their keys and certificates.", no_args_is_help=True)
 order_app = typer.Typer(help="Orders: what a court imposed, and on whom.", no_args_is_help=True)
+broker_app = typer.Typer(help="A broker that is not ours: what it is configured with.", no_args_is_help=True)
+app.add_typer(broker_app, name="broker")
 app.add_typer(device_app, name="device")
 app.add_typer(order_app, name="order")
 operation_cli.register(app)
@@ -118,6 +120,48 @@ def device_add(
         authority = Authority.open(settings.authority_dir, settings.server_names)
         add_device(store, authority, device, settings=settings, kind=kind)
     typer.echo(f"{device} added; what it is provisioned with lies in {settings.devices_dir / device}")
+
+
+@device_app.command("revoke")
+def device_revoke(
+    device: Annotated[str, typer.Argument(help="The device.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Believe nothing of a device any more, end its connection, and keep it out. This can not be undone."""
+    from gateway import mosquitto
+    from gateway.authority import Authority
+    from gateway.devices import DeviceError, revoke_device
+
+    settings = _settings(data_dir)
+    with _store(settings, DeviceError, mosquitto.MosquittoError) as store:
+        revoke_device(store, device, settings=settings)
+        typer.echo(f"{device} is revoked")
+        if not settings.embedded:
+            authority = Authority.open(settings.authority_dir, settings.server_names)
+            mosquitto.cut_off(settings, authority, store, device)
+
+
+@broker_app.command("config")
+def broker_config(
+    which: Annotated[str, typer.Argument(help="mosquitto.")],
+    installed_at: Annotated[
+        Path | None,
+        typer.Option(help="Where it will lie on the broker's machine; left out: where it is written."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write all that an outside broker is configured with, and how it is installed."""
+    from gateway import mosquitto
+    from gateway.authority import Authority
+
+    settings = _settings(data_dir)
+    if which != "mosquitto":
+        raise Refused(ValueError(f"{which!r} is no broker that is known here: write mosquitto"))
+    with _store(settings) as store:
+        authority = Authority.open(settings.authority_dir, settings.server_names)
+        folder = settings.mosquitto_dir.resolve()
+        mosquitto.write(settings, authority, store, folder, installed_at or folder)
+    typer.echo(f"{folder} holds what Mosquitto needs; how it is installed stands in {folder / 'README.md'}")
 
 
 @device_app.command("list")

@@ -124,16 +124,16 @@ def _broker(settings: Settings, place: broker.Address) -> str:
     """Why the broker can not be used; empty where it can."""
     tls = None
     if place.tls:
-        if not (settings.authority_dir / "gateway.pem").exists():
+        if not (settings.authority_dir / "probe.pem").exists():
             return "the gateway has no certificate yet: start it once"
         try:
             tls = ssl.create_default_context(cafile=str(settings.authority_dir / "ca.pem"))
             folder = settings.authority_dir
-            tls.load_cert_chain(folder / "gateway.pem", folder / "gateway.key.pem")
+            tls.load_cert_chain(folder / "probe.pem", folder / "probe.key.pem")
         except OSError as error:
             return f"its certificates can not be read: {error}"
     name = settings.server_names[0] if settings.embedded else place.host
-    return broker.complaint(place, tls, name, _ANSWER_S)
+    return broker.complaint(place, tls, name, timeout_s=_ANSWER_S)
 
 
 def _ingest(settings: Settings) -> IngestFacts:

@@ -1,4 +1,4 @@
-"""``tagwatch serve``: broker, ingest and page as processes of their own, each restarted alone when it ends.
+"""``tagwatch serve``: broker, doorkeeper, ingest and page as processes of their own, each restarted alone when it ends.
 
 They share only the store. Whatever ends, and however, the others go on; when this process ends, all end.
 """
@@ -62,6 +62,7 @@ class Service:
                     lambda: asyncio.to_thread(self._broker_accepts, _ANSWER_S),
                 )
             )
+            children.append(Child("door", self._door_command, told_ready))
         children.append(Child("ingest", self._ingest_command, told_ready))
         if settings.web:
             self._web_port = settings.web_port or broker.kept_port(
@@ -130,11 +131,11 @@ class Service:
             write_whole(self._settings.run_path, json.dumps(self._running()).encode(), 0o600)
 
     async def _broker_answers(self, _line: Line) -> None:
-        while not await asyncio.to_thread(self._broker_accepts):
+        while not broker.door_is_open(self._settings) or not await asyncio.to_thread(self._broker_accepts):
             await asyncio.sleep(_POLL_S)
 
     def _broker_accepts(self, timeout_s: float = 2.0) -> bool:
-        tls = broker.client_tls(self._authority)
+        tls = broker.probe_tls(self._authority)
         return broker.answers(self._place, tls, self._settings.server_names[0], timeout_s)
 
     async def _page_lives(self) -> bool:
@@ -162,6 +163,9 @@ class Service:
 
     def _ingest_command(self, ready: int) -> list[str]:
         return [*self._module("gateway.ingest"), "--ready-fd", str(ready)]
+
+    def _door_command(self, ready: int) -> list[str]:
+        return [*self._module("gateway.doorkeeper"), "--ready-fd", str(ready)]
 
     def _web_command(self, _ready: int) -> list[str]:
         where = ["--host", self._settings.web_host, "--port", str(self._web_port)]

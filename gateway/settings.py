@@ -93,6 +93,28 @@ class Settings(BaseSettings):
         ge=4096,
         description="Bytes of a message beyond which the embedded broker cuts a client off.",
     )
+    # who may do what at the broker
+    partition_senders: tuple[str, ...] = Field(
+        (),
+        description=(
+            "For test runs only: names of certificates, each with a hyphen, that may say and hear everything at the "
+            "broker. A load generator sends so for a whole fleet."
+        ),
+    )
+    broker_folder: Path | None = Field(
+        None,
+        description=(
+            "Where `tagwatch broker config` keeps what an outside broker is configured with; left out: "
+            "'mosquitto' in the data folder."
+        ),
+    )
+    broker_reload: str = Field(
+        "",
+        description=(
+            "Command that makes an outside broker read its list of revoked certificates again, e.g. "
+            "'systemctl reload mosquitto'. It is run whenever a device was revoked."
+        ),
+    )
     near_zone_m: int = Field(
         1000,
         ge=0,
@@ -168,6 +190,13 @@ class Settings(BaseSettings):
     def _some_name(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
             raise ValueError("give at least one name: tags check it")
+        return value
+
+    @field_validator("partition_senders")
+    @classmethod
+    def _no_device(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any("-" not in name or name.startswith("tagwatch-") for name in value):
+            raise ValueError("write names with a hyphen that do not begin with tagwatch-: no device has such")
         return value
 
     @model_validator(mode="after")
@@ -252,6 +281,11 @@ class Settings(BaseSettings):
     def broker_dir(self) -> Path:
         """Generated configuration and disposable store of the embedded broker."""
         return self.data_dir / "broker"
+
+    @property
+    def mosquitto_dir(self) -> Path:
+        """Generated configuration of an outside Mosquitto."""
+        return self.broker_folder or self.data_dir / "mosquitto"
 
     @property
     def devices_dir(self) -> Path:

@@ -1,4 +1,4 @@
-"""Topics of protocol version 1: ``em/v1/{partition}/{device}/up`` and ``…/down``."""
+"""Topics of protocol version 1: ``em/v1/{partition}/{device}/up``, ``…/down`` and ``…/state``."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def up(device: str) -> str:
 def down(device: str) -> str:
     """Where a device listens."""
     return f"em/v1/{partition(device):02d}/{device}/down"
+
+
+def state(device: str) -> str:
+    """Where a device, or the broker as its will, says whether it is connected."""
+    return f"em/v1/{partition(device):02d}/{device}/state"
 
 
 def speaker(topic: str) -> str | None:

@@ -9,7 +9,11 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway import broker, topics
+from sim.fleet import identity
 from sim.rig import Rig
+
+NAME = "network-echo"
+"""Its certificate's name: the run's own settings let it say everything (``Rig(senders=(NAME,))``)."""
 
 _WAIT_S = 10.0
 
@@ -20,8 +24,8 @@ class Echo:
     def __init__(self, rig: Rig, *, shuffled: bool, seed: int) -> None:
         self._heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self._order = random.Random(seed) if shuffled else None
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="echo")
-        self._client.tls_set_context(broker.client_tls(rig.authority))
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=NAME)
+        self._client.tls_set_context(identity(rig.authority, rig.settings.data_dir / NAME, NAME))
         self._client.on_message = lambda client, data, message: self._hear(message)
         self._client.on_connect = lambda client, *rest: client.subscribe(topics.UP_FILTER, 1) and None
         place = broker.address(rig.settings)

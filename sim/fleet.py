@@ -35,6 +35,9 @@ from sim.fleet_messages import POSITIONS, Message, device_name, key_of, messages
 from sim.market import market_zone
 from sim.publisher import Publisher
 
+SENDER = "fleet-load"
+"""Common name of the one certificate that speaks for the whole fleet: the run's own settings let it."""
+
 FIX_S = 60
 """A position a minute, so a message every five."""
 MOST_MESSAGES = 2_000_000
@@ -100,7 +103,7 @@ def run(
         raise ValueError(
             f"{count} messages are more than {MOST_MESSAGES} that can be held: send for a shorter time"
         )
-    settings = Settings.load(folder, web=False, mqtt_port=0)
+    settings = Settings.load(folder, web=False, mqtt_port=0, partition_senders=(SENDER,))
     authority = Authority.open(settings.authority_dir, settings.server_names)
     secret = f"fleet {seed}".encode()
     began = time.monotonic()
@@ -207,9 +210,9 @@ def _order(name: str, now_ms: int, zone: Mapping[str, object]) -> OrderVersion:
     )
 
 
-def identity(authority: Authority, folder: Path) -> ssl.SSLContext:
-    """TLS as the whole fleet speaks it: one certificate of the gateway's authority."""
-    made = authority.certify("fleet")
+def identity(authority: Authority, folder: Path, name: str = SENDER) -> ssl.SSLContext:
+    """TLS as the whole fleet speaks it: one certificate of the gateway's authority, in the name of a sender."""
+    made = authority.certify(name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     certificate = x509.load_der_x509_certificate(made.cert_der).public_bytes(Encoding.PEM)
     key = load_der_private_key(made.key_der, None)
@@ -247,7 +250,7 @@ class Fleet:
         """Connect, send by the clock, and wait for acknowledgements and commits. Raises PublisherError."""
         place = broker.address(settings)
         publishers = [
-            Publisher(f"fleet-{number:02d}", self._acknowledge, self._hear)
+            Publisher(f"{SENDER}-{number:02d}", self._acknowledge, self._hear)
             for number in range(topics.PARTITIONS)
         ]
         try:

@@ -54,6 +54,7 @@ class Rig:
     """A gateway with its tags. Use it as a context: all processes end with it.
 
     ``patience_s`` is how long, in real seconds, a tag's time stands still for an answer that does not come.
+    ``senders`` are certificates' names that may say and hear everything at the broker.
     """
 
     def __init__(
@@ -64,9 +65,16 @@ class Rig:
         broker: str | None = None,
         seed: int = 0,
         patience_s: float = 3.0,
+        senders: tuple[str, ...] = (),
     ) -> None:
         self.settings = Settings.load(
-            data_dir, clock="stepped", web=web, mqtt_port=0, web_port=0, broker=broker
+            data_dir,
+            clock="stepped",
+            web=web,
+            mqtt_port=0,
+            web_port=0,
+            broker=broker,
+            partition_senders=senders or None,
         )
         self.seed = seed
         self._patience_s = patience_s

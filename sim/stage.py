@@ -38,6 +38,7 @@ from sim.bench.tag import (
     BenchError,
     VirtualTag,
 )
+from sim.echo import NAME as ECHO
 from sim.echo import Echo
 from sim.faults import Fault
 from sim.gnss import receive
@@ -79,7 +80,7 @@ def run_firmware(scenario: Scenario, folder: Path, moved: Moved = lambda share: 
 
     ``folder`` becomes the gateway's. Raises BenchError where a device ends by itself.
     """
-    with Rig(folder, seed=scenario.seed, patience_s=_PATIENCE_S) as rig:
+    with Rig(folder, seed=scenario.seed, patience_s=_PATIENCE_S, senders=(ECHO,)) as rig:
         place = broker.address(rig.settings)
         with Relay(lambda: (place.host, place.port)) as relay:
             stage = Stage(rig, relay, scenario)

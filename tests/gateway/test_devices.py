@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,7 +118,7 @@ def test_the_authority_stays_the_same_and_its_keys_are_its_owners(settings: Sett
     assert Authority.open(settings.authority_dir, NAMES).ca_der == first
     assert (settings.authority_dir / "server.pem").read_bytes() == server
     keys = list(settings.authority_dir.glob("*.key.pem"))
-    assert len(keys) == 3
+    assert len(keys) == 4
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
 
 
@@ -156,24 +158,31 @@ def test_another_broker_is_addressed_by_its_url(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def place(settings: Settings, authority: Authority) -> Iterator[broker.Address]:
-    """A real broker that runs."""
-    process = subprocess.Popen(broker.prepare(settings, authority))
-    where = broker.address(settings)
-    deadline = time.monotonic() + 10
-    while not broker.answers(where, broker.client_tls(authority), "localhost"):
-        assert time.monotonic() < deadline, "the broker did not start"
-        time.sleep(0.02)
-    yield where
-    process.terminate()
-    process.wait(10)
+def place(settings: Settings, authority: Authority, store: Store) -> Iterator[broker.Address]:
+    """A real broker and its doorkeeper that run."""
+    command = [sys.executable, "-m", "gateway.doorkeeper", "--data-dir", str(settings.data_dir)]
+    with (
+        subprocess.Popen(broker.prepare(settings, authority)) as process,
+        subprocess.Popen(command, env=os.environ | settings.environment()) as door,
+    ):
+        where = broker.address(settings)
+        deadline = time.monotonic() + 10
+        while not broker.door_is_open(settings) or not broker.answers(
+            where, broker.client_tls(authority), "localhost"
+        ):
+            assert time.monotonic() < deadline, "the broker did not start"
+            time.sleep(0.02)
+        yield where
+        door.terminate()
+        door.wait(10)
+        process.terminate()
 
 
 def test_the_broker_lets_in_who_has_a_certificate_of_this_authority_and_nobody_else(
     place: broker.Address, store: Store, authority: Authority, settings: Settings, tmp_path: Path
 ) -> None:
     credentials = add_device(store, authority, "tag0001", settings=settings)
-    assert broker.answers(place, tls_of(credentials, tmp_path / "own"), "localhost")
+    assert broker.connects(place, tls_of(credentials, tmp_path / "own"), "localhost", "tag0001")
 
     without = ssl.create_default_context(cafile=str(authority.ca_pem))
     assert not broker.answers(place, without, "localhost"), "no certificate"
@@ -203,7 +212,7 @@ def test_the_broker_listens_on_this_machine_only(place: broker.Address, settings
         if line.split()[3] == "0A" and int(line.split()[1].split(":")[1], 16) == place.port
     ]
     assert listeners == [f"0100007F:{place.port:04X}"]
-    assert "127.0.0.1:-1" in (settings.broker_dir / "broker.conf").read_text()
+    assert '"listen": "127.0.0.1:' in (settings.broker_dir / "broker.conf").read_text()
 
 
 def test_two_devices_whose_beacons_would_bear_one_number_are_not_both_added(

@@ -17,6 +17,7 @@ from core import envelope, wire
 from gateway import broker, topics
 from gateway.devices import Credentials
 from gateway.store import envelopes
+from sim.fleet import identity
 from sim.gnss import GnssReceiver
 from sim.itinerary import Itinerary, Place
 from sim.rig import Rig
@@ -25,16 +26,18 @@ from tests.system.flash import journal_of
 START_MS = 1_793_600_000_000
 MINUTE_MS = 60_000
 DEVICE = "gps00001"
+MALLORY = "mallory-liar"
+"""The rig's settings let this certificate say everything: what permissions keep out, keys must refuse as well."""
 
 
 class Mallory:
-    """A client with a certificate of the gateway's own authority, who hears and says what they like."""
+    """A broker that lies, or somebody who owns it: who hears everything, and says what they like."""
 
     def __init__(self, rig: Rig) -> None:
         place = broker.address(rig.settings)
         self.heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="mallory")
-        self._client.tls_set_context(broker.client_tls(rig.authority))
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=MALLORY)
+        self._client.tls_set_context(identity(rig.authority, rig.settings.data_dir / MALLORY, MALLORY))
         self._client.on_message = lambda client, data, message: self.heard.put(
             (message.topic, bytes(message.payload))
         )
@@ -97,7 +100,7 @@ class House:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with Rig(tmp_path_factory.mktemp("attacked"), patience_s=1.0) as rig:
+    with Rig(tmp_path_factory.mktemp("attacked"), patience_s=1.0, senders=(MALLORY,)) as rig:
         house = House(rig)
         yield house
         house.mallory.leave()
@@ -202,7 +205,7 @@ def test_after_all_that_every_reading_of_the_tag_is_there_once(house: House, tmp
 
 
 def test_a_wrong_signature_at_a_locked_tags_console_is_told_to_the_gateway(tmp_path: Path) -> None:
-    with Rig(tmp_path, patience_s=1.0) as rig:
+    with Rig(tmp_path, patience_s=1.0, senders=(MALLORY,)) as rig:
         house = House(rig)
         house.mallory.leave()
         assert house.tag.console('{"do": "lock"}') == {"ok": True}

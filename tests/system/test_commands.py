@@ -17,7 +17,7 @@ from sim.bench.tag import VirtualTag
 from sim.gnss import GnssReceiver
 from sim.itinerary import Itinerary, Place
 from sim.rig import Rig
-from tests.system.test_attacks import Mallory
+from tests.system.test_attacks import MALLORY, Mallory
 
 START_MS = 1_793_600_000_000
 MINUTE_MS = 60_000
@@ -82,7 +82,7 @@ class Post:
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with Rig(tmp_path_factory.mktemp("commanded"), patience_s=1.0) as rig:
+    with Rig(tmp_path_factory.mktemp("commanded"), patience_s=1.0, senders=(MALLORY,)) as rig:
         yield rig
 
 

@@ -1,0 +1,172 @@
+"""An outside Mosquitto: everything that it is configured with, and how a revoked device is made to leave it.
+
+Tried with 2.0.11, Debian 12's: permissions come from the certificate's name alone, a client id that is not one's own is
+replaced by that name, and the list of revoked certificates is read again on SIGHUP. That keeps a revoked device from
+coming in, but leaves a connection that stands; so the gateway then connects once in the device's name, with a
+certificate made for that moment, which ends the other.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gateway import broker
+from gateway.authority import GATEWAY_NAME, Authority, write_whole
+from gateway.identities import GATEWAY, SENDER, Rights
+from gateway.settings import LOOPBACK, Settings
+from gateway.store import Store, devices
+
+_MOST_BYTES = 65_536
+_RELOAD_S = 30.0
+
+
+class MosquittoError(RuntimeError):
+    """Something that an operator has to see to; the text says what."""
+
+
+def write(settings: Settings, authority: Authority, store: Store, folder: Path, installed: Path) -> None:
+    """Write all that Mosquitto needs into ``folder``; paths in it are those under ``installed``."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    certificate, key = authority.paths("server")
+    write_whole(folder / "ca.pem", authority.ca_pem.read_bytes(), 0o644)
+    write_whole(folder / "server.pem", certificate.read_bytes(), 0o644)
+    write_whole(folder / "server.key.pem", key.read_bytes(), 0o600)
+    write_whole(folder / "permissions.acl", permissions(settings.partition_senders).encode(), 0o644)
+    write_revoked(authority, store, folder)
+    write_whole(folder / "README.md", _README.format(folder=folder, installed=installed).encode(), 0o644)
+    # the last: who finds it finds all the others
+    write_whole(folder / "tagwatch.conf", configuration(settings, installed).encode(), 0o644)
+
+
+def configuration(settings: Settings, installed: Path) -> str:
+    """The text of ``tagwatch.conf``."""
+    place = broker.address(settings)
+    port = broker.DEFAULT_PORTS["mqtts"] if settings.embedded else place.port
+    here = not settings.embedded and place.host in LOOPBACK
+    listener = f"listener {port} {place.host}" if here else f"listener {port}"
+    return f"""# Made by `tagwatch broker config mosquitto`; make it anew rather than change it.
+per_listener_settings false
+allow_anonymous false
+# nothing that counts lies in the broker: tags keep what the gateway has not committed
+persistence false
+max_packet_size {_MOST_BYTES}
+max_keepalive 3600
+max_queued_messages {settings.queue_size}
+max_inflight_messages {settings.queue_size // 2}
+acl_file {installed}/permissions.acl
+
+{listener}
+cafile {installed}/ca.pem
+certfile {installed}/server.pem
+keyfile {installed}/server.key.pem
+crlfile {installed}/revoked.pem
+require_certificate true
+# who somebody is, his certificate says: neither a user name nor a client id of his choice
+use_identity_as_username true
+use_username_as_clientid true
+"""
+
+
+def permissions(senders: Sequence[str] = ()) -> str:
+    """The text of the access list. A device's lines hold for every device: %u is its certificate's name."""
+    people = [(GATEWAY_NAME, GATEWAY), *((name, SENDER) for name in senders)]
+    own = [f"pattern write em/v1/+/%u/{leaf}" for leaf in ("up", "state")] + ["pattern read em/v1/+/%u/down"]
+    return "\n".join([*(line for name, rights in people for line in _lines(name, rights)), *own]) + "\n"
+
+
+def _lines(name: str, rights: Rights) -> list[str]:
+    reads, writes = set(rights.reads), set(rights.writes)
+    return [
+        f"user {name}",
+        *(
+            f"topic {'readwrite' if one in reads & writes else 'read' if one in reads else 'write'} {one}"
+            for one in sorted(reads | writes)
+        ),
+        "",
+    ]
+
+
+def write_revoked(authority: Authority, store: Store, folder: Path) -> None:
+    """Write the list of revoked certificates: those of every device that was revoked."""
+    with store.read() as connection:
+        gone = [one.certificate for one in devices.every(connection) if one.revoked_at_ms is not None]
+    serials = [x509.load_der_x509_certificate(der).serial_number for der in gone if der]
+    write_whole(folder / "revoked.pem", authority.revocations(serials), 0o644)
+
+
+def cut_off(settings: Settings, authority: Authority, store: Store, device: str) -> None:
+    """Make a revoked device leave an outside broker, and stay out.
+
+    Raises MosquittoError where something of it has to be done by hand; the gateway believes nothing of it in any case.
+    """
+    folder = settings.mosquitto_dir
+    if (folder / "tagwatch.conf").exists():
+        write_revoked(authority, store, folder)
+    place = broker.address(settings)
+    if not place.tls:
+        return  # a bare broker on this machine knows no identities
+    problems = []
+    if settings.broker_reload:
+        try:
+            subprocess.run(
+                shlex.split(settings.broker_reload), check=True, timeout=_RELOAD_S, capture_output=True
+            )
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            problems.append(
+                f"broker_reload failed ({error}): make the broker read {folder}/revoked.pem again"
+            )
+    else:
+        problems.append(
+            f"broker_reload is not set: put {folder}/revoked.pem where the broker reads it and send it SIGHUP"
+        )
+    if not _take_place(settings, authority, place, device):
+        problems.append("the broker does not answer, so whether the device is connected is not known")
+    if problems:
+        raise MosquittoError(
+            f"device {device} is revoked and nothing of it is believed; but " + "; ".join(problems)
+        )
+
+
+def _take_place(settings: Settings, authority: Authority, place: broker.Address, device: str) -> bool:
+    """Connect in the device's name and leave: the broker ends a connection of the same name."""
+    made = authority.certify(device, until=datetime.now(UTC) + timedelta(minutes=5))
+    certificate = x509.load_der_x509_certificate(made.cert_der).public_bytes(Encoding.PEM)
+    with tempfile.TemporaryDirectory(dir=authority.folder) as name:
+        folder = Path(name)
+        write_whole(folder / "cert.pem", certificate, 0o600)
+        write_whole(folder / "key.pem", made.key_pem, 0o600)
+        tls = broker.client_tls_of(authority, folder / "cert.pem", folder / "key.pem")
+    return broker.connects(place, tls, settings.server_names[0], device, timeout_s=10)
+
+
+_README = """# Mosquitto for Tagwatch
+
+Made by `tagwatch broker config mosquitto`. `server.key.pem` is secret: it is the broker's identity.
+
+On the broker's machine (Debian 12, Mosquitto 2.0.11), as root:
+
+    install -d -o mosquitto -g mosquitto -m 700 {installed}
+    install -o mosquitto -g mosquitto -m 600 *.pem *.acl {installed}/
+    install -m 644 tagwatch.conf /etc/mosquitto/conf.d/
+    systemctl restart mosquitto
+
+and on the gateway, in `tagwatch.toml`:
+
+    broker = "mqtts://NAME:8883"     # a name of the broker's certificate (`server_names`)
+
+A tag that is added may connect at once. A tag that is revoked (`tagwatch device revoke ID`) is cut off at once; that it
+can not come back needs the new `revoked.pem` at {installed}, and SIGHUP to the broker. Where the broker runs on the
+gateway's machine, `--installed-at {folder}` lets it read the file where it is written, and
+
+    broker_reload = "systemctl reload mosquitto"
+
+does the rest; else let that command copy the file and reload the broker over there.
+"""
