@@ -220,6 +220,9 @@ async def _connect(settings: Settings, authority: Authority, door: broker.DoorKe
         user=broker.DOOR,
         password=door.password,
         allow_reconnect=False,
+        # the library's own patience is two minutes, with a port that may be of the broker's last life
+        max_reconnect_attempts=1,
+        reconnect_time_wait=0.05,  # type: ignore[arg-type]  # fractions work
         connect_timeout=int(_ANSWER_S),
         error_cb=ignore,
     )
