@@ -64,7 +64,7 @@ class Doorkeeper:
         self._cutting: dict[str, float] = {}
 
     async def run(self, stopping: asyncio.Event, heart: Heartbeat) -> None:
-        """Serve one life of the broker after another until ``stopping``; ``heart`` tells when at work, and that it is."""
+        """Serve one life of the broker after another until ``stopping``; ``heart`` tells of it."""
         trouble, ready = "", False
         while not stopping.is_set():
             heart.beat()

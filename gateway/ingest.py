@@ -420,6 +420,7 @@ def main(arguments: list[str] | None = None) -> int:
         broker.client_tls(authority) if place.tls else None,
         queue_size=settings.queue_size,
         now_ms=lambda: clock.now_ms() or 0,
+        open_to_us=lambda: not settings.embedded or broker.door_is_open(settings),
     )
     heart = Heartbeat(given.ready_fd, settings.hung_after_s)
     ingest = Ingest(settings, store, link, clock, heart)

@@ -101,11 +101,10 @@ class Settings(BaseSettings):
             "broker. A load generator sends so for a whole fleet."
         ),
     )
-    broker_folder: Path | None = Field(
-        None,
+    broker_folder: Path = Field(
+        Path("mosquitto"),
         description=(
-            "Where `tagwatch broker config` keeps what an outside broker is configured with; left out: "
-            "'mosquitto' in the data folder."
+            "Where `tagwatch broker config` keeps what an outside broker is configured with, seen from the data folder."
         ),
     )
     broker_reload: str = Field(
@@ -285,7 +284,7 @@ class Settings(BaseSettings):
     @property
     def mosquitto_dir(self) -> Path:
         """Generated configuration of an outside Mosquitto."""
-        return self.broker_folder or self.data_dir / "mosquitto"
+        return self.data_dir / self.broker_folder
 
     @property
     def devices_dir(self) -> Path:

@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 CLIENT_ID = "tagwatch-gateway"
 _KEEPALIVE_S = 30
 _RECONNECT_S = (0.25, 5)
+_OPENS_S = 3.0
 _ECHO_EVERY_S = 15.0
 _ECHO_LOST_S = 90.0
 """Three keep-alives: by then a live connection has brought back what was sent through it."""
@@ -116,9 +117,11 @@ class Uplink:
         *,
         queue_size: int,
         now_ms: Callable[[], int],
+        open_to_us: Callable[[], bool] = lambda: True,
     ) -> None:
         self._place = place
         self._now_ms = now_ms
+        self._open_to_us = open_to_us
         self._queue: Bounded[Received | Echo] = Bounded(queue_size, _QUEUE_BYTES)
         self._guard = threading.Lock()
         self._connection = 0
@@ -139,6 +142,7 @@ class Uplink:
         )
         if tls is not None:
             self._client.tls_set_context(tls)
+        self._client.on_pre_connect = self._on_pre_connect
         self._client.on_socket_open = self._on_socket_open
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
@@ -207,6 +211,13 @@ class Uplink:
         elif now - self._echo_sent > _ECHO_EVERY_S:
             self._echo_sent = now
             self.echo("")
+
+    @_contained
+    def _on_pre_connect(self, _client: Client, _data: Any) -> None:
+        # who comes before the doorkeeper has its answer only when the broker has given up on that one, 5 s later
+        deadline = time.monotonic() + _OPENS_S
+        while not self._open_to_us() and not self._stopping and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     @_contained
     def _on_socket_open(self, _client: Client, _data: Any, opened: Any) -> None:
