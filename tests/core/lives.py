@@ -148,7 +148,7 @@ def places(draw: st.DrawFn, first_ms: int, most: int) -> Positions:
             max_size=most // 4,
         )
     )
-    rows = [(place, *said) for place, n, *said in stays for _ in range(n)]
+    rows = [(place, precision, flags, kmh) for place, n, precision, flags, kmh in stays for _ in range(n)]
     t_ms = times(draw, first_ms, len(rows), STEPS_S)
     found = made(t_ms, [PLACED[row[0]] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
     found.speed_kmh[:] = [row[3] for row in rows]
