@@ -12,6 +12,7 @@ absences of all, in which time that two devices saw at once counts once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -92,16 +93,31 @@ def over_order(activations: Iterable[Iterable[Absence]]) -> list[Absence]:
     """The absences of all activations of one order, given in any order; ascending.
 
     Where two of them overlap, of the same condition, two devices saw the same absence: they become one, which is
-    certain for as long as either says, or both together less what they have in common.
+    certain for as long as either says, or both together less what they have in common; never less than the absences
+    of one device in it add up to, which do not overlap.
     """
-    found: dict[str, list[Absence]] = {}
-    for absence in in_turn(absence for some in activations for absence in some):
+    found: dict[str, list[_Merged]] = {}
+    every = [(absence, device) for device, some in enumerate(activations) for absence in some]
+    for absence, device in sorted(every, key=lambda one: _turn(one[0])):
         mine = found.setdefault(absence.condition, [])
-        if mine and absence.start_ms < mine[-1].until_ms:
-            mine[-1] = _both(mine[-1], absence)
+        if mine and absence.start_ms < mine[-1].absence.until_ms:
+            mine[-1].absence = _both(mine[-1].absence, absence)
         else:
-            mine.append(absence)
-    return in_turn(absence for mine in found.values() for absence in mine)
+            mine.append(_Merged(absence, Counter()))
+        mine[-1].known_ms[device] += absence.known_ms
+    return in_turn(one.whole() for mine in found.values() for one in mine)
+
+
+@dataclass(slots=True)
+class _Merged:
+    """One absence as several devices saw it, and for how long each was certain of it."""
+
+    absence: Absence
+    known_ms: Counter[int]
+
+    def whole(self) -> Absence:
+        known_ms = max(self.absence.known_ms, *self.known_ms.values())
+        return replace(self.absence, known_ms=known_ms)
 
 
 def in_turn(absences: Iterable[Absence]) -> list[Absence]:

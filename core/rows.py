@@ -159,7 +159,7 @@ def _convert(
         out[i]["key"] = key
         out[i]["worn"] = 1
         out[i]["quality"] = (NOT_MOVED if int(flags[i]) & _NOT_MOVED else 0) | (
-            WALKING if speed_kmh[i] >= _WALKING_KMH else 0
+            WALKING if _WALKING_KMH <= speed_kmh[i] < np.inf else 0
         )
         if i and (t_ms[i] < t_ms[i - 1] or (t_ms[i] == t_ms[i - 1] and key <= out[i - 1]["key"])):
             ascending = False

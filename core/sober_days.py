@@ -6,7 +6,8 @@ after the next.** A day is judged once they are in.
 - NOT_SOBER: a confirmed drinking event began on it.
 - UNVERIFIED, else, if it was not monitored whole, fewer than 90 % of its half-hours have a valid reading, there is none
   for more than 2 h, the strap was open or the sensor obstructed, or a drinking event leaves it in doubt: one that is
-  only suspected, may have begun on another day too, or was carried over from an earlier day and hides what was drunk.
+  only suspected, may have begun on another day too (skins differ: one within the first hour after midnight may have
+  begun before it), or was carried over from an earlier day and hides what was drunk.
 - SOBER, else.
 
 Alcohol from the surroundings is no drinking, but readings taken in it are not valid. In limit mode the words are
@@ -227,6 +228,14 @@ class _Calendar:
             return []
         if len(days) > 1 and days[0] <= day <= days[-1]:
             return [Reason(Why.BEGAN_UNSEEN, f"Drinking began unseen before {at}, on this day or another.")]
+        if (
+            day
+            == self._date(int(drink["start_ms"]) - self._lag_ms - self._rules.tac_lag_more_s * 1000)
+            < days[0]
+        ):
+            return [
+                Reason(Why.BEGAN_UNSEEN, f"Drinking, at the skin from {at}, may have begun before midnight.")
+            ]
         peak_ms = int(drink["peak_ms"]) - self._lag_ms
         hides = ended_ms >= start + self._rules.tac_carry_s * 1000 or start <= peak_ms < end
         if day > days[-1] and ended_ms >= start and hides:

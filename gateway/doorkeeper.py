@@ -113,7 +113,7 @@ class Doorkeeper:
                 await self._cut(client)
             except DBAPIError as error:
                 log.error(
-                    "the store can not be read; nobody new is let in until it can", problem=str(error.orig)
+                    "the store can not be read; nobody new is let in until it can", problem=logs.safe(error)
                 )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), _LOOK_S)
@@ -127,7 +127,7 @@ class Doorkeeper:
             name, rights = self._judge(request)
         except (Refused, DBAPIError) as error:
             why = str(error) if isinstance(error, Refused) else "the store can not be read"
-            log.info("somebody was not let in", who=str(request.get("client_info", {}).get("host")), why=why)
+            log.info("somebody was not let in", reason=why)
             answer["error"] = why
         else:
             user = {

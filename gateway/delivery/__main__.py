@@ -44,7 +44,7 @@ class Watched:
         try:
             found = routing.read(self._file)
         except RoutesError as error:
-            log.error("the routes can not be used", problem=str(error), last_good=self._good.exists())
+            log.error("the routes can not be used", problem=logs.safe(error), last_good=self._good.exists())
             try:
                 return routing.read(self._good)
             except RoutesError:
@@ -52,7 +52,7 @@ class Watched:
         try:
             write_whole(self._good, self._file.read_bytes(), 0o600)
         except OSError as error:
-            log.warning("the routes could not be kept as the last good ones", problem=str(error))
+            log.warning("the routes could not be kept as the last good ones", problem=logs.safe(error))
         return found
 
     def changed(self) -> bool:
@@ -64,7 +64,7 @@ class Watched:
         try:
             routing.read(self._file)
         except RoutesError as error:
-            log.error("the routes can not be used; those before go on", problem=str(error))
+            log.error("the routes can not be used; those before go on", problem=logs.safe(error))
             return False
         return True
 

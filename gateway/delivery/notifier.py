@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from gateway import logs
 from gateway.delivery import message, paths, plan
 from gateway.delivery.modem import Modem, ModemError, plain
 from gateway.delivery.routes import Routes
@@ -130,7 +131,6 @@ class Planner:
         log.warning(
             "nobody has acknowledged: the next on the rota is told",
             alert=number,
-            route=route,
             round=escalation.round,
         )
         return len(messages)
@@ -333,7 +333,7 @@ class Notifier:
                         for news in self._news.values():
                             news.set()
                 except DBAPIError as error:
-                    log.error("the store does not answer; telling waits", problem=str(error.orig))
+                    log.error("the store does not answer; telling waits", problem=logs.safe(error))
                     stopping.wait(_TROUBLE_S)
                 if any(worker.late_s > HOPELESS * worker.timeout_s for worker in self._workers):
                     log.error("a provider holds on to a message; the notifier begins anew")
@@ -358,5 +358,5 @@ class Notifier:
                 while not stopping.is_set() and worker.step():
                     pass
             except DBAPIError as error:
-                log.error("the store does not answer; telling waits", problem=str(error.orig))
+                log.error("the store does not answer; telling waits", problem=logs.safe(error))
                 stopping.wait(_TROUBLE_S)

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from sqlalchemy import delete
 
-from gateway.store.tables import alert, alert_revision
+from gateway.store.tables import alert, alert_revision, telling
 from gateway.web.__main__ import STALLED_MS, listen
 from gateway.web.stored import StoredBook
 from gateway.web.watch import Watch
@@ -174,7 +174,9 @@ def test_a_store_set_back_to_a_backup_is_told(caseload: Caseload, web: WebProces
             gone = connection.execute(
                 delete(alert_revision).where(alert_revision.c.number > kept).returning(alert_revision.c.alert)
             )
-            connection.execute(delete(alert).where(alert.c.number.in_(gone.scalars().all())))
+            numbers = gone.scalars().all()
+            connection.execute(delete(telling).where(telling.c.alert.in_(numbers)))
+            connection.execute(delete(alert).where(alert.c.number.in_(numbers)))
         heard = stream.next("restored")
         assert (heard.id, heard.data) == (str(kept), {"latest_revision": kept})
     with listening(web, last=str(lost)) as stream:

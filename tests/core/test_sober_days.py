@@ -76,8 +76,16 @@ def test_an_event_belongs_to_the_day_on_which_drinking_began_not_on_which_the_sk
     assert states(days) == ["NOT_SOBER", "UNVERIFIED", "SOBER"]
     assert whys(days[1]) == {Why.CARRIED_OVER}
     t, tac = steady()
-    drink(t, tac, midnight(MONDAY + timedelta(days=1)) + 90 * MIN)  # 00:21
+    drink(t, tac, midnight(MONDAY + timedelta(days=1)) + 150 * MIN)  # 01:21
     assert states(calendar(samples_of(t, tac))) == ["SOBER", "NOT_SOBER", "SOBER"]
+
+
+def test_an_event_that_began_soon_after_midnight_leaves_the_day_before_unverified_for_skins_differ() -> None:
+    t, tac = steady()
+    drink(t, tac, midnight(MONDAY + timedelta(days=1)) + 120 * MIN)  # 00:51, by a lag of 69 min
+    days = calendar(samples_of(t, tac))
+    assert states(days) == ["UNVERIFIED", "NOT_SOBER", "SOBER"]
+    assert whys(days[0]) == {Why.BEGAN_UNSEEN}
 
 
 def test_the_day_is_a_civil_day_of_london_and_has_46_or_50_half_hours_when_the_clocks_change() -> None:
@@ -90,7 +98,7 @@ def test_the_day_is_a_civil_day_of_london_and_has_46_or_50_half_hours_when_the_c
 
 def test_an_event_in_the_hours_after_the_clocks_change_belongs_to_the_day_of_the_clock() -> None:
     t, tac = steady(start=date(2026, 10, 24))
-    drink(t, tac, midnight(date(2026, 10, 25)) + 90 * MIN)
+    drink(t, tac, midnight(date(2026, 10, 25)) + 150 * MIN)
     assert states(calendar(samples_of(t, tac))) == ["SOBER", "NOT_SOBER", "SOBER"]
 
 

@@ -28,7 +28,14 @@ def resident_bytes(pid: int) -> int:
 def test_a_flood_onto_a_store_that_can_not_be_written_waits_outside_and_is_then_committed_once(
     tmp_path: Path,
 ) -> None:
-    settings = Settings.load(tmp_path, web=False, mqtt_port=0, queue_size=QUEUE, busy_timeout_ms=200)
+    settings = Settings.load(
+        tmp_path,
+        web=False,
+        mqtt_port=0,
+        queue_size=QUEUE,
+        busy_timeout_ms=200,
+        partition_senders=(fleet.SENDER,),
+    )
     authority = Authority.open(settings.authority_dir, settings.server_names)
     fleet.register(settings, SECRET, WEARERS, 0)
     ring = messages(SECRET, WEARERS, MESSAGES, round(time.time() * 1000), 3, lambda done: None)
