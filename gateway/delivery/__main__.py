@@ -44,7 +44,7 @@ class Watched:
         try:
             found = routing.read(self._file)
         except RoutesError as error:
-            log.error("the routes can not be used", problem=logs.safe(error), last_good=self._good.exists())
+            log.error("the routes can not be used", problem=str(error), last_good=self._good.exists())
             try:
                 return routing.read(self._good)
             except RoutesError:
@@ -64,7 +64,7 @@ class Watched:
         try:
             routing.read(self._file)
         except RoutesError as error:
-            log.error("the routes can not be used; those before go on", problem=logs.safe(error))
+            log.error("the routes can not be used; those before go on", problem=str(error))
             return False
         return True
 
