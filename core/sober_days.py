@@ -228,14 +228,10 @@ class _Calendar:
             return []
         if len(days) > 1 and days[0] <= day <= days[-1]:
             return [Reason(Why.BEGAN_UNSEEN, f"Drinking began unseen before {at}, on this day or another.")]
-        if (
-            day
-            == self._date(int(drink["start_ms"]) - self._lag_ms - self._rules.tac_lag_more_s * 1000)
-            < days[0]
-        ):
-            return [
-                Reason(Why.BEGAN_UNSEEN, f"Drinking, at the skin from {at}, may have begun before midnight.")
-            ]
+        earliest_ms = int(drink["start_ms"]) - self._lag_ms - self._rules.tac_lag_more_s * 1000
+        if day < days[0] and day == self._date(earliest_ms):
+            sentence = f"Drinking, at the skin from {at}, may have begun before midnight."
+            return [Reason(Why.BEGAN_UNSEEN, sentence)]
         peak_ms = int(drink["peak_ms"]) - self._lag_ms
         hides = ended_ms >= start + self._rules.tac_carry_s * 1000 or start <= peak_ms < end
         if day > days[-1] and ended_ms >= start and hides:

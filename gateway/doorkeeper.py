@@ -8,7 +8,6 @@ go on when this process ends; new ones wait until it is back.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -16,7 +15,6 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -28,7 +26,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from sqlalchemy.exc import DBAPIError
 
-from gateway import broker, identities, logs, nats_tokens
+from gateway import broker, child, identities, logs, nats_tokens
 from gateway.authority import Authority
 from gateway.heartbeat import Heartbeat
 from gateway.identities import Rights
@@ -267,16 +265,11 @@ def _subjects(topic_filter: str) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The process; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m gateway.doorkeeper", description=__doc__)
-    parser.add_argument("--data-dir", type=Path, help="the gateway's one folder")
-    parser.add_argument("--ready-fd", type=int, help="a file descriptor that is told `ready`")
-    given = parser.parse_args(arguments)
-    logs.configure("door")
-    settings = Settings.load(given.data_dir)
+    settings, ready_fd = child.begin("gateway.doorkeeper", "door", __doc__, arguments)
     store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     try:
         authority = Authority.open(settings.authority_dir, settings.server_names)
-        heart = Heartbeat(given.ready_fd, settings.hung_after_s)
+        heart = Heartbeat(ready_fd, settings.hung_after_s)
         asyncio.run(_until_told(Doorkeeper(settings, store, authority), heart))
     finally:
         store.close()

@@ -6,7 +6,6 @@ decides and writes; the network and the control socket have threads that only ha
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import signal
@@ -19,14 +18,13 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
 from core import envelope, wire
-from gateway import broker, compiling, logs, topics
+from gateway import broker, child, compiling, logs, topics
 from gateway.authority import Authority
 from gateway.clock import Clock, ClockError, SteppedClock, SystemClock
 from gateway.commands import Outbox
@@ -399,14 +397,7 @@ def _clock(settings: Settings, store: Store) -> Clock:
 
 def main(arguments: list[str] | None = None) -> int:
     """The process; returns its exit code, 1 where a new one may do better."""
-    parser = argparse.ArgumentParser(prog="python -m gateway.ingest", description=__doc__)
-    parser.add_argument("--data-dir", type=Path, help="the gateway's one folder")
-    parser.add_argument(
-        "--ready-fd", type=int, help="a file descriptor that is told `ready`, and that it goes on"
-    )
-    given = parser.parse_args(arguments)
-    settings = Settings.load(given.data_dir)
-    logs.configure("ingest", settings.log_format)
+    settings, ready_fd = child.begin("gateway.ingest", "ingest", __doc__, arguments)
     try:
         store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     except StoreError as error:  # a disk that is full or read-only may be neither in a moment
@@ -422,12 +413,12 @@ def main(arguments: list[str] | None = None) -> int:
         now_ms=lambda: clock.now_ms() or 0,
         open_to_us=lambda: not settings.embedded or broker.door_is_open(settings),
     )
-    heart = Heartbeat(given.ready_fd, settings.hung_after_s)
+    heart = Heartbeat(ready_fd, settings.hung_after_s)
     ingest = Ingest(settings, store, link, clock, heart)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())
     control = ControlServer(settings.control_path, ingest.answer)
-    if given.ready_fd is not None:
+    if ready_fd is not None:
         threading.Thread(target=_tell_ready, args=(link, heart), daemon=True).start()
     try:
         ingest.run()

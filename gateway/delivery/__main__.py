@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import fcntl
-import os
 import signal
 import sys
 import threading
@@ -13,13 +11,14 @@ from pathlib import Path
 
 import structlog
 
-from gateway import logs
+from gateway import child, logs
 from gateway.authority import write_whole
 from gateway.commands import present_ms
 from gateway.delivery import routes as routing
 from gateway.delivery.heartbeat import Pulse
 from gateway.delivery.notifier import Notifier
 from gateway.delivery.routes import Routes, RoutesError
+from gateway.heartbeat import Heartbeat
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store, StoreError
 
@@ -97,22 +96,13 @@ def run(settings: Settings, store: Store, stopping: threading.Event, ready: Call
 
 def main(arguments: list[str] | None = None) -> int:
     """The process; returns its exit code, 2 for what only the person who started it can put right."""
-    parser = argparse.ArgumentParser(prog="python -m gateway.delivery", description=__doc__)
-    parser.add_argument("--data-dir", type=Path, help="the gateway's one folder")
-    parser.add_argument("--ready-fd", type=int, help="a file descriptor that is told `ready`")
-    given = parser.parse_args(arguments)
-    logs.configure("notifier")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
 
-    def ready() -> None:
-        if given.ready_fd is not None:
-            os.write(given.ready_fd, b"ready\n")
-            os.close(given.ready_fd)
-
     try:
-        settings = Settings.load(given.data_dir)
+        settings, ready_fd = child.begin("gateway.delivery", "notifier", __doc__, arguments)
+        ready = Heartbeat(ready_fd, settings.hung_after_s).ready
         with (settings.data_dir / "notifier.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # one that is ending may still be sending
             store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
