@@ -295,10 +295,8 @@ def score(
         _score_firmware(err, events, days, seed, as_json, data_dir)
         return
     with _progress(err) as progress:
-        bars = {what: progress.add_task(what, total=1.0) for what in ("living", "judging")}
-        found = run(
-            wearers, days, seed, moved=lambda what, share: progress.update(bars[what], completed=share)
-        )
+        bar = progress.add_task("living and judging", total=1.0)
+        found = run(wearers, days, seed, moved=lambda share: progress.update(bar, completed=share))
     if as_json:
         typer.echo(json.dumps(found))
     else:

@@ -81,33 +81,39 @@ RULES: dict[str, tuple[Runs, frozenset[Family]]] = {
 }
 
 
-def compare(lives: Sequence[Lived], cases: Sequence[Case]) -> dict[str, Any]:
-    """Recall, false alerts and delay of each rule, and of ours, on the wearers of GPS tags."""
+OURS = "tagwatch"
+
+
+def told(lives: Sequence[Lived], cases: Sequence[Case]) -> dict[str, list[Case]]:
+    """What each simple rule, and ours, would have told of the wearers of GPS tags."""
     mine = [(one, case) for one, case in zip(lives, cases, strict=True) if "gps_tag" in one.worn]
-    found: dict[str, Any] = {"tagwatch": _figures([_of_gps(case, one.worn) for one, case in mine])}
+    found = {OURS: [_of_gps(case, one.worn) for one, case in mine]}
     looked = [list(_looks(one)) for one, _ in mine]
     for name, (rule, families) in RULES.items():
-        told = [
+        found[name] = [
             replace(case, told=tuple(_told(case, some, rule, families)))
             for (_, case), some in zip(mine, looked, strict=True)
         ]
-        found[name] = {family: row for family, row in _figures(told).items() if Family(family) in families}
     return found
 
 
-_SHOWN = ("events", "recall", "precision", "false_per_1000_wearer_days", "delay_median_s", "delay_p95_s")
-
-
-def _figures(cases: Sequence[Case]) -> dict[str, Any]:
+def shown(name: str, cases: Sequence[Case]) -> dict[str, Any]:
+    """Recall, false alerts and delay of a rule in the families that it judges."""
+    families = RULES[name][1] if name in RULES else frozenset(_BOTH)
     wearer_days = sum(case.wearer_days for case in cases)
     return {
         str(family): {
-            name: value
-            for name, value in figures(tally(cases, family), wearer_days).items()
-            if name in _SHOWN
+            figure: value
+            for figure, value in figures(tally(cases, family), wearer_days).items()
+            if figure in _SHOWN
         }
-        for family in (Family.EXCLUSION, Family.CURFEW)
+        for family in _BOTH
+        if family in families
     }
+
+
+_BOTH = (Family.EXCLUSION, Family.CURFEW)
+_SHOWN = ("events", "recall", "precision", "false_per_1000_wearer_days", "delay_median_s", "delay_p95_s")
 
 
 def _of_gps(case: Case, worn: Mapping[str, Activation]) -> Case:

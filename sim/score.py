@@ -352,13 +352,33 @@ def _reach(told: Told, life_end_ms: int) -> Span:
 
 
 def _named(name: str, one: Happening) -> dict[str, Any]:
-    begin = datetime.fromtimestamp(one.start_ms // 1000, UTC)
+    size = {"depth_m": one.depth_m, "peak_g_dl": one.peak_g_dl}
     return {
         "wearer": name,
         "condition": one.condition,
-        "start": f"{begin:%Y-%m-%dT%H:%M:%SZ}",
+        "start": _utc(one.start_ms),
         "minutes": round(one.took_ms / 60_000, 1),
+        **{figure: round(value, 3) for figure, value in size.items() if value},
     }
+
+
+def _utc(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def wrong(cases: Sequence[Case]) -> dict[str, Any]:
+    """Each miss and each false alert by itself, so that whoever reads the figures can look into them."""
+    found = {}
+    for family in Family:
+        total = tally(cases, family)
+        found[str(family)] = {
+            "missed": [_named(name, one) for name, one in total.missed],
+            "false": [
+                {"wearer": name, "rule": _said(told), "start": _utc(told.alert.start_ms)}
+                for name, told in total.wrong
+            ],
+        }
+    return found
 
 
 def questions(cases: Sequence[Case]) -> dict[str, Any]:
@@ -382,7 +402,8 @@ def sober_days(cases: Iterable[Case]) -> dict[str, Any]:
     What could not be known is right as UNVERIFIED, and as SOBER where nobody drank.
     """
     confusion: dict[str, Counter[str]] = {}
-    right = total = unsafe = 0
+    right = total = 0
+    unsafe: list[dict[str, str]] = []
     for case in cases:
         events = [one for one in case.happened if one.family == Family.DRINKING and is_event(one)]
         for day, state in sorted(case.calendar.items()):
@@ -401,12 +422,14 @@ def sober_days(cases: Iterable[Case]) -> dict[str, Any]:
                 DayTruth.HIDDEN: ("UNVERIFIED", "SOBER"),
             }[truth]
             right += state in good
-            unsafe += state not in good and state != "UNVERIFIED"
+            if state not in good and state != "UNVERIFIED":
+                unsafe.append({"wearer": case.name, "day": str(day), "said": state, "was": str(truth)})
     return {
         "accuracy": _measured(total >= FEWEST, lambda: right / total, 4),
         "days": total,
         "errors": total - right,
-        "errors_not_unverified": unsafe,
+        "errors_not_unverified": len(unsafe),
+        "not_unverified": unsafe,
         "confusion": {kind: dict(sorted(row.items())) for kind, row in sorted(confusion.items())},
     }
 
@@ -429,6 +452,7 @@ def report(cases: Sequence[Case]) -> dict[str, Any]:
         "sober_day": sober_days(cases),
         "unknown": unknown(cases),
         "questions_per_1000_wearer_days": questions(cases),
+        "wrong": wrong(cases),
         "strata": {
             name: {"wearers": len(mine), "rules": _rules(mine)}
             for name in strata

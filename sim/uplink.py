@@ -165,6 +165,8 @@ def _arrivals(made_ms: Any, at_once: Any, links: Any, wait_ms: int) -> Any:
         k = first
         while k < n and made_ms[k] <= due_ms:
             arrived[k] = due_ms + LATENCY_MS + (BACKLOG_MS * (k - first) if backlog else 0)
+            if k and arrived[k] < arrived[k - 1]:  # a backlog is still on its way, and what is new follows it
+                arrived[k] = arrived[k - 1]
             k += 1
         first = k
     return arrived
