@@ -31,8 +31,8 @@ STORE = "store.sqlite"
 MANIFEST = "manifest.json"
 FOLDERS = ("authority", "devices")
 """They belong to a backup: a tag believes only this authority, and only a key that it was provisioned with."""
-FILES = (FILE_NAME, "routes.toml")
-"""And these: settings, and who is told of alerts."""
+FILES = (FILE_NAME, "routes.toml", "retention.toml")
+"""And these: settings, who is told of alerts, and how long what is kept."""
 
 _PIECE = 1 << 20
 _MOST_MANIFEST = 256 << 20

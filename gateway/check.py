@@ -1,8 +1,8 @@
 """``tagwatch check``: does the store still hold what it says it holds?
 
 What the database finds in its own pages and references; each envelope under its device's key, and what its row says
-of it; each device's known numbers against the envelopes and gap records that they rest on; each alert against its
-revisions.
+of it; each device's known numbers against the envelopes, gap records and proofs of deletion that they rest on; each
+alert against its revisions; the chain of proofs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from core import envelope as sealing
 from gateway import evidence, topics
 from gateway.sequences import How, Known, Range, Span
-from gateway.store import Store, devices, dialect, envelopes
+from gateway.store import Store, devices, dialect, envelopes, erasures
 from gateway.store.tables import alert, alert_revision, conflict, envelope, gap
 
 _MOST = 1000
@@ -67,6 +67,9 @@ def _look(connection: Connection, found: Found, watch: Callable[[Sequence[str]],
             found.tell(f"device {name}", f"its rows can not be read: {error.orig}")
         found.looked_at["devices"] += 1
     _alerts(connection, found)
+    found.looked_at["proofs"] += erasures.count(connection)
+    for where, what in erasures.faults(connection):
+        found.tell(where, what)
 
 
 def _device(connection: Connection, found: Found, name: str, key: bytes) -> None:
@@ -136,7 +139,8 @@ def _numbers(connection: Connection, found: Found, name: str, stored: dict[int, 
     for row in connection.execute(select(gap).where(gap.c.device == name)):
         gaps.setdefault(row.epoch, Known()).fill(row.first, row.first + row.count - 1, How.GAP)
     known = envelopes.ranges(connection, name)
-    for epoch in sorted(known.keys() | stored.keys()):
+    gone = erasures.spans_of(connection, name, kinds=erasures.READINGS)
+    for epoch in sorted(known.keys() | stored.keys() | gone.keys()):
         where = f"device {name}, epoch {epoch}"
         parts = known.get(epoch, [])
         found.looked_at["ranges"] += len(parts)
@@ -145,10 +149,17 @@ def _numbers(connection: Connection, found: Found, name: str, stored: dict[int, 
             if part.first <= end or part.last < part.first:
                 found.tell(where, f"its ranges overlap at {part.first}")
             end = max(end, part.last)
-        _rest_on(found, where, parts, How.STORED, stored.get(epoch, Known()), "no envelope holds them")
+        held = stored.get(epoch, Known())
+        for span in gone.get(epoch, []):
+            if any(how is not None for _, how in held.split(span.first, span.last)):
+                found.tell(
+                    where, f"of {span.first} to {span.last}, proven to be deleted, some are still stored"
+                )
+            held.fill(span.first, span.last, How.STORED)
+        _rest_on(found, where, parts, How.STORED, held, "no envelope holds them, and no proof says why")
         _rest_on(found, where, parts, How.GAP, gaps.get(epoch, Known()), "no gap record names them")
         said = Known(part for part in parts if part.how == How.STORED)
-        for part in stored.get(epoch, Known()).ranges:
+        for part in held.ranges:
             for span, how in said.split(part.first, part.last):
                 if how is None:
                     found.tell(where, f"{span.first} to {span.last} are stored and not known to be")

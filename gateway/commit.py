@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from gateway import evidence, incidents, verify
 from gateway.commands import TIME, TIME_MS
 from gateway.group import Committed, Group, Received
-from gateway.sequences import Known, Range, hear
-from gateway.store import Store, commands, devices, envelopes, quarantine, state
+from gateway.sequences import ERASED, Known, Range, hear
+from gateway.store import Store, commands, devices, envelopes, erasures, quarantine, state
 
 
 class Committer:
@@ -113,7 +113,11 @@ class Committer:
 
         def stored_content(first: int, last: int) -> Mapping[int, object]:
             stored = envelopes.holding(connection, device, epoch, first, last)
-            return evidence.contents(chain(stored, group.unwritten(device, epoch)), first, last)
+            found = evidence.contents(chain(stored, group.unwritten(device, epoch)), first, last)
+            if len(found) < last - first + 1:
+                gone = erasures.numbers_gone(connection, device, epoch, first, last)
+                found |= dict.fromkeys(gone - found.keys(), ERASED)
+            return found
 
         decision = hear(known, found.heard, stored_content)
         group.committed.commits[device, epoch] = decision.commit

@@ -38,6 +38,7 @@ from gateway.judge import Judge
 from gateway.orders import Orders
 from gateway.settings import Settings
 from gateway.store import Store, StoreError, alerts, state
+from gateway.store.marks import Mark
 from gateway.uplink import Echo, LinkDeadError, Uplink
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,8 @@ _ADVANCE_S = 45.0
 _ECHO_AGAIN_S = 2.0
 _COMPILING_S = 1800.0
 """So long compiling the rules may take, on the slowest of small boxes, before this process counts as hung."""
+_MARK_S = 3600.0
+"""How often it is written down up to where everything is judged; whoever needs it now asks (`gateway.retention`)."""
 _LOADING_S = 900.0
 """And so long judging anew from the store."""
 
@@ -94,6 +97,9 @@ class Ingest:
         self._judge: Judge | None = None
         self._judge_again_s = 0.0
         self._steps: dict[str, _Step] = {}
+        self._settling: list[Future[Mark]] = []
+        """Who waits to be told that everything is judged."""
+        self._mark_s = time.monotonic() + _MARK_S
         self._stopping = threading.Event()
         self._counts: Counter[str] = Counter()
         self._trouble = ""
@@ -120,6 +126,8 @@ class Ingest:
                 if self._settings.clock == "system":
                     self._say_commands()
                     self._judge_now()
+            if self._settling or time.monotonic() >= self._mark_s:
+                self._mark()
 
     def _compile(self) -> None:
         """Have the rules compiled before anybody is told that this gateway is ready."""
@@ -146,7 +154,9 @@ class Ingest:
             if type(t_ms) is not int:
                 raise ControlError("advance needs t_ms, a whole number of milliseconds since 1970")
             return {"t_ms": t_ms, "judged": self._advance(t_ms)}
-        raise ControlError(f"{request.get('do')!r} is nothing to do: ask for status or advance")
+        if request.get("do") == "settle":
+            return self._settle()._asdict()
+        raise ControlError(f"{request.get('do')!r} is nothing to do: ask for status, advance or settle")
 
     def status(self) -> dict[str, Any]:
         """How it goes: counters since the store was made, and what this process does now."""
@@ -344,6 +354,30 @@ class Ingest:
             self._judge_again_s = time.monotonic() + _REBUILD_S
             return False
         return True
+
+    def _settle(self) -> Mark:
+        wish: Future[Mark] = Future()
+        self._settling.append(wish)
+        try:
+            return wish.result(_ADVANCE_S)
+        except FutureTimeoutError:
+            raise ControlError(
+                f"not everything was judged within {_ADVANCE_S:.0f} s: the status says why"
+            ) from None
+        finally:
+            self._settling.remove(wish)
+
+    def _mark(self) -> None:
+        """Write down, now and then or when somebody asks, up to where everything is judged."""
+        self._mark_s = time.monotonic() + _MARK_S
+        waiting = [wish for wish in self._settling if not wish.done()]
+        if waiting:
+            self._judge_now()
+        marks: list[Mark | None] = []
+        self._with_judge(lambda judge: marks.append(judge.mark()))
+        if marks and marks[0] is not None:
+            for wish in waiting:
+                wish.set_result(marks[0])
 
     def _advance(self, t_ms: int) -> int:
         if not isinstance(self._clock, SteppedClock):

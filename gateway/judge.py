@@ -26,8 +26,9 @@ from gateway.beacons import Beacons
 from gateway.group import Committed
 from gateway.orders import Orders
 from gateway.register import Register, joined
-from gateway.store import Store, alerts, devices, installations, state
+from gateway.store import Store, alerts, devices, envelopes, erasures, installations, state
 from gateway.store.envelopes import Stored
+from gateway.store.marks import Mark, marked
 from gateway.successions import Successions
 from gateway.trail import messages_of
 
@@ -95,23 +96,21 @@ class Judge:
                 return
             # one that is no longer among them, because its order can not be read, is watched as it was
             known_now = {one.id: one for one in self._orders.activations(connection)}
+            closed = erasures.closed_activations(connection)
             register = Register(
-                list((self._register.activations | known_now).values()),
+                [one for one in (self._register.activations | known_now).values() if one.id not in closed],
                 installations.every(connection),
                 devices.kinds(connection),
             )
             heard = devices.last_heard(connection)
+        for name in self._register.activations.keys() - register.activations.keys():
+            self._let_go(name)
         for activation in register.activations.values():
             known = self._register.activations.get(activation.id)
             moved = self._register.units(activation.id) != register.units(activation.id)
             if known is not None and moved:
                 # other readings belong to it now: it is judged as if new, and what it said compared with that
-                self._monitor.unbind(activation.id)
-                self._unwritten = {
-                    name: entry
-                    for name, entry in self._unwritten.items()
-                    if entry.activation != activation.id
-                }
+                self._let_go(activation.id)
                 self._moved.add(activation.id)
             carrying = replace(activation, carried=self._successions.carried(activation.id))
             if known is None or moved:
@@ -122,6 +121,31 @@ class Judge:
                 self._monitor.rebind(carrying)
         self._register = register
         self._changes = changes
+
+    def _let_go(self, activation_id: str) -> None:
+        """Forget an activation; what was said of it and is written stands."""
+        self._monitor.unbind(activation_id)
+        self._unwritten = {
+            name: entry for name, entry in self._unwritten.items() if entry.activation != activation_id
+        }
+        self._unread = [name for name in self._unread if name != activation_id]
+        self._moved.discard(activation_id)
+
+    def mark(self) -> Mark | None:
+        """Write down up to where everything is judged and written; None where something is still to be.
+
+        To be called after `judge` in the thread that commits, so that there is nothing that it was not given.
+        """
+        if not self._in_step or self._unread or self._unwritten or self._incidents:
+            return None
+        with self._store.read() as connection:
+            known = marked(connection)
+            reached = Mark(envelopes.newest(connection), self._changes)
+        if reached != known:
+            with self._store.write() as connection:
+                state.set_number(connection, state.JUDGED_ENVELOPE, reached.envelope)
+                state.set_number(connection, state.JUDGED_CHANGES, reached.changes)
+        return reached
 
     def add(self, committed: Committed) -> None:
         """What was committed just now."""
@@ -256,6 +280,8 @@ class Judge:
         for entry in standing:
             if entry.id in current or entry.id in self._unwritten:
                 continue
+            if entry.activation not in self._register.activations:
+                continue  # nobody judges it any more, or can: what was said stands
             if entry.rule == NO_CONTACT:
                 end_ms = self._silent_until(entry, heard)
                 if entry.state == "open" and end_ms is not None:

@@ -14,7 +14,7 @@ from core.order import Condition, Order, OrderError, order_from_json
 from core.senses import SENSES
 from gateway import logs
 from gateway.clock import SystemClock, utc_ms, utc_text
-from gateway.store import Store, devices, orders
+from gateway.store import Store, devices, erasures, orders
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +35,7 @@ def add_order(store: Store, document: Mapping[str, object]) -> Order:
         raise OrderRefused(f"the order can not be used: {error}") from error
     text = json.dumps(document, ensure_ascii=False)
     with store.write() as connection:
+        _refuse_closed(connection, order.order_id)
         known = orders.versions(connection, order.order_id)
         for version in known:
             if version.version == order.version:
@@ -77,6 +78,12 @@ def activate(store: Store, device: str, order_id: str, fitted: datetime | int | 
                 f"device {device} is a {entry.kind}, which nobody wears: fit the tag, and install this for it with "
                 "`tagwatch device install`"
             )
+        _refuse_closed(connection, order_id)
+        if erasures.gone_from(connection, device, fitted_ms):
+            raise OrderRefused(
+                f"readings of {device} from {utc_text(fitted_ms)} on were deleted by policy, so nobody can be judged "
+                "by them: give a later instant, see `tagwatch retention proofs`"
+            )
         if not orders.versions(connection, order_id):
             raise OrderRefused(f"order {order_id} is not known: add it with `tagwatch order add`")
         before = orders.activations(connection, device)
@@ -107,6 +114,14 @@ def deactivate(store: Store, activation_id: str, removed: datetime | int | None 
                 "give a later instant"
             )
         orders.end_activation(connection, activation_id, removed_ms)
+
+
+def _refuse_closed(connection: Connection, order_id: str) -> None:
+    if order_id in erasures.closed_orders(connection):
+        raise OrderRefused(
+            f"order {order_id} is closed: its readings are deleted by policy, so nobody is judged by it any more. "
+            "Give a new order another id"
+        )
 
 
 class Orders:

@@ -149,8 +149,11 @@ class Decision:
     forgotten: list[Span] = field(default_factory=list)
 
 
+ERASED = object()
+"""The content of a reading that was stored and has been deleted by policy: whatever comes under its number is known."""
+
 Evidence = Callable[[int, int], Mapping[int, object]]
-"""``evidence(first, last)``: the content of the stored readings among these numbers."""
+"""``evidence(first, last)``: the content of the stored readings among these numbers, or `ERASED`."""
 
 
 def hear(known: Known, message: Heard, evidence: Evidence) -> Decision:
@@ -176,7 +179,7 @@ def hear(known: Known, message: Heard, evidence: Evidence) -> Decision:
 
 def _compare(span: Span, run: Run, stored: Mapping[int, object], decision: Decision) -> None:
     for number in range(span.first, span.last + 1):
-        same = number in stored and stored[number] == run.content(number)
+        same = number in stored and (stored[number] is ERASED or stored[number] == run.content(number))
         (decision.duplicates if same else decision.conflicts).append(number)
 
 

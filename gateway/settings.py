@@ -302,6 +302,11 @@ class Settings(BaseSettings):
         return self.data_dir / "routes.toml"
 
     @property
+    def retention_path(self) -> Path:
+        """How long what is kept (`gateway.policy`)."""
+        return self.data_dir / "retention.toml"
+
+    @property
     def run_path(self) -> Path:
         """What runs now: ports and process ids, JSON."""
         return self.data_dir / "run.json"

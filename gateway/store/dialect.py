@@ -84,6 +84,35 @@ def faults(connection: Connection) -> list[str]:
         return [str(error)]
 
 
+def scrub(engine: Engine, *, rewrite: bool, within_s: float) -> bool:
+    """Have nothing of what was deleted left in the database's files; False where that could not be done in time.
+
+    SQLite: the log, which still holds pages as they were, is written out and emptied; that waits for readers and
+    writers. PostgreSQL: what was deleted is given free and written over by and by. With ``rewrite`` all is written
+    anew: it takes the size of the database once more and keeps others out meanwhile. PostgreSQL's own log, and copies
+    and backups, are not in reach.
+    """
+    if engine.dialect.name == "postgresql":
+        with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.exec_driver_sql("SET lock_timeout = 0")
+            connection.exec_driver_sql("VACUUM (FULL)" if rewrite else "VACUUM")
+        return True
+    deadline = time.monotonic() + within_s
+    file = engine.raw_connection()
+    try:
+        cursor = file.cursor()
+        if rewrite:
+            cursor.execute("VACUUM")
+        cursor.execute("PRAGMA busy_timeout=50")
+        while True:
+            busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy or time.monotonic() >= deadline:
+                return not busy
+            time.sleep(0.05)
+    finally:
+        file.invalidate()  # it waits for others less long than the rest do
+
+
 def _postgresql_engine(url: URL, busy_timeout_ms: int) -> Engine:
     arguments = {name: value for name, value in _LINK.items() if name not in url.query}
     # asked before each transaction, so that a server that was restarted costs nobody an error
@@ -135,6 +164,8 @@ def _sqlite_engine(url: URL, busy_timeout_ms: int) -> Engine:
         _enter_wal(cursor, busy_timeout_ms)
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        # what is deleted or written over is gone from the page, too; `scrub` sees to the log
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute(f"PRAGMA busy_timeout={busy_timeout_ms:d}")
         cursor.close()
 

@@ -156,6 +156,11 @@ def count(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(envelope)).scalar_one()
 
 
+def newest(connection: Connection) -> int:
+    """The row of the envelope that was stored last; 0 where there is none."""
+    return connection.execute(select(func.max(envelope.c.id))).scalar() or 0
+
+
 def ranges(connection: Connection, device: str) -> dict[int, list[Range]]:
     """What is known of the numbers of a device: for each epoch its ranges, ascending."""
     return ranges_of(connection, [device])[device]

@@ -15,6 +15,9 @@ COMMANDS = "commands"
 JUDGED_MS = "judged_ms"
 TOLD_FROM_MS = "told_from_ms"
 HEALTHY_MS = "healthy_ms"
+JUDGED_ENVELOPE = "judged_envelope"
+JUDGED_CHANGES = "judged_changes"
+SCRUB_DUE = "scrub_due"
 
 
 def number(connection: Connection, name: str, default: int = 0) -> int:

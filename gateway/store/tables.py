@@ -33,7 +33,8 @@ meta = Table(
         "name",
         Text,
         primary_key=True,
-        doc="generation, changes, commands, judged_ms, told_from_ms, healthy_ms",
+        doc="generation, changes, commands, judged_ms, told_from_ms, healthy_ms, judged_envelope, judged_changes, "
+        "scrub_due",
     ),
     Column("value", BigInteger, nullable=False),
 )
@@ -323,4 +324,67 @@ path = Table(
     Column("retry_ms", BigInteger, nullable=False, doc="not tried before"),
     Column("sent_ms", BigInteger),
     Column("error", Text),
+)
+
+# --- deletion by policy, with proof: gateway/retention.py, store/erasures.py ---
+
+closure = Table(
+    "closure",
+    metadata,
+    Column("order_id", Text, primary_key=True, doc="nobody is judged by it any more; what was said stands"),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("scope", Text, nullable=False, doc="order, activation, device, alert or everything"),
+    Column("name", Text, nullable=False, doc="its id or number; '' for everything"),
+    Column("who", Text, nullable=False, doc="who demands it"),
+    Column("why", Text, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, doc="none: until it is lifted"),
+    Column("lifted_ms", BigInteger),
+    Column("lifted_by", Text),
+    sqlite_autoincrement=True,
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, doc="1, 2, 3 …: the chain of proofs, never changed"),
+    Column("run", Text, nullable=False, doc="the same for all that one run of the policy has deleted"),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column(
+        "kind", Text, nullable=False, doc="readings, unworn, conflicts, quarantine, alerts, notifications"
+    ),
+    Column("about", Text, nullable=False, doc="JSON: of what, and how many rows of which table"),
+    Column("version", Text, nullable=False, doc="of the policy"),
+    Column("policy", Text, nullable=False, doc="the policy, word by word"),
+    Column("items", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("root", Text, nullable=False, doc="Merkle tree (RFC 6962, SHA-256) over what was deleted, hex"),
+    Column("previous", Text, nullable=False, doc="the hash of the proof before, 64 zeros at the first"),
+    Column("hash", Text, nullable=False, doc="SHA-256 over all of this and over its rows of erased, hex"),
+    sqlite_autoincrement=True,
+)
+
+erased = Table(
+    "erased",
+    metadata,
+    Column(
+        "erasure", BigInteger().with_variant(Integer, "sqlite"), ForeignKey("erasure.id"), primary_key=True
+    ),
+    Column("device", Text, primary_key=True, doc="'' where it was of none"),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False, doc="0 for what has no epoch"),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("spans", Text, nullable=False, doc="JSON [[first, last], ...]: which numbers are gone"),
+    Column("first_t_ms", BigInteger, doc="tag time of the earliest dated reading"),
+    Column("last_t_ms", BigInteger),
+    Column("leaves", LargeBinary, nullable=False, doc="32 bytes for each that was deleted, in their order"),
+    Index("erased_by_number", "device", "epoch", "first"),
 )

@@ -91,6 +91,17 @@ class Revision(BaseModel):
 
 
 @dataclass(frozen=True)
+class Deletion:
+    """Readings that were deleted by policy: the number of the proof, when, and the policy in its own words."""
+
+    proof: int
+    at: datetime
+    version: str
+    policy: str
+    hash: str
+
+
+@dataclass(frozen=True)
 class AlertPage:
     """Some alerts, and whether there are more of those that were asked for."""
 
@@ -149,6 +160,10 @@ class AlertBook(Protocol):
 
     def revisions(self, alert_id: str) -> Sequence[Revision]:
         """Every revision of an alert, first one first; empty if there is no such alert."""
+        ...
+
+    def deletions(self, number: int) -> Sequence[Deletion]:
+        """By which proofs readings that the alert ``number`` rests on were deleted; empty where none was."""
         ...
 
     def since(self, number: int, limit: int) -> Sequence[Revision]:

@@ -15,10 +15,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway import logs
 from gateway.control import Control, ControlError
-from gateway.store import Store, looks, state
+from gateway.store import Store, erasures, looks, state
 from gateway.store.alerts import last_notice
 from gateway.store.tables import activation, alert, alert_revision, envelope, order_version
-from gateway.web.book import AlertPage, AlertRecord, AlertState, Revision, Status, StoreUnreadableError
+from gateway.web.book import (
+    AlertPage,
+    AlertRecord,
+    AlertState,
+    Deletion,
+    Revision,
+    Status,
+    StoreUnreadableError,
+)
 from gateway.web.looks import Look, LookNotRecordedError, Viewer
 
 _ANSWER_S = 1.0
@@ -64,6 +72,15 @@ class StoredBook:
         query = _said().where(alert.c.id == alert_id).order_by(alert_revision.c.revision)
         with self._reading() as connection:
             return [_revision(row) for row in connection.execute(query)]
+
+    def deletions(self, number: int) -> Sequence[Deletion]:
+        """By which proofs readings that the alert ``number`` rests on were deleted; empty where none was."""
+        with self._reading() as connection:
+            found = erasures.proofs_of_alert(connection, number)
+        return [
+            Deletion(proof.id, _instant(proof.at_ms), proof.version, proof.policy, proof.hash)
+            for proof in found
+        ]
 
     def since(self, number: int, limit: int) -> Sequence[Revision]:
         """The first ``limit`` revisions above ``number``, of all alerts, ascending."""

@@ -55,7 +55,13 @@ def _one(request: Request, who: Viewer, view: str, number: int) -> dict[str, Any
         raise ProblemError(HTTPStatus.NOT_FOUND, "not-found", f"There is no alert {number}.")
     audit(request, who, view, [alert])
     told = changes(book.revisions(alert.id))
-    return {"latest": latest, "alert": alert, "changes": told, "shown_at": datetime.now(UTC)}
+    return {
+        "latest": latest,
+        "alert": alert,
+        "changes": told,
+        "deletions": book.deletions(alert.number),
+        "shown_at": datetime.now(UTC),
+    }
 
 
 @router.get("/")
