@@ -1,13 +1,14 @@
 """The gateway's own certificate authority: who may connect to the broker at all.
 
-P-256 throughout (what the tags' TLS handles in milliseconds). Keys are readable by their owner only. A certificate's
-common name is the identity: the device id, ``gateway``, or the broker's name.
+P-256 throughout (what the tags' TLS handles in milliseconds). A certificate's common name is the identity: the device
+id, ``gateway``, or the broker's name. The authority's own key is sealed (``gateway.seal``) and opened only to sign; the
+keys of broker and gateway, which those programs read themselves, are readable by their owner only and made anew where
+they are missing.
 """
 
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gateway.seal import AUTHORITY, AUTHORITY_KEY, MASTER_FILE, SealError, Vault
+from gateway.settings import Settings
+from gateway.whole_files import wipe, write_whole
+
 GATEWAY_NAME = "tagwatch-gateway"
 """Has a hyphen, so that no device can be called so."""
 PROBE_NAME = f"{GATEWAY_NAME}-probe"
@@ -35,6 +40,9 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1")
 """The broker's certificate stands for these as well: so the gateway finds it on its own machine."""
 
 AUTHORITY_NAME = "Tagwatch authority"
+SEALED_KEY = "ca.key.sealed"
+_OPEN_KEY = "ca.key.pem"
+"""Where earlier versions kept it, as it is."""
 VALID_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 """Before any tag's clock can start: a board without battery wakes in the past and must still reach its gateway."""
 
@@ -58,32 +66,37 @@ class Certified:
 class Authority:
     """The authority of one gateway, its files in one folder.
 
-    ``ca.pem``, ``server.pem``, ``gateway.pem`` (and ``.der``) are certificates, ``*.key.pem`` their keys.
+    ``ca.pem``, ``server.pem``, ``gateway.pem`` (and ``.der``) are certificates, ``*.key.pem`` their keys, but for
+    ``ca.key.sealed``. ``vault`` holds the master key under which that and the devices' keys are sealed.
     """
 
-    def __init__(self, folder: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    def __init__(self, folder: Path, vault: Vault, certificate: x509.Certificate) -> None:
         self.folder = folder
-        self._key = key
+        self.vault = vault
         self._certificate = certificate
 
     @classmethod
-    def open(cls, folder: Path, server_names: tuple[str, ...]) -> Authority:
-        """Load the authority in ``folder``, or make it there.
+    def open(cls, folder: Path, server_names: tuple[str, ...], master_key: Path | None = None) -> Authority:
+        """Load the authority in ``folder``, or make it there; ``master_key`` lies beside ``folder`` if left out.
 
-        The broker's certificate is made anew whenever ``server_names`` (DNS names or addresses) have changed.
+        The broker's certificate is made anew whenever ``server_names`` (DNS names or addresses) have changed. Raises
+        SealError where the master key can not be used.
         """
+        master_key = folder.parent / MASTER_FILE if master_key is None else master_key
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two programs at once must not make two authorities
-            key_path, cert_path = folder / "ca.key.pem", folder / "ca.pem"
+            cert_path, sealed = folder / "ca.pem", folder / SEALED_KEY
+            vault = Vault.open(master_key) if sealed.exists() else Vault.open_or_make(master_key)
             if cert_path.exists():
-                key = _load_key(key_path)
-                authority = cls(folder, key, x509.load_pem_x509_certificate(cert_path.read_bytes()))
+                authority = cls(folder, vault, x509.load_pem_x509_certificate(cert_path.read_bytes()))
+                if (folder / _OPEN_KEY).exists():
+                    seal_authority(folder, vault)
             else:
                 key = ec.generate_private_key(ec.SECP256R1())
                 certificate = _authority_certificate(key)
-                write_whole(key_path, _key_bytes(key, Encoding.PEM), 0o600)
-                authority = cls(folder, key, certificate)
+                _write_sealed(folder, vault, key)
+                authority = cls(folder, vault, certificate)
                 write_whole(folder / "ca.der", certificate.public_bytes(Encoding.DER), 0o644)
                 write_whole(cert_path, certificate.public_bytes(Encoding.PEM), 0o644)
             names = tuple(dict.fromkeys((*server_names, *LOOPBACK_NAMES)))
@@ -91,6 +104,25 @@ class Authority:
             authority._ensure("gateway", GATEWAY_NAME, (), server=False)
             authority._ensure("probe", PROBE_NAME, (), server=False)
             return authority
+
+    @classmethod
+    def of(cls, settings: Settings) -> Authority:
+        """Load the authority of the gateway with these settings, or make it."""
+        return cls.open(settings.authority_dir, settings.server_names, settings.master_key_path)
+
+    @property
+    def _key(self) -> ec.EllipticCurvePrivateKey:
+        """The authority's own key; it is not held longer than it signs. Raises SealError."""
+        path = self.folder / SEALED_KEY
+        try:
+            sealed = path.read_bytes()
+        except OSError as error:
+            raise SealError(f"the authority's key can not be read: {error}") from None
+        return _key_of(self.vault.open_sealed(AUTHORITY_KEY, AUTHORITY, sealed), path)
+
+    def reseal(self) -> None:
+        """Seal the authority's key under the present master key. Raises SealError or OSError."""
+        seal_authority(self.folder, self.vault)
 
     @property
     def ca_pem(self) -> Path:
@@ -118,7 +150,7 @@ class Authority:
 
         It is good for ten years, or ``until`` then.
         """
-        key = ec.generate_private_key(ec.SECP256R1())
+        key, own = ec.generate_private_key(ec.SECP256R1()), self._key
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
             x509.CertificateBuilder()
@@ -132,7 +164,7 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(own.public_key()), critical=False
             )
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
@@ -140,7 +172,7 @@ class Authority:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
             )
-        certificate = builder.sign(self._key, hashes.SHA256())
+        certificate = builder.sign(own, hashes.SHA256())
         return Certified(_key_bytes(key, Encoding.DER), certificate.public_bytes(Encoding.DER))
 
     def revocations(self, serials: Sequence[int]) -> bytes:
@@ -224,8 +256,29 @@ def _years_from_now(years: int) -> datetime:
     return datetime.now(UTC) + timedelta(days=365 * years)
 
 
-def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    key = load_pem_private_key(path.read_bytes(), None)
+def seal_authority(folder: Path, vault: Vault) -> None:
+    """Seal the key of the authority in ``folder`` under the present master key, also one that lies open there.
+
+    Power may go meanwhile: then there is what was, or what is to be. Raises SealError and OSError.
+    """
+    lies_open, path = folder / _OPEN_KEY, folder / SEALED_KEY
+    if lies_open.exists():
+        if not path.exists():
+            _write_sealed(folder, vault, _key_of(lies_open.read_bytes(), lies_open))
+        wipe(lies_open)
+    sealed = path.read_bytes()
+    anew = vault.resealed(AUTHORITY_KEY, AUTHORITY, sealed)
+    if anew != sealed:
+        write_whole(path, anew, 0o600)
+
+
+def _write_sealed(folder: Path, vault: Vault, key: ec.EllipticCurvePrivateKey) -> None:
+    sealed = vault.seal(AUTHORITY_KEY, AUTHORITY, _key_bytes(key, Encoding.PEM))
+    write_whole(folder / SEALED_KEY, sealed, 0o600)
+
+
+def _key_of(pem: bytes, path: Path) -> ec.EllipticCurvePrivateKey:
+    key = load_pem_private_key(pem, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{path} does not hold a P-256 key: restore the authority folder from a backup")
     return key
@@ -240,15 +293,3 @@ def _pem_of_key(key_der: bytes) -> bytes:
     key = load_der_private_key(key_der, None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     return _key_bytes(key, Encoding.PEM)
-
-
-def write_whole(path: Path, data: bytes, mode: int) -> None:
-    """Write a file whole or not at all; nobody else can read it for a moment either."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

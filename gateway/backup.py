@@ -1,8 +1,8 @@
 """``tagwatch backup``: everything a gateway can not make again, in one file, while it runs.
 
-The file is a tar archive: ``manifest.json`` first, then the store as it was at one moment, the authority, the devices
-folder and the settings. It is written whole or not at all, and only after the copy of the store was found sound.
-``gateway.restore`` reads it.
+The file is a tar archive: ``manifest.json`` first, then the store as it was at one moment, the authority and the
+settings. Every key in it is sealed (``gateway.seal``); the master key is not in it. It is written whole or not at all,
+and only after the copy of the store was found sound. ``gateway.restore`` reads it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from gateway.authority import SEALED_KEY
 from gateway.clock import utc_text
+from gateway.keys import held
+from gateway.seal import SealError, Vault, is_sealed, master_of
 from gateway.settings import FILE_NAME, Settings
 from gateway.store import sqlite_file
 from gateway.store.tables import metadata
+from gateway.whole_files import sync_folder
 
 VERSION = 1
 STORE = "store.sqlite"
 MANIFEST = "manifest.json"
+AUTHORITY_FILES = ("ca.pem", "ca.der", SEALED_KEY)
+"""They belong to a backup: a tag believes only this authority. Those of broker and gateway are made anew."""
 FOLDERS = ("authority", "devices")
-"""They belong to a backup: a tag believes only this authority, and only a key that it was provisioned with."""
+"""What may stand in one; the second in those of earlier versions only, which held keys that lay open."""
 FILES = (FILE_NAME, "routes.toml", "retention.toml")
 """And these: settings, who is told of alerts, and how long what is kept."""
 
@@ -47,7 +53,8 @@ class Manifest:
     """What a backup says of itself.
 
     ``form`` is the store's migration, ``counts`` the rows of each table, ``files`` size and SHA-256 (hex) by name;
-    ``left_out`` is what else lay in the data folder.
+    ``left_out`` is what else lay in the data folder; ``master`` the id of the master key that its keys are sealed
+    under, "" where none is sealed.
     """
 
     made_at: str
@@ -56,6 +63,7 @@ class Manifest:
     counts: dict[str, int]
     files: dict[str, tuple[int, str]]
     left_out: tuple[str, ...]
+    master: str = ""
 
     def to_bytes(self) -> bytes:
         """As it stands in the file."""
@@ -88,15 +96,16 @@ def backup(settings: Settings, to: Path) -> Manifest:
         raise BackupError(f"{to} exists: no backup is written over another, give a new name")
     source = _sqlite(settings)
     try:
-        with _temporary(to) as (file, copied):
+        with held(settings, wait=True), _temporary(to) as (file, copied):
             sqlite_file.copy(source, copied)
+            master = _sealed_under(settings, copied)
             faults = sqlite_file.faults(copied)
             if faults:
                 raise BackupError(
                     f"the store is damaged ({faults[0]}), so this would be no backup: see `tagwatch check`, and "
                     "restore the last good one"
                 )
-            manifest = _write(file, settings, copied)
+            manifest = _write(file, settings, copied, master)
             os.fsync(file.fileno())
             if to.exists():  # somebody else has put it there meanwhile
                 raise FileExistsError
@@ -144,15 +153,6 @@ def unpack(source: Path, put: Path) -> Manifest:
     return manifest
 
 
-def sync_folder(folder: Path) -> None:
-    """Have on disk which files a folder holds."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _sqlite(settings: Settings) -> Path:
     place = settings.store_place
     if isinstance(place, str):
@@ -190,7 +190,25 @@ def _remove(database: Path) -> None:
         database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 
-def _write(file: IO[bytes], settings: Settings, copied: Path) -> Manifest:
+def _sealed_under(settings: Settings, copied: Path) -> str:
+    """The id of the master key that the copy's keys are sealed under. Raises BackupError where any lies open."""
+    try:
+        vault = Vault.open(settings.master_key_path) if settings.master_key_path.exists() else None
+    except SealError as error:
+        raise BackupError(str(error)) from None
+    kept = [
+        bytes(key) for (key,) in sqlite_file.rows(copied, "SELECT key FROM device") if isinstance(key, bytes)
+    ]
+    lie_open = any(key and not is_sealed(key) for key in kept)
+    if lie_open or (settings.authority_dir / "ca.key.pem").exists():
+        raise BackupError("keys lie open still, as an earlier version kept them: start the gateway once")
+    if vault is not None and vault.masters.unfinished == "wipe":
+        sqlite_file.compact(copied)
+    masters = {master_of(key) for key in kept if key}
+    return ", ".join(sorted(masters)) if masters else "" if vault is None else vault.present
+
+
+def _write(file: IO[bytes], settings: Settings, copied: Path, master: str) -> Manifest:
     sources = {STORE: copied} | _files(settings.data_dir)
     form, generation, counts = _facts(copied)
     manifest = Manifest(
@@ -200,6 +218,7 @@ def _write(file: IO[bytes], settings: Settings, copied: Path) -> Manifest:
         counts=counts,
         files={name: _digest(path) for name, path in sources.items()},
         left_out=_left_out(settings),
+        master=master,
     )
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         document = manifest.to_bytes()
@@ -222,19 +241,17 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
 
 
 def _files(data_dir: Path) -> dict[str, Path]:
-    found = [
-        path
-        for folder in FOLDERS
-        for path in sorted((data_dir / folder).rglob("*"))
-        if path.is_file() and not path.name.startswith(".") and path.suffix != ".tmp"
+    wanted = [
+        *(data_dir / "authority" / name for name in AUTHORITY_FILES),
+        *(data_dir / name for name in FILES),
     ]
-    found += [data_dir / name for name in FILES if (data_dir / name).exists()]
+    found = [path for path in wanted if path.exists()]
     return {path.relative_to(data_dir).as_posix(): path for path in found}
 
 
 def _left_out(settings: Settings) -> tuple[str, ...]:
     store = settings.store_path
-    kept = {*FOLDERS, *FILES, store.name, *(store.name + suffix for suffix in sqlite_file.BESIDE)}
+    kept = {"authority", *FILES, store.name, *(store.name + suffix for suffix in sqlite_file.BESIDE)}
     return tuple(sorted(path.name for path in settings.data_dir.iterdir() if path.name not in kept))
 
 

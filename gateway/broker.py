@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.authority import LOOPBACK_NAMES, PROBE_NAME, Authority, write_whole
+from gateway.authority import LOOPBACK_NAMES, PROBE_NAME, Authority
 from gateway.nats_tokens import account_key
 from gateway.settings import EVERYWHERE, Settings
+from gateway.whole_files import write_whole
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 NATS_ACCOUNT = "TAGWATCH"

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core import envelope as sealing
 from gateway import evidence, topics
+from gateway.seal import DEVICE_KEY, SealError, Vault
 from gateway.sequences import How, Known, Range, Span
 from gateway.store import Store, devices, dialect, envelopes, erasures
 from gateway.store.tables import alert, alert_revision, conflict, envelope, gap
@@ -42,7 +43,7 @@ def _plainly(names: Sequence[str]) -> Iterable[str]:
     return names
 
 
-def check(store: Store, watch: Callable[[Sequence[str]], Iterable[str]] = _plainly) -> Found:
+def check(store: Store, vault: Vault, watch: Callable[[Sequence[str]], Iterable[str]] = _plainly) -> Found:
     """Look through the whole store at one moment; a gateway may run meanwhile.
 
     ``watch`` gets the devices and gives them back one by one, to show how far it is.
@@ -50,19 +51,24 @@ def check(store: Store, watch: Callable[[Sequence[str]], Iterable[str]] = _plain
     found = Found()
     try:
         with store.read() as connection:
-            _look(connection, found, watch)
+            _look(connection, vault, found, watch)
     except DBAPIError as error:
         found.tell("the database", str(error.orig))
     return found
 
 
-def _look(connection: Connection, found: Found, watch: Callable[[Sequence[str]], Iterable[str]]) -> None:
+def _look(
+    connection: Connection, vault: Vault, found: Found, watch: Callable[[Sequence[str]], Iterable[str]]
+) -> None:
     for fault in dialect.faults(connection):
         found.tell("the database", fault)
     keys = {entry.id: entry.key for entry in devices.every(connection)}
     for name in watch(sorted(keys)):
         try:
-            _device(connection, found, name, keys[name])
+            key = vault.open_sealed(DEVICE_KEY, name, keys[name])
+            _device(connection, found, name, key)
+        except SealError as error:
+            found.tell(f"device {name}", str(error))
         except DBAPIError as error:
             found.tell(f"device {name}", f"its rows can not be read: {error.orig}")
         found.looked_at["devices"] += 1

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway import operation_cli, retention_cli
+from gateway import keys_cli, operation_cli, retention_cli
 from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ app.add_typer(device_app, name="device")
 app.add_typer(order_app, name="order")
 operation_cli.register(app)
 retention_cli.register(app)
+app.add_typer(keys_cli.app, name="keys")
 alert_app = typer.Typer(help="One alert: who has taken notice of it.", no_args_is_help=True)
 delivery_app = typer.Typer(help="Telling people of alerts: paths, and what waits.", no_args_is_help=True)
 app.add_typer(alert_app, name="alert")
@@ -115,10 +116,11 @@ def device_add(
     """Add a device: a random key and a certificate of the gateway's own authority."""
     from gateway.authority import Authority
     from gateway.devices import DeviceError, add_device
+    from gateway.seal import SealError
 
     settings = _settings(data_dir)
-    with _store(settings, DeviceError) as store:
-        authority = Authority.open(settings.authority_dir, settings.server_names)
+    with _store(settings, DeviceError, SealError) as store:
+        authority = Authority.of(settings)
         add_device(store, authority, device, settings=settings, kind=kind)
     typer.echo(f"{device} added; what it is provisioned with lies in {settings.devices_dir / device}")
 
@@ -132,14 +134,32 @@ def device_revoke(
     from gateway import mosquitto
     from gateway.authority import Authority
     from gateway.devices import DeviceError, revoke_device
+    from gateway.seal import SealError
 
     settings = _settings(data_dir)
-    with _store(settings, DeviceError, mosquitto.MosquittoError) as store:
+    with _store(settings, DeviceError, SealError, mosquitto.MosquittoError) as store:
         revoke_device(store, device, settings=settings)
         typer.echo(f"{device} is revoked")
         if not settings.embedded:
-            authority = Authority.open(settings.authority_dir, settings.server_names)
+            authority = Authority.of(settings)
             mosquitto.cut_off(settings, authority, store, device)
+
+
+@device_app.command("provisioned")
+def device_provisioned(
+    device: Annotated[list[str], typer.Argument(help="One or more devices.")],
+    data_dir: DataDir = None,
+) -> None:
+    """They have got what they are provisioned with: wipe it from the devices folder, where it lies open."""
+    from gateway.devices import forget_credentials
+
+    settings = _settings(data_dir)
+    try:
+        for one in device:
+            gone = forget_credentials(settings, one)
+            typer.echo(f"{one}: {'wiped' if gone else 'nothing lies there'}")
+    except OSError as error:
+        raise Refused(error) from None
 
 
 @broker_app.command("config")
@@ -154,12 +174,13 @@ def broker_config(
     """Write all that an outside broker is configured with, and how it is installed."""
     from gateway import mosquitto
     from gateway.authority import Authority
+    from gateway.seal import SealError
 
     settings = _settings(data_dir)
     if which != "mosquitto":
         raise Refused(ValueError(f"{which!r} is no broker that is known here: write mosquitto"))
-    with _store(settings) as store:
-        authority = Authority.open(settings.authority_dir, settings.server_names)
+    with _store(settings, SealError) as store:
+        authority = Authority.of(settings)
         folder = settings.mosquitto_dir.resolve()
         mosquitto.write(settings, authority, store, folder, installed_at or folder)
     typer.echo(f"{folder} holds what Mosquitto needs; how it is installed stands in {folder / 'README.md'}")
@@ -370,7 +391,7 @@ def backup(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write store, keys and settings to one file, while the gateway runs. Keep it like the box: it holds every key."""
+    """Write store, sealed keys and settings to one file, while the gateway runs. Keep the master key apart from it."""
     from gateway import backup as backups
 
     try:
@@ -384,11 +405,19 @@ def backup(
         f"{file}: {made.counts['envelope']} envelopes, {made.counts['alert']} alerts, {len(made.files)} files"
     )
     typer.echo(f"not in it: {', '.join(made.left_out) or 'nothing'}")
+    if made.master:
+        typer.echo(
+            f"its keys can be opened with master key {made.master} only: keep a copy of it somewhere else"
+        )
 
 
 @app.command()
 def restore(
     file: Annotated[Path, typer.Argument(help="A file that `tagwatch backup` has written.")],
+    master_key: Annotated[
+        Path | None,
+        typer.Option(help="The master key that belongs to the backup; not needed where the box has it."),
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -397,7 +426,7 @@ def restore(
     from gateway.backup import BackupError
 
     try:
-        done = restoring.restore(_settings(data_dir), file)
+        done = restoring.restore(_settings(data_dir), file, master_key)
     except BackupError as error:
         raise Refused(error) from None
     if as_json:
@@ -432,15 +461,18 @@ def check(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from rich.progress import track
 
     from gateway.check import check as look_through
+    from gateway.seal import SealError, Vault
     from gateway.store import StoreError
 
     try:
-        with _store(_settings(data_dir)) as store:
+        settings = _settings(data_dir)
+        vault = Vault.open(settings.master_key_path)
+        with _store(settings) as store:
             console = Console(stderr=True)
             found = look_through(
-                store, lambda names: track(names, "looking through", console=console, transient=True)
+                store, vault, lambda names: track(names, "looking through", console=console, transient=True)
             )
-    except StoreError as error:
+    except (StoreError, SealError) as error:
         typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
         raise typer.Exit(2) from None
     if as_json:

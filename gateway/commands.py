@@ -16,14 +16,18 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection
 
 from core import wire
 from core.readings import Outcome
 from gateway.clock import utc_text
 from gateway.register import WITHOUT_LINK
+from gateway.seal import DEVICE_KEY, SealError, Vault
 from gateway.store import Store, commands, devices, state
 from gateway.store.commands import CommandRow
+
+log = structlog.get_logger(__name__)
 
 TIME = "time"
 HEAR, UNHEAR = commands.HEARING
@@ -278,8 +282,9 @@ class Outbox:
     It is a copy of the store's open commands, taken anew by ``refresh``.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, vault: Vault) -> None:
         self._store = store
+        self._vault = vault
         self._open: dict[str, _Open] = {}
         self._seen = -1
 
@@ -325,12 +330,22 @@ class Outbox:
         for device, row in found.items():
             standing = self._open.get(device)
             if standing is None or standing.row.n != row.n or standing.row.generation != row.generation:
-                self._open[device] = _Open(row, _masked_key(connection, row))
+                try:
+                    self._open[device] = _Open(row, _masked_key(connection, self._vault, row))
+                except SealError as error:
+                    self._open.pop(device, None)
+                    log.error("a command can not be said", command=row.name, problem=str(error))
 
 
-def _masked_key(connection: Connection, row: CommandRow) -> bytes:
-    """The key of the RF tag that a command ``hear`` names, as its unit reads it; none for another command."""
-    unit, tag = devices.one(connection, row.device), devices.one(connection, row.arguments.get("tag", ""))
-    if row.name != HEAR or unit is None or tag is None:
+def _masked_key(connection: Connection, vault: Vault, row: CommandRow) -> bytes:
+    """The key of the RF tag that a command ``hear`` names, as its unit reads it; none for another command.
+
+    Raises SealError.
+    """
+    if row.name != HEAR:
         return b""
-    return masked(unit.key, tag.key, wire.beacon_number(tag.id), row.n)
+    unit, tag = (devices.one(connection, name) for name in (row.device, row.arguments.get("tag", "")))
+    if unit is None or tag is None:
+        return b""
+    unit_key, tag_key = (vault.open_sealed(DEVICE_KEY, one.id, one.key) for one in (unit, tag))
+    return masked(unit_key, tag_key, wire.beacon_number(tag.id), row.n)

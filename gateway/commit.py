@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 from gateway import evidence, incidents, verify
 from gateway.commands import TIME, TIME_MS
 from gateway.group import Committed, Group, Received
+from gateway.keys import Keyring
+from gateway.seal import Vault
 from gateway.sequences import ERASED, Known, Range, hear
 from gateway.store import Store, commands, devices, envelopes, erasures, quarantine, state
 
@@ -20,12 +22,12 @@ class Committer:
     What is known of a device's numbers is read from the store when the device is first heard.
     """
 
-    def __init__(self, store: Store, *, quarantine_rows: int, quarantine_bytes: int) -> None:
+    def __init__(self, store: Store, vault: Vault, *, quarantine_rows: int, quarantine_bytes: int) -> None:
         self._store = store
         self._quarantine_rows = quarantine_rows
         self._quarantine_bytes = quarantine_bytes
         self._known: dict[str, dict[int, Known]] = {}
-        self._keys: Mapping[str, bytes] = {}
+        self._keys = Keyring(vault)
         self._revoked: set[str] = set()
         self._changes = -1
         self.generation = 1
@@ -77,7 +79,7 @@ class Committer:
     def _refresh(self, connection: Connection) -> None:
         changes = state.changes(connection)
         if changes != self._changes:
-            self._keys = devices.keys(connection)
+            self._keys.take(devices.sealed_keys(connection))
             self._revoked = devices.revoked(connection)
             self.generation = state.generation(connection)
             self._changes = changes

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.wire import beacon_number
-from gateway.authority import Authority, write_whole
+from gateway.authority import Authority
 from gateway.broker import address_for_tags
+from gateway.seal import DEVICE_KEY
 from gateway.settings import Settings
 from gateway.store import Store, devices
+from gateway.whole_files import wipe, write_whole
 
 DEVICE_ID = re.compile(r"[a-z0-9]{4,16}")
 KEY_BYTES = 32
@@ -118,9 +120,12 @@ def add_device(
                     f"the beacons of {device_id} would bear the same number as those of {other}: "
                     "give the new device another id"
                 )
+        # within the transaction: a change of the master key comes wholly before or wholly after
+        authority.vault.reload()
+        sealed = authority.vault.seal(DEVICE_KEY, device_id, credentials.key)
         devices.add(
             connection,
-            devices.Device(device_id, credentials.key, made.cert_der, round(time.time() * 1000), None, kind),
+            devices.Device(device_id, sealed, made.cert_der, round(time.time() * 1000), None, kind),
         )
         # inside the transaction: a device is in the store only if it can be provisioned
         credentials.write(settings.devices_dir / device_id)
@@ -132,4 +137,19 @@ def revoke_device(store: Store, device_id: str, *, settings: Settings) -> None:
     with store.write() as connection:
         if not devices.revoke(connection, device_id, round(time.time() * 1000)):
             raise DeviceError(f"device {device_id} is not known, or was revoked before")
-    shutil.rmtree(settings.devices_dir / device_id, ignore_errors=True)
+    forget_credentials(settings, device_id)
+
+
+def forget_credentials(settings: Settings, device_id: str) -> bool:
+    """Wipe what a device was provisioned with from the devices folder; False where nothing lay there.
+
+    Raises OSError.
+    """
+    folder = settings.devices_dir / device_id
+    if not DEVICE_ID.fullmatch(device_id) or not folder.is_dir():
+        return False
+    for path in folder.iterdir():
+        if path.is_file() and not path.is_symlink():
+            wipe(path)
+    shutil.rmtree(folder)
+    return True

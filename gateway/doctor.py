@@ -153,6 +153,10 @@ class Facts:
     """Where the embedded broker is set to listen, ``host:port``; empty with an outside broker."""
     alert_paths: tuple[str, ...]
     """The ways by which somebody is told of an alert without looking at the page."""
+    master_key_beside: bool = False
+    """The master key lies on the same disk as the store."""
+    provisioning: int = 0
+    """Of how many devices that were added the keys lie open in the devices folder."""
 
 
 def examine(facts: Facts) -> list[Finding]:
@@ -310,13 +314,16 @@ def disk(facts: Facts) -> list[Finding]:
             )
         )
     elif not held.encrypted:
+        with_key = facts.master_key_beside
         found.append(
             Finding(
                 "disk",
                 "warning",
-                "the disk is not encrypted",
-                "Whoever takes the box has everybody's movements and the devices' keys.",
-                "Put the data folder on LUKS: docs/installation.md, 'An encrypted disk'.",
+                "the disk is not encrypted" + (", and holds the master key" if with_key else ""),
+                "Whoever takes it has everybody's movements"
+                + (" and every device's key." if with_key else "."),
+                "Put the data folder on LUKS: docs/installation.md, 'An encrypted disk'."
+                + (" Or `master_key` on another medium: docs/keys.md." if with_key else ""),
             )
         )
     else:
@@ -485,6 +492,21 @@ def secrets(facts: Facts) -> list[Finding]:
     if facts.secrets and not found:
         found.append(Finding("files", "good", f"{len(facts.secrets)} secret files are their owner's alone"))
     return found
+
+
+def keys(facts: Facts) -> list[Finding]:
+    """Do keys lie open that nobody needs any more?"""
+    if not facts.provisioning:
+        return [Finding("keys", "good", "no device's key lies open")]
+    return [
+        Finding(
+            "keys",
+            "note",
+            f"the keys of {facts.provisioning} devices lie open in the devices folder",
+            "They are there for provisioning; the gateway does not need them.",
+            "tagwatch device provisioned ID, when a device has got them.",
+        )
+    ]
 
 
 def gateway(facts: Facts) -> list[Finding]:
@@ -754,6 +776,7 @@ CHECKS: tuple[Callable[[Facts], list[Finding]], ...] = (
     disk,
     certificates,
     secrets,
+    keys,
     gateway,
     broker,
     store,

@@ -69,7 +69,7 @@ def gather(data_dir: Path | None, *, thorough: bool = False) -> Facts:
         user=os.getuid(),
         folder_owner=owner,
         certificates=certificates,
-        secrets=tuple(_secrets(folder)),
+        secrets=(*_secrets(folder), *_elsewhere(settings)),
         broker_place="" if place is None else f"{place.host}:{place.port}",
         broker_problem=None if place is None else _broker(settings, place),
         ingest=_ingest(settings) if run else None,
@@ -79,6 +79,8 @@ def gather(data_dir: Path | None, *, thorough: bool = False) -> Facts:
         listeners=tuple(box.listeners(_pids(run))),
         tag_address="" if place is None or not settings.embedded else f"{settings.mqtt_host}:{place.port}",
         alert_paths=alert_paths(settings),
+        master_key_beside=_same_disk(settings.master_key_path, folder),
+        provisioning=sum(1 for _ in settings.devices_dir.glob("*/config.json")),
     )
 
 
@@ -96,6 +98,13 @@ def alert_paths(settings: Settings) -> tuple[str, ...]:
         "SMS modem": known.modem is not None and any(one.sms is not None for one in told),
     }
     return tuple(way for way, used in ways.items() if used)
+
+
+def _same_disk(path: Path, folder: Path) -> bool:
+    try:
+        return path.stat().st_dev == folder.stat().st_dev
+    except OSError:
+        return False
 
 
 def _run(settings: Settings) -> dict[str, Any]:
@@ -190,6 +199,17 @@ def _secrets(folder: Path) -> Iterator[FileFacts]:
             # within a folder that is its owner's alone only secrets matter
             secret = path == folder or _is_secret(path)
             yield FileFacts(str(path), status.st_mode & 0o777 if secret else 0, status.st_uid)
+
+
+def _elsewhere(settings: Settings) -> Iterator[FileFacts]:
+    """The master key, where it does not lie in the data folder."""
+    path = settings.master_key_path
+    if not path.resolve().is_relative_to(settings.data_dir.resolve()):
+        with suppress(OSError):
+            status = path.stat()
+            # root's is as good as the gateway's own
+            owner = settings.data_dir.stat().st_uid if status.st_uid == 0 else status.st_uid
+            yield FileFacts(str(path), status.st_mode & 0o777, owner)
 
 
 def _is_secret(path: Path) -> bool:

@@ -268,7 +268,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings, ready_fd = child.begin("gateway.doorkeeper", "door", __doc__, arguments)
     store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     try:
-        authority = Authority.open(settings.authority_dir, settings.server_names)
+        authority = Authority.of(settings)
         heart = Heartbeat(ready_fd, settings.hung_after_s)
         asyncio.run(_until_told(Doorkeeper(settings, store, authority), heart))
     finally:

@@ -36,6 +36,7 @@ from gateway.group import Committed, Received
 from gateway.heartbeat import Heartbeat
 from gateway.judge import Judge
 from gateway.orders import Orders
+from gateway.seal import SealError, Vault
 from gateway.settings import Settings
 from gateway.store import Store, StoreError, alerts, state
 from gateway.store.marks import Mark
@@ -75,6 +76,7 @@ class Ingest:
         self,
         settings: Settings,
         store: Store,
+        vault: Vault,
         link: Uplink,
         clock: Clock,
         heart: Heartbeat | None = None,
@@ -87,10 +89,11 @@ class Ingest:
         self._clock = clock
         self._committer = Committer(
             store,
+            vault,
             quarantine_rows=settings.quarantine_rows,
             quarantine_bytes=settings.quarantine_bytes,
         )
-        self._outbox = Outbox(store)
+        self._outbox = Outbox(store, vault)
         self._orders = Orders()
         self._duties = Duties(store, settings.near_zone_m, compiled=self._orders)
         self._ears = Ears(store)
@@ -438,7 +441,11 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("the store can not be opened; nothing is received until it can", problem=str(error))
         return 1
     place = broker.address(settings)
-    authority = Authority.open(settings.authority_dir, settings.server_names)
+    try:
+        authority = Authority.of(settings)
+    except SealError as error:
+        log.error("no key can be opened; nothing is received until it can", problem=str(error))
+        return 1
     clock = _clock(settings, store)
     link = Uplink(
         place,
@@ -448,7 +455,7 @@ def main(arguments: list[str] | None = None) -> int:
         open_to_us=lambda: not settings.embedded or broker.door_is_open(settings),
     )
     heart = Heartbeat(ready_fd, settings.hung_after_s)
-    ingest = Ingest(settings, store, link, clock, heart)
+    ingest = Ingest(settings, store, authority.vault, link, clock, heart)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())
     control = ControlServer(settings.control_path, ingest.answer)

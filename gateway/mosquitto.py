@@ -19,10 +19,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway import broker
-from gateway.authority import GATEWAY_NAME, Authority, write_whole
+from gateway.authority import GATEWAY_NAME, Authority
 from gateway.identities import GATEWAY, SENDER, Rights
 from gateway.settings import LOOPBACK, Settings
 from gateway.store import Store, devices
+from gateway.whole_files import write_whole
 
 _MOST_BYTES = 65_536
 _RELOAD_S = 30.0

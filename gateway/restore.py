@@ -24,11 +24,14 @@ from pathlib import Path
 from sqlalchemy import select, text
 
 from gateway import backup
-from gateway.authority import write_whole
+from gateway.authority import seal_authority
 from gateway.backup import BackupError, Manifest
+from gateway.keys import held, seal_anew, seal_open_keys, wiped
+from gateway.seal import SealError, Vault
 from gateway.settings import Settings
 from gateway.store import Store, StoreError, devices, sqlite_file, state
 from gateway.store.tables import device as device_table
+from gateway.whole_files import sync_folder, write_whole
 
 PLAN = "restore.plan"
 _STAGE = "restore.new"
@@ -61,30 +64,36 @@ class _Old:
     unread: str = ""
 
 
-def restore(settings: Settings, source: Path) -> Restored:
+def restore(settings: Settings, source: Path, master_key: Path | None = None) -> Restored:
     """Put what the backup ``source`` holds in the place of what is there.
 
-    Raises BackupError, and then nothing has changed: a gateway runs, the backup is not sound, or the disk is too full.
+    Its keys are sealed anew under the master key of this box; ``master_key`` is the file with the one that they are
+    sealed under, where that is another, or where the box has none yet and is to have this one.
+
+    Raises BackupError, and then nothing has changed: a gateway runs, the backup is not sound, its keys can not be
+    opened, or the disk is too full.
     """
     target = settings.store_place
     if isinstance(target, str):
         raise BackupError("the store is a PostgreSQL database: restore it with pg_restore, see docs/store.md")
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(settings):
+    with _alone(settings), held(settings, wait=True):
         finish(settings)
         stage = settings.data_dir / _STAGE
         try:
             manifest = backup.unpack(source, stage)
             old = _look(target)
             generation = max(old.generation, manifest.generation, round(time.time()) - 1) + 1
-            _make_ready(stage / backup.STORE, generation, old)
+            vault = _vault(settings, manifest, master_key)
+            _make_ready(stage / backup.STORE, generation, old, vault)
+            seal_authority(stage / "authority", vault)
             moves = _moves(settings, stage, target, generation)
             known = {str(name) for (name,) in sqlite_file.rows(stage / backup.STORE, "SELECT id FROM device")}
             folders = {path.name for path in _folders(settings.devices_dir)}
             _sync_tree(stage)
             write_whole(settings.data_dir / PLAN, json.dumps(moves).encode(), 0o600)
-            backup.sync_folder(settings.data_dir)
-        except (OSError, sqlite3.Error, StoreError) as error:
+            sync_folder(settings.data_dir)
+        except (OSError, sqlite3.Error, StoreError, SealError) as error:
             raise BackupError(f"nothing was restored: {error}") from error
         finally:
             if not (settings.data_dir / PLAN).exists():
@@ -109,7 +118,7 @@ def finish(settings: Settings) -> None:
         for staged, target, kept in json.loads(plan.read_bytes()):
             _replace(Path(staged), Path(target), Path(kept))
         plan.unlink()
-        backup.sync_folder(settings.data_dir)
+        sync_folder(settings.data_dir)
     plan.with_name(plan.name + ".tmp").unlink(missing_ok=True)
     shutil.rmtree(stage, ignore_errors=True)
 
@@ -149,10 +158,33 @@ def _look(target: Path) -> _Old:
     )
 
 
-def _make_ready(path: Path, generation: int, old: _Old) -> None:
-    """Bring the unpacked store to the present form, and make it one that comes after ``old``. Raises StoreError."""
+def _vault(settings: Settings, manifest: Manifest, master_key: Path | None) -> Vault:
+    """The master key of this box, to which that of the backup is added if need be. Raises SealError, OSError."""
+    given = None if master_key is None else Vault.open(master_key)
+    place = settings.master_key_path
+    if given is not None and not place.exists():
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(place, given.masters.to_bytes(), 0o600)
+    elif not place.exists() and manifest.master:
+        raise SealError(
+            f"the keys in this backup are sealed under master key {manifest.master}, which this box does not have: "
+            "give the copy that was kept apart with --master-key FILE"
+        )
+    vault = Vault.open_or_make(place)
+    if given is not None:
+        vault.also(given.masters.keys)
+    return vault
+
+
+def _make_ready(path: Path, generation: int, old: _Old, vault: Vault) -> None:
+    """Bring the unpacked store to the present form, and make it one that comes after ``old``.
+
+    Raises StoreError and SealError.
+    """
     store = Store.open(path)
     with store.write() as connection:
+        lay_open = seal_open_keys(connection, vault)
+        seal_anew(connection, vault)
         state.set_number(connection, state.GENERATION, generation)
         state.note_change(connection)
         known = set(connection.execute(select(device_table.c.id)).scalars())
@@ -170,6 +202,10 @@ def _make_ready(path: Path, generation: int, old: _Old) -> None:
                 text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :seq)"),
                 {"name": name, "seq": (highest // _ROUND + 1) * _ROUND},
             )
+    if lay_open and not wiped(store):
+        raise BackupError(
+            "the restored store could not be written anew without the keys that lay open: try again"
+        )
     store.close()  # the last to close it leaves one file
     if any(path.with_name(path.name + suffix).exists() for suffix in sqlite_file.BESIDE):
         raise BackupError("the restored store could not be written out as one file: try again")
@@ -211,9 +247,9 @@ def _replace(staged: Path, target: Path, kept: Path) -> None:
         beside = target.with_name(target.name + suffix)
         if beside.exists():
             beside.rename(kept.with_name(kept.name + suffix))
-    backup.sync_folder(target.parent)
+    sync_folder(target.parent)
     staged.rename(target)
-    backup.sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -223,7 +259,7 @@ def _folders(folder: Path) -> list[Path]:
 def _sync_tree(folder: Path) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_dir():
-            backup.sync_folder(path)
+            sync_folder(path)
     with (folder / backup.STORE).open("rb") as file:
         os.fsync(file.fileno())
-    backup.sync_folder(folder)
+    sync_folder(folder)

@@ -18,12 +18,14 @@ from pathlib import Path
 
 import structlog
 
-from gateway import broker, kernels, logs, restore, systemd
-from gateway.authority import Authority, write_whole
+from gateway import broker, kernels, keys, logs, restore, systemd
+from gateway.authority import Authority
 from gateway.process import GatewayProcess
+from gateway.seal import SealError
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store, StoreError
 from gateway.supervise import Child, Line, Supervisor, told_ready
+from gateway.whole_files import write_whole
 
 __all__ = ["GatewayProcess", "Service", "ServiceError", "serve"]
 
@@ -203,10 +205,14 @@ def serve(
             except BlockingIOError:
                 raise ServiceError(f"a gateway runs on {settings.data_dir} already: stop it first") from None
             restore.finish(settings)
-            authority = Authority.open(settings.authority_dir, settings.server_names)
-            Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms).close()
+            authority = Authority.of(settings)
+            store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
+            try:
+                keys.make_ready(settings, store, authority)
+            finally:
+                store.close()
             asyncio.run(Service(settings, authority, tell).run(until_stdin_ends=until_stdin_ends))
-    except (ServiceError, StoreError, SettingsError, broker.BrokerError, OSError) as error:
+    except (ServiceError, StoreError, SealError, SettingsError, broker.BrokerError, OSError) as error:
         print(f"tagwatch: {error}", file=sys.stderr)
         return 2
     return 0

@@ -133,6 +133,14 @@ class Settings(BaseSettings):
     busy_timeout_ms: int = Field(
         10_000, ge=0, description="How long a write waits for another process's write to the store."
     )
+    # keys
+    master_key: Path = Field(
+        Path("master.key"),
+        description=(
+            "File with the key under which all other keys are sealed, seen from the data folder. Of use on another "
+            "medium than the store: whoever has both has everything. Keep a copy apart from the backups."
+        ),
+    )
     # operation
     hung_after_s: float = Field(
         30.0,
@@ -290,6 +298,11 @@ class Settings(BaseSettings):
     def devices_dir(self) -> Path:
         """What each device is provisioned with."""
         return self.data_dir / "devices"
+
+    @property
+    def master_key_path(self) -> Path:
+        """File of the master key."""
+        return self.data_dir / self.master_key
 
     @property
     def control_path(self) -> Path:

@@ -19,6 +19,7 @@ Reason = Literal[
     "foreign_device",
     "unknown_device",
     "revoked_device",
+    "shut_key",
     "bad_mac",
     "undecodable",
     "unknown_kind",
@@ -49,7 +50,10 @@ class Authentic:
 
 
 def read(topic: str, data: bytes, keys: Mapping[str, bytes], revoked: Container[str]) -> Authentic | Refused:
-    """Judge one message. ``keys`` are the MAC keys of the devices that are believed. Raises nothing."""
+    """Judge one message. ``keys`` are the MAC keys of the devices that are believed, as a `Keyring` gives them.
+
+    Raises nothing.
+    """
     device = topics.speaker(topic)
     if device is None:
         return Refused("bad_topic", "not a device's up topic, or not in its partition")
@@ -65,6 +69,8 @@ def read(topic: str, data: bytes, keys: Mapping[str, bytes], revoked: Container[
     if key is None:
         if device in revoked:
             return Refused("revoked_device", "this device was revoked")
+        if device in keys:
+            return Refused("shut_key", "the key kept for this device can not be opened")
         return Refused("unknown_device", "this device was never added")
     if not envelope.authentic(sealed, key, topic):
         return Refused("bad_mac", "not sealed under this device's key for this topic")

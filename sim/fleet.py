@@ -26,11 +26,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from core import envelope, wire
 from gateway import broker, topics
-from gateway.authority import Authority, write_whole
+from gateway.authority import Authority
 from gateway.process import GatewayProcess
+from gateway.seal import DEVICE_KEY, Vault
 from gateway.settings import Settings
 from gateway.store import Store, devices, orders
 from gateway.store.orders import ActivationRow, OrderVersion
+from gateway.whole_files import write_whole
 from sim.fleet_messages import POSITIONS, Message, device_name, key_of, messages
 from sim.market import market_zone
 from sim.publisher import Publisher
@@ -104,7 +106,7 @@ def run(
             f"{count} messages are more than {MOST_MESSAGES} that can be held: send for a shorter time"
         )
     settings = Settings.load(folder, web=False, mqtt_port=0, partition_senders=(SENDER,))
-    authority = Authority.open(settings.authority_dir, settings.server_names)
+    authority = Authority.of(settings)
     secret = f"fleet {seed}".encode()
     began = time.monotonic()
     moved("registering the fleet", 0.0)
@@ -161,13 +163,20 @@ def register(
     ``zone`` is the polygon (GeoJSON) that these must not enter, the market where it is left out.
     """
     now_ms = round(time.time() * 1000)
+    vault = Vault.open_or_make(settings.master_key_path)
     store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     try:
         with store.write() as connection:
             names = [device_name(number) for number in range(wearers)]
             # of no certificate of their own: see docs/fleet.md
             devices.add(
-                connection, *(devices.Device(name, key_of(secret, name), b"", now_ms, None) for name in names)
+                connection,
+                *(
+                    devices.Device(
+                        name, vault.seal(DEVICE_KEY, name, key_of(secret, name)), b"", now_ms, None
+                    )
+                    for name in names
+                ),
             )
             if ordered:
                 judged = names[:: wearers // ordered][:ordered]

@@ -93,7 +93,7 @@ class Rig:
         self.gateway = GatewayProcess(self.settings)
         self.gateway.start()
         self.store = Store.open(self.settings.store_place)
-        self.authority = Authority.open(self.settings.authority_dir, self.settings.server_names)
+        self.authority = Authority.of(self.settings)
         return self
 
     def __exit__(

@@ -12,7 +12,6 @@ from pathlib import Path
 import structlog
 
 from gateway import child, logs
-from gateway.authority import write_whole
 from gateway.commands import present_ms
 from gateway.delivery import routes as routing
 from gateway.delivery.heartbeat import Pulse
@@ -21,6 +20,7 @@ from gateway.delivery.routes import Routes, RoutesError
 from gateway.heartbeat import Heartbeat
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store, StoreError
+from gateway.whole_files import write_whole
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from gateway.store import state
 from gateway.store.dialect import put_rows
@@ -14,7 +14,7 @@ from gateway.store.tables import device, heard
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that was added. ``key`` is its 256-bit MAC key and never shown."""
+    """A device that was added. ``key`` is its 256-bit MAC key as it is kept: sealed (``gateway.seal``)."""
 
     id: str
     key: bytes = field(repr=False)
@@ -56,10 +56,24 @@ def every(connection: Connection) -> list[Device]:
     return [Device(*row) for row in connection.execute(select(device).order_by(device.c.id))]
 
 
-def keys(connection: Connection) -> dict[str, bytes]:
-    """The MAC key of every device that is not revoked."""
+def sealed_keys(connection: Connection) -> dict[str, bytes]:
+    """The MAC key, as it is kept, of every device that is not revoked."""
     rows = connection.execute(select(device.c.id, device.c.key).where(device.c.revoked_at_ms.is_(None)))
     return dict(iter(rows))
+
+
+def all_keys(connection: Connection) -> dict[str, bytes]:
+    """The MAC key, as it is kept, of every device, revoked ones too."""
+    return dict(iter(connection.execute(select(device.c.id, device.c.key))))
+
+
+def put_keys(connection: Connection, keys: Mapping[str, bytes]) -> None:
+    """Keep these devices' keys as given now."""
+    if not keys:
+        return
+    statement = update(device).where(device.c.id == bindparam("device_id")).values(key=bindparam("sealed"))
+    connection.execute(statement, [{"device_id": name, "sealed": sealed} for name, sealed in keys.items()])
+    state.note_change(connection)
 
 
 def revoked(connection: Connection) -> set[str]:

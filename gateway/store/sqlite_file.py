@@ -24,6 +24,12 @@ def copy(source: Path, to: Path) -> None:
         writing.execute("PRAGMA journal_mode=DELETE")
 
 
+def compact(path: Path) -> None:
+    """Write a file that nobody uses anew, without what was deleted from it. Raises sqlite3.Error."""
+    with _connected(path, "rw") as connection:
+        connection.execute("VACUUM")
+
+
 def faults(path: Path) -> list[str]:
     """What is wrong with a file that nobody uses: pages, indexes, rows that refer to none; [] if nothing."""
     try:

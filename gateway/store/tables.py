@@ -50,7 +50,7 @@ device = Table(
     "device",
     metadata,
     Column("id", Text, primary_key=True, doc="[a-z0-9]{4,16}"),
-    Column("key", LargeBinary, nullable=False, doc="256-bit MAC key"),
+    Column("key", LargeBinary, nullable=False, doc="256-bit MAC key, sealed: gateway/seal.py"),
     Column("certificate", LargeBinary, nullable=False, doc="DER"),
     Column("added_at_ms", BigInteger, nullable=False),
     Column("revoked_at_ms", BigInteger),

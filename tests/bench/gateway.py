@@ -38,6 +38,7 @@ from gateway.authority import Authority
 from gateway.commit import Committer
 from gateway.group import Received
 from gateway.process import GatewayProcess
+from gateway.seal import Vault
 from gateway.settings import Settings
 from gateway.store import Store
 from sim import fleet
@@ -190,7 +191,8 @@ def latencies(noticed: Noticed, published_s: dict[str, list[tuple[int, float]]])
 def commit_all(settings: Settings, ring: list[Message]) -> float:
     """Put messages into the store without a broker; returns the processor time that took, seconds."""
     store = Store.open(settings.store_path)
-    committer = Committer(store, quarantine_rows=1000, quarantine_bytes=4096)
+    vault = Vault.open(settings.master_key_path)
+    committer = Committer(store, vault, quarantine_rows=1000, quarantine_bytes=4096)
     committer.refresh()
     now_ms = round(time.time() * 1000)
     began_s = time.process_time()

@@ -17,6 +17,7 @@ from gateway.authority import Authority
 from gateway.commit import Committer
 from gateway.devices import Credentials, add_device
 from gateway.group import Committed, Received
+from gateway.seal import Vault
 from gateway.settings import Settings
 from gateway.store import Store
 from tests.gateway.stand_in import EPOCH
@@ -30,11 +31,15 @@ class Kept:
 
     settings: Settings
     store: Store
+    authority: Authority
     committer: Committer
 
+    @property
+    def vault(self) -> Vault:
+        return self.authority.vault
+
     def add(self, device: str) -> Credentials:
-        authority = Authority.open(self.settings.authority_dir, self.settings.server_names)
-        return add_device(self.store, authority, device, settings=self.settings)
+        return add_device(self.store, self.authority, device, settings=self.settings)
 
     def say(self, tag: Credentials, *blocks: wire.Block, base: int = 1) -> Committed:
         """Commit one message of a tag."""
@@ -48,7 +53,9 @@ def keep(folder: Path, **chosen: Any) -> Kept:
     """Open a gateway's folder."""
     settings = Settings.load(folder, mqtt_port=0, **chosen)
     store = Store.open(settings.store_place)
-    return Kept(settings, store, Committer(store, quarantine_rows=10, quarantine_bytes=4096))
+    authority = Authority.of(settings)
+    committer = Committer(store, authority.vault, quarantine_rows=10, quarantine_bytes=4096)
+    return Kept(settings, store, authority, committer)
 
 
 def killed_at(step: int, folder: Path, work: Callable[[], object]) -> bool:

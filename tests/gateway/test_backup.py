@@ -53,8 +53,12 @@ def test_a_backup_is_one_file_that_only_its_owner_reads_and_holds_what_no_gatewa
     made = backup(kept.settings, tmp_path / "b.tagwatch")
     assert stat.S_IMODE((tmp_path / "b.tagwatch").stat().st_mode) == 0o600
     assert (made.generation, made.counts["envelope"], made.counts["device"]) == (1, 1, 1)
-    assert {"store.sqlite", "authority/ca.key.pem", "devices/tag0001/config.json"} <= made.files.keys()
-    assert "broker" in made.left_out
+    assert made.files.keys() == {
+        "store.sqlite",
+        *(f"authority/ca.{form}" for form in ("pem", "der", "key.sealed")),
+    }
+    assert {"broker", "master.key", "devices"} <= set(made.left_out)
+    assert made.master == kept.vault.present
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.tagwatch", "data"]
 
 
@@ -81,12 +85,12 @@ def test_a_backup_made_in_the_midst_of_writing_holds_one_moment(kept: Kept, tmp_
             at_least = said[0]
             backup(kept.settings, tmp_path / f"b{n}")
             other = tmp_path / f"box{n}"
-            restore(keep(other).settings, tmp_path / f"b{n}")
+            restore(keep(other).settings, tmp_path / f"b{n}", kept.settings.master_key_path)
             found = keep(other)
             held = numbers(found.store)
             assert held == list(range(1, len(held) + 1))
             assert len(held) >= at_least
-            assert check(found.store).faults == []
+            assert check(found.store, found.vault).faults == []
             found.store.close()
     finally:
         stop.set()
@@ -151,7 +155,7 @@ def test_a_restore_raises_the_generation_beyond_any_that_was_used_here(kept: Kep
     kept.store.close()
     first = restore(kept.settings, tmp_path / "b")
     again = restore(kept.settings, tmp_path / "b")  # the same, within the same second
-    elsewhere = restore(keep(tmp_path / "other").settings, tmp_path / "b")
+    elsewhere = restore(keep(tmp_path / "other").settings, tmp_path / "b", kept.settings.master_key_path)
     assert 1 < first.generation < again.generation
     assert elsewhere.generation > 1_700_000_000, (
         "another box, which never saw the first restore, counts by the clock"
@@ -233,7 +237,7 @@ def test_a_backup_killed_at_any_step_leaves_no_file_or_a_whole_one(
         killed = killed_at(step, tmp_path, lambda: backup(kept.settings, target))
         if target.exists():
             shutil.rmtree(tmp_path / "box", ignore_errors=True)
-            restore(keep(tmp_path / "box").settings, target)
+            restore(keep(tmp_path / "box").settings, target, kept.settings.master_key_path)
         step += every
     assert step > 10
     assert [path.name for path in target.parent.iterdir()] == ["b"], (
@@ -265,8 +269,7 @@ def test_a_restore_killed_at_any_step_leaves_a_gateway_that_is_wholly_the_old_or
             known = {entry.id for entry in devices.every(connection)}
         assert numbers(found.store) == list(range(1, 6 if new else 7))
         assert known == ({"tag0001"} if new else {"tag0001", "tag0002"})
-        assert {path.name for path in settings.devices_dir.iterdir()} == known
-        assert check(found.store).faults == []
+        assert check(found.store, found.vault).faults == []
         assert new or not was_half
         found.store.close()
         left = {path.name for path in box.iterdir() if "restore" in path.name}

@@ -68,7 +68,7 @@ def each_once(house: House, tag: StandIn, upto: int) -> None:
     with house.store.read() as connection:
         assert positions_of(connection, tag.device).seq.tolist() == list(range(1, upto + 1))
         assert envelopes.ranges(connection, tag.device) == {EPOCH: [(1, upto, 1)]}
-    assert check(house.store).faults == []
+    assert check(house.store, house.authority.vault).faults == []
 
 
 def log_of(house: House) -> str:
@@ -123,7 +123,7 @@ def test_a_torn_page_stops_acknowledgements_and_a_backup_brings_back_what_was_co
         assert tag.downs.empty()
         assert house.gateway.stop() == 0
         broken = Store.open(house.settings.store_place)
-        assert any("the database" in fault for fault in check(broken).faults)
+        assert any("the database" in fault for fault in check(broken, house.authority.vault).faults)
         broken.close()
         done = restore(house.settings, tmp_path / "b")
         house.gateway.start()

@@ -45,7 +45,7 @@ def filled(folder: Path, **chosen: str) -> Iterator[Kept]:
 
 
 def test_a_store_with_everything_that_a_tag_can_say_is_found_sound(kept: Kept) -> None:
-    found = check(kept.store)
+    found = check(kept.store, kept.vault)
     assert found.faults == []
     assert found.looked_at["devices"] == 1
     assert found.looked_at["envelopes"] == 5
@@ -67,7 +67,8 @@ CHANGES = {
     "UPDATE sequence_range SET how = 4 WHERE first = 30": "30 to 30 are stored and not known to be",
     "UPDATE sequence_range SET last = 20 WHERE first = 1": "its ranges overlap",
     "UPDATE alert SET document = '{}' WHERE id = 'a'": "is not what its last revision says",
-    "UPDATE device SET key = certificate": "its MAC is wrong",
+    "UPDATE device SET key = certificate": "lies open or is damaged",
+    "UPDATE device SET key = CAST(substr(key, 1, 64) || 'x' AS BLOB)": "somebody has changed it",
     "UPDATE conflict SET data = (SELECT certificate FROM device)": "is no envelope any more",
 }
 
@@ -76,7 +77,7 @@ CHANGES = {
 def test_what_was_changed_is_found_and_named(kept_file: Kept, change: str) -> None:
     with kept_file.store.write() as connection:
         assert connection.execute(text(change)).rowcount >= 1
-    found = check(kept_file.store).faults
+    found = check(kept_file.store, kept_file.vault).faults
     assert any(CHANGES[change] in fault for fault in found), found
     assert all(fault.startswith(("device tag0001", "alert ")) for fault in found)
 
@@ -91,11 +92,11 @@ def test_one_changed_bit_of_any_envelope_is_found(kept_file: Kept) -> None:
             change = text("UPDATE envelope SET data = :data WHERE id = :id")
             with kept_file.store.write() as connection:
                 connection.execute(change, {"data": bytes(data), "id": row.id})
-            faults = check(kept_file.store).faults
+            faults = check(kept_file.store, kept_file.vault).faults
             assert any(f"envelope in row {row.id}" in fault for fault in faults), at
             with kept_file.store.write() as connection:
                 connection.execute(change, {"data": row.data, "id": row.id})
-    assert check(kept_file.store).faults == []
+    assert check(kept_file.store, kept_file.vault).faults == []
 
 
 def run(folder: Path, *words: str) -> Result:

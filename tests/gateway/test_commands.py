@@ -209,7 +209,7 @@ def test_after_a_restored_backup_no_older_command_is_said(desk: Desk) -> None:
     with desk.house.store.write() as connection:
         state.set_number(connection, state.GENERATION, 2)
         state.note_change(connection)
-    outbox = Outbox(desk.house.store)
+    outbox = Outbox(desk.house.store, desk.house.authority.vault)
     outbox.refresh(desk.now_ms)
     try:
         assert outbox.due(desk.now_ms) == []

@@ -57,7 +57,7 @@ def test_a_gateway_without_fault_is_good_throughout_and_ends_with_zero() -> None
     assert {finding.severity for finding in findings} == {"good"}
     assert doctor.exit_code(findings) == 0
     assert {finding.check for finding in findings} >= {
-        "settings", "clock", "disk", "certificates", "files", "ingest", "broker", "store", "kernels", "alerts",
+        "settings", "clock", "disk", "certificates", "files", "keys", "ingest", "broker", "store", "kernels", "alerts",
         "listening",
     }  # fmt: skip
 
@@ -86,6 +86,9 @@ CASES = {
     "a disk elsewhere": (replace(SOUND, disk=replace(DISK, file_system="nfs4")), "problem", "another machine"),
     "an unencrypted disk": (replace(SOUND, disk=replace(DISK, encrypted=False)), "warning", "not encrypted"),
     "a disk that can not be seen": (replace(SOUND, disk=replace(DISK, encrypted=None)), "unknown", "can not be told"),
+    "a master key that is stolen with the store": (
+        replace(SOUND, disk=replace(DISK, encrypted=False), master_key_beside=True), "warning", "holds the master key"),
+    "keys that wait to be provisioned": (replace(SOUND, provisioning=3), "note", "of 3 devices lie open"),
     "an SD card": (replace(SOUND, disk=replace(DISK, sd_card=True)), "warning", "SD card"),
     "a certificate that ended": (
         replace(SOUND, certificates=(replace(SERVER, expires_ms=NOW_MS - 3 * DAY_MS),)), "problem", "ended 3 days ago"),
@@ -163,12 +166,13 @@ def test_a_gateway_with_broken_settings_is_still_looked_at(tmp_path: Path) -> No
 def test_a_damaged_page_and_a_key_that_others_may_read_are_found(tmp_path: Path) -> None:
     Store.open(tmp_path / "store.sqlite").close()
     Authority.open(tmp_path / "authority", ("localhost",))
-    (tmp_path / "authority" / "ca.key.pem").chmod(0o640)
+    assert doctor_facts.gather(tmp_path).master_key_beside
+    (tmp_path / "authority" / "ca.key.sealed").chmod(0o640)
     facts = doctor_facts.gather(tmp_path)
     assert facts.store is not None and facts.store.sound and facts.store.form == HEAD
     assert [
         Path(one.path).name for one in facts.secrets if one.mode & 0o077 and not Path(one.path).is_dir()
-    ] == ["ca.key.pem"]
+    ] == ["ca.key.sealed"]
     with sqlite3.connect(tmp_path / "store.sqlite") as connection:
         (root,) = connection.execute(
             "SELECT rootpage FROM sqlite_master WHERE name = 'alert_by_device'"

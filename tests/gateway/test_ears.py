@@ -25,6 +25,7 @@ from gateway.store import Store, devices, state
 from gateway.store import commands as book
 from gateway.store.commands import Answer, CommandRow, Loss
 from tests.gateway.test_duties import DAY_MS, HOUR_MS, NOW_MS, curfew, order
+from tests.gateway.vaults import VAULT, sealed
 
 UNIT, TAG, OTHER = "unit0001", "rf000001", "rf000002"
 KEYS = {TAG: b"\x01" * 32, OTHER: b"\x02" * 32}
@@ -36,9 +37,9 @@ class Office:
     def __init__(self, folder: Path) -> None:
         self.store = Store.open(folder / "store.sqlite", busy_timeout_ms=0)
         with self.store.write() as connection:
-            devices.add(connection, devices.Device(UNIT, bytes(32), b"", 0, None, "home_unit"))
+            devices.add(connection, devices.Device(UNIT, sealed(UNIT, bytes(32)), b"", 0, None, "home_unit"))
             for tag, key in KEYS.items():
-                devices.add(connection, devices.Device(tag, key, b"", 0, None, "rf_tag"))
+                devices.add(connection, devices.Device(tag, sealed(tag, key), b"", 0, None, "rf_tag"))
         self.ears = Ears(self.store)
         self.now_ms = NOW_MS
         self.seq = 0
@@ -190,7 +191,7 @@ def test_what_a_person_commands_holds_until_the_unit_is_next_installed(office: O
 def test_the_key_is_said_to_its_unit_alone_and_stands_nowhere_else(office: Office) -> None:
     office.fit(TAG)
     office.look()
-    outbox = Outbox(office.store)
+    outbox = Outbox(office.store, VAULT)
     outbox.refresh(office.now_ms)
     ((device, said),) = outbox.due(office.now_ms)
     key = hmac.digest(KEYS[TAG], b"beacon", hashlib.sha256)
@@ -224,7 +225,7 @@ def test_a_unit_is_installed_for_as_many_wearers_as_it_can_hear(office: Office) 
     for n in range(MOST_TAGS + 1):
         tag = f"rfmany{n:02}"
         with office.store.write() as connection:
-            devices.add(connection, devices.Device(tag, bytes([n]) * 32, b"", 0, None, "rf_tag"))
+            devices.add(connection, devices.Device(tag, sealed(tag, bytes([n]) * 32), b"", 0, None, "rf_tag"))
         if n < MOST_TAGS:
             office.fit(tag)
         else:

@@ -22,6 +22,7 @@ from gateway.store import Store, alerts, devices, installations
 from tests.community_order import community_order, every_day
 from tests.core.wearers import DAY_MS, MONDAY_MS
 from tests.gateway.stand_in import block
+from tests.gateway.vaults import VAULT, sealed
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -51,8 +52,8 @@ class Street:
     def __post_init__(self) -> None:
         with self.store.write() as connection:
             for device, kind in KINDS.items():
-                devices.add(connection, devices.Device(device, KEY, b"", 0, None, kind))
-        self.committer = Committer(self.store, quarantine_rows=10, quarantine_bytes=64)
+                devices.add(connection, devices.Device(device, sealed(device, KEY), b"", 0, None, kind))
+        self.committer = Committer(self.store, VAULT, quarantine_rows=10, quarantine_bytes=64)
 
     def wear(self, device: str, *addresses: dict[str, Any], fitted_ms: int = MONDAY_MS) -> str:
         first, *more = addresses or (FLAT,)

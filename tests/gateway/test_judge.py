@@ -20,6 +20,7 @@ from gateway.store import Store, alerts, devices
 from gateway.trail import positions_of
 from tests.community_order import community_order
 from tests.gateway.stand_in import EPOCH, START_S, positions
+from tests.gateway.vaults import VAULT, sealed
 
 DEVICE = "tag0001"
 IN_ZONE = "in_exclusion_zone"
@@ -44,8 +45,8 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.store = Store.open(folder / "store.sqlite", busy_timeout_ms=0)
         with self.store.write() as connection:
-            devices.add(connection, devices.Device(DEVICE, KEY, b"", 0, None))
-        self.committer = Committer(self.store, quarantine_rows=10, quarantine_bytes=64)
+            devices.add(connection, devices.Device(DEVICE, sealed(DEVICE, KEY), b"", 0, None))
+        self.committer = Committer(self.store, VAULT, quarantine_rows=10, quarantine_bytes=64)
 
     def commit(self, *blocks: wire.Block) -> Any:
         topic = topics.up(DEVICE)
@@ -185,7 +186,7 @@ def test_an_envelope_that_somebody_changed_on_disk_hides_nothing_else(desk: Desk
 def test_an_order_that_this_program_can_not_read_hides_no_other(desk: Desk, tmp_path: Path) -> None:
     fit(desk)
     with desk.store.write() as connection:
-        devices.add(connection, devices.Device("tag0002", KEY, b"", 0, None))
+        devices.add(connection, devices.Device("tag0002", sealed("tag0002", KEY), b"", 0, None))
     add_order(desk.store, order(order_id="o-2"))
     activate(desk.store, "tag0002", "o-2", START_S * 1000)
     other = sqlite3.connect(tmp_path / "store.sqlite")

@@ -159,7 +159,7 @@ def test_after_the_period_the_readings_are_gone_and_the_alerts_stand_whatever_is
         "a gateway that starts withdraws nothing for want of evidence"
     )
     assert desk.said() == before
-    assert check(desk.store).faults == []
+    assert check(desk.store, desk.kept.vault).faults == []
 
 
 def test_without_a_rule_for_it_nothing_of_a_kind_goes(desk: Desk) -> None:
@@ -254,7 +254,7 @@ def test_a_reading_that_comes_again_after_its_deletion_is_known_and_makes_no_ala
     before = desk.said()
     assert desk.again().judge(LATER_MS + 1000) == 0
     assert desk.said() == before
-    assert check(desk.store).faults == []
+    assert check(desk.store, desk.kept.vault).faults == []
     assert desk.run(LATER_MS + DAY_MS).items == {"unworn": 1}, "only what came meanwhile and is nobody's"
 
 
@@ -310,7 +310,7 @@ def test_alerts_go_with_all_revisions_and_messages_and_each_is_proven(desk: Desk
     assert "alerts go" in proof.policy
     assert json.loads(proof.about)["rows"]["acknowledgement"] == 1
     assert desk.again().judge(later_ms + 1000) == 0
-    assert check(desk.store).faults == []
+    assert check(desk.store, desk.kept.vault).faults == []
 
 
 def test_the_records_of_messages_go_before_the_alert_that_they_told_of(desk: Desk) -> None:
@@ -373,7 +373,7 @@ def test_a_chain_that_was_changed_is_found_out(file_desk: Desk, change: str) -> 
     assert len(file_desk.run().proofs) >= 2
     with file_desk.store.write() as connection:
         assert connection.execute(text(change.replace(" by =", ' "by" ='))).rowcount >= 1
-    faults = check(file_desk.store).faults
+    faults = check(file_desk.store, file_desk.kept.vault).faults
     assert any(CHANGES[change] in fault for fault in faults), faults
 
 
@@ -386,7 +386,7 @@ def test_a_proof_cut_out_of_the_chain_is_missed(file_desk: Desk) -> None:
     with file_desk.store.write() as connection:
         connection.execute(text("DELETE FROM erased WHERE erasure = 2"))
         connection.execute(text("DELETE FROM erasure WHERE id = 2"))
-    faults = check(file_desk.store).faults
+    faults = check(file_desk.store, file_desk.kept.vault).faults
     assert any("one between is missing" in fault for fault in faults)
     assert any("no proof says why" in fault for fault in faults)
 
@@ -444,7 +444,7 @@ def test_a_rewritten_store_holds_the_same(desk: Desk) -> None:
     visited(desk)
     another(desk)
     assert desk.run(rewrite=True).scrubbed
-    assert check(desk.store).faults == []
+    assert check(desk.store, desk.kept.vault).faults == []
 
 
 def test_a_clock_that_is_far_ahead_of_the_last_message_deletes_nothing(desk: Desk) -> None:
@@ -475,7 +475,7 @@ def test_a_hold_placed_while_it_runs_stops_it_at_the_next_batch(file_desk: Desk)
     assert done.items["readings"] == 10
     with file_desk.store.read() as connection:
         assert len(list(envelopes.of_device(connection, "tag0001"))) == 20
-    assert check(file_desk.store).faults == []
+    assert check(file_desk.store, file_desk.kept.vault).faults == []
 
 
 def erasure_count(desk: Desk) -> int:
@@ -545,7 +545,7 @@ def test_the_commands_plan_delete_and_tell_while_the_gateway_runs(tmp_path: Path
             if house.gateway.advance(LATER_MS + 2 * DAY_MS):
                 break
         assert all(row["state"] != "withdrawn" for row in _listing(house.store) if row["number"] in before)
-        assert check(house.store).faults == []
+        assert check(house.store, house.authority.vault).faults == []
     finally:
         house.close()
         house.gateway.stop()

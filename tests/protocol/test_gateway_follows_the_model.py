@@ -30,6 +30,7 @@ from gateway.commit import Committer
 from gateway.group import Received
 from gateway.sequences import How
 from gateway.store import Store, commands, devices, envelopes, state
+from tests.gateway.vaults import VAULT, sealed
 from tests.protocol.model import (
     FORGOTTEN,
     GAP,
@@ -116,10 +117,10 @@ class Gateway(RuleBasedStateMachine):
         shutil.copy(self.template, path)
         self.path = path
         self.store = Store.open(path, busy_timeout_ms=0)
-        self.committer = Committer(self.store, quarantine_rows=5, quarantine_bytes=64)
+        self.committer = Committer(self.store, VAULT, quarantine_rows=5, quarantine_bytes=64)
         self.model = GatewayModel()
         self.received_ms = 0
-        self.outbox = Outbox(self.store)
+        self.outbox = Outbox(self.store, VAULT)
         self.desk = GatewayCommands()
         self.answers = 0
 
@@ -168,8 +169,8 @@ class Gateway(RuleBasedStateMachine):
         """A new gateway finds what the store holds."""
         self.store.close()
         self.store = Store.open(self.path, busy_timeout_ms=0)
-        self.committer = Committer(self.store, quarantine_rows=5, quarantine_bytes=64)
-        self.outbox = Outbox(self.store)
+        self.committer = Committer(self.store, VAULT, quarantine_rows=5, quarantine_bytes=64)
+        self.outbox = Outbox(self.store, VAULT)
 
     @rule(more=st.integers(1, 3))
     def something_is_commanded(self, more: int) -> None:
@@ -294,7 +295,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("template") / "store.sqlite"
     store = Store.open(path)
     with store.write() as connection:
-        devices.add(connection, devices.Device(DEVICE, KEY, b"", 0, None))
+        devices.add(connection, devices.Device(DEVICE, sealed(DEVICE, KEY), b"", 0, None))
     store.close()
     yield path
 
