@@ -1,7 +1,8 @@
 """The control socket of the ingest: JSON, one object a line, for the simulator, tests and ``tagwatch doctor``.
 
-``{"do": "status"}`` tells counters; ``{"do": "advance", "t_ms": …}`` moves the stepped clock and answers when all that
-was published before is committed, judged at that instant and sent down. An answer with ``error`` says what went wrong.
+``{"do": "status"}`` tells counters; ``{"do": "link"}`` tells whether the broker takes messages (`Uplink.refused_s`);
+``{"do": "advance", "t_ms": …}`` moves the stepped clock and answers when all that was published before is committed,
+judged at that instant and sent down. An answer with ``error`` says what went wrong.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ WORKING = "compiling the rules (once after an update; a minute or more)"
 """What status says of an ingest that is not ready for that reason."""
 _CONNECT_S = 5.0
 _STATUS: Answer = {"do": "status"}
+_LINK: Answer = {"do": "link"}
 
 
 class ControlError(RuntimeError):
@@ -88,6 +90,10 @@ class Control:
         """The ingest's counters. Raises ControlError where it is not there."""
         return self.ask(_STATUS)
 
+    def refused_s(self) -> float:
+        """How long the broker has taken no message (`Uplink.refused_s`). Raises ControlError where nobody tells."""
+        return float(self.ask(_LINK)["refused_s"])
+
     def _works(self) -> bool:
         """Is the ingest at work, as it tells others? Then an answer that takes long is still to come."""
         other = Control(self._path, self._timeout_s)
@@ -107,7 +113,7 @@ class Control:
                 try:
                     part = stream.recv(_LINE_BYTES)
                 except TimeoutError:
-                    if request == _STATUS or not self._works():
+                    if request in (_STATUS, _LINK) or not self._works():
                         raise
                     continue
                 if not part:

@@ -152,6 +152,8 @@ class Ingest:
         """Answer one request of the control socket. Raises ControlError or ValueError."""
         if request.get("do") == "status":
             return self.status()
+        if request.get("do") == "link":
+            return {"refused_s": round(self._link.refused_s, 3)}
         if request.get("do") == "advance":
             t_ms = request.get("t_ms")
             if type(t_ms) is not int:
@@ -159,7 +161,7 @@ class Ingest:
             return {"t_ms": t_ms, "judged": self._advance(t_ms)}
         if request.get("do") == "settle":
             return self._settle()._asdict()
-        raise ControlError(f"{request.get('do')!r} is nothing to do: ask for status, advance or settle")
+        raise ControlError(f"{request.get('do')!r} is nothing to do: ask for status, link, advance or settle")
 
     def status(self) -> dict[str, Any]:
         """How it goes: counters since the store was made, and what this process does now."""

@@ -20,6 +20,7 @@ import structlog
 
 from gateway import broker, kernels, keys, logs, restore, systemd
 from gateway.authority import Authority
+from gateway.control import Control, ControlError
 from gateway.process import GatewayProcess
 from gateway.seal import SealError
 from gateway.settings import Settings, SettingsError
@@ -33,6 +34,9 @@ log = structlog.get_logger(__name__)
 
 _POLL_S = 0.02
 _ANSWER_S = 5.0
+_LOOK_S = 1.0
+_REFUSED_S = 6.0
+"""NATS ends a connection whose message it could not store within 5 s."""
 _STARTING_S = 60
 """So much longer than what the unit allows systemd lets a start take, each time it is asked (rules are compiled)."""
 
@@ -84,12 +88,15 @@ class Service:
             loop.add_signal_handler(number, stopping.set)
         if until_stdin_ends:
             loop.add_reader(0, _set_at_end_of_input, stopping)
-        talking = asyncio.create_task(self._talk_to_systemd())
+        beside = [asyncio.create_task(self._talk_to_systemd())]
+        if self._settings.embedded:
+            beside.append(asyncio.create_task(self._look_after_broker()))
         try:
             await self._supervisor.run(stopping, self._announce)
         finally:
             systemd.tell("STOPPING=1")
-            talking.cancel()
+            for task in beside:
+                task.cancel()
             self._settings.run_path.unlink(missing_ok=True)
 
     def _announce(self) -> None:
@@ -109,6 +116,31 @@ class Service:
             if not systemd.tell(*lines):
                 return  # nobody listens
             await asyncio.sleep(min(every_s, _STARTING_S / 4))
+
+    async def _look_after_broker(self) -> None:
+        """End a broker that takes connections and no messages, as one does for ever whose disk was full once.
+
+        Its store, which it could not write, is made anew with its next life; whatever was in it the tags still have.
+        """
+        (process,) = [child for child in self._supervisor.children if child.name == "broker"]
+        control = Control(self._settings.control_path, timeout_s=_ANSWER_S)
+        often = 0
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                refused_s = await asyncio.to_thread(control.refused_s)
+            except ControlError:
+                refused_s = 0.0  # an ingest that is not there, or busy, tells nothing about the broker
+            # twice: a connection that is new may not have heard yet
+            often = often + 1 if refused_s >= _REFUSED_S else 0
+            if often > 1 and process.pid is not None:
+                often = 0
+                log.error(
+                    "the broker takes no message and is started anew",
+                    problem=broker.last_error(self._settings),
+                )
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
 
     def _running(self) -> dict[str, object]:
         children = self._supervisor.children

@@ -11,13 +11,13 @@ import socket
 import ssl
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 import structlog
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from gateway.broker import Address
@@ -130,6 +130,10 @@ class Uplink:
         self._echo_topic = f"em/v1/gw/{secrets.token_hex(16)}/up"
         self._echo_bytes = self._echo_topic.encode()
         self._echo_sent = self._echo_heard = time.monotonic()
+        self._unacknowledged: deque[tuple[MQTTMessageInfo, float]] = deque()
+        self._owing = threading.Lock()
+        self._full_s = 0.0
+        """When the queue was seen to be full last; meanwhile nothing is read that the broker says."""
         self.counts: Counter[str] = Counter()
         self.subscribed = threading.Event()
         self._client = _Client(
@@ -197,7 +201,30 @@ class Uplink:
         """Send ``token`` round through the broker, behind all that it has taken; False without a connection."""
         if not self.subscribed.is_set():
             return False
-        return self._client.publish(self._echo_topic, token, qos=1).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+        sent = self._client.publish(self._echo_topic, token, qos=1)
+        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return False
+        self._owed((sent, time.monotonic()))
+        return True
+
+    @property
+    def refused_s(self) -> float:
+        """How long the broker has owed an acknowledgement of what this link said, while it is connected to it; else 0.
+
+        A broker whose disk was full takes connections, and no message any more, also when there is room again.
+        """
+        oldest_s = self._owed()
+        if oldest_s is None or not self.subscribed.is_set():
+            return 0.0
+        return time.monotonic() - max(oldest_s, self._full_s)
+
+    def _owed(self, *said: tuple[MQTTMessageInfo, float]) -> float | None:
+        """When the first message that is not acknowledged was said, after ``said`` were; None where there is none."""
+        with self._owing:
+            self._unacknowledged.extend(said)
+            while self._unacknowledged and self._unacknowledged[0][0].is_published():
+                self._unacknowledged.popleft()
+            return self._unacknowledged[0][1] if self._unacknowledged else None
 
     def check(self) -> None:
         """To be called about once a second. Raises LinkDeadError where the link has died without saying so."""
@@ -260,6 +287,7 @@ class Uplink:
         if self._queue.wait_for_room(wait_s):
             return True
         # not reading from the socket is what slows the senders down
+        self._full_s = time.monotonic()
         self.counts["queue_full"] += 1
         return False
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import queue
 import random
+import time
+from contextlib import suppress
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -16,6 +18,7 @@ NAME = "network-echo"
 """Its certificate's name: the run's own settings let it say everything (``Rig(senders=(NAME,))``)."""
 
 _WAIT_S = 10.0
+_RECONNECT_S = 0.1
 
 
 class Echo:
@@ -28,6 +31,7 @@ class Echo:
         self._client.tls_set_context(identity(rig.authority, rig.settings.data_dir / NAME, NAME))
         self._client.on_message = lambda client, data, message: self._hear(message)
         self._client.on_connect = lambda client, *rest: client.subscribe(topics.UP_FILTER, 1) and None
+        self._client.reconnect_delay_set(_RECONNECT_S, _RECONNECT_S)  # type: ignore[arg-type]  # fractions work
         place = broker.address(rig.settings)
         self._client.connect(rig.settings.server_names[0], place.port)
         self._client.loop_start()
@@ -35,19 +39,26 @@ class Echo:
 
     def _hear(self, message: mqtt.MQTTMessage) -> None:
         data = bytes(message.payload)
-        if data not in self._said:  # our own come back to us
+        # our own come back to us; and what is nobody's is the gateway's own
+        if data not in self._said and topics.speaker(message.topic) is not None:
             self._heard.put((message.topic, data))
 
-    def repeat(self) -> None:
-        """Say again what was said since the last time."""
+    def repeat(self, order: random.Random | None = None, wait_s: float = _WAIT_S) -> None:
+        """Say again what was said since the last time, shuffled by ``order`` where that is given.
+
+        Waits so long at most until the broker has it; one that is away gets it when it is back.
+        """
         messages = []
         while not self._heard.empty():
             messages.append(self._heard.get_nowait())
-        if self._order is not None:
-            self._order.shuffle(messages)
-        for topic, data in messages:
-            self._said.add(data)
-            self._client.publish(topic, data, qos=1).wait_for_publish(_WAIT_S)
+        order = order or self._order
+        if order is not None:
+            order.shuffle(messages)
+        self._said.update(data for _, data in messages)
+        deadline = time.monotonic() + wait_s
+        for said in [self._client.publish(topic, data, qos=1) for topic, data in messages]:
+            with suppress(RuntimeError):  # there is no broker now; the client says it to the next
+                said.wait_for_publish(max(0.0, deadline - time.monotonic()))
 
     def leave(self) -> None:
         """Disconnect."""

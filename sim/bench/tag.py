@@ -165,6 +165,13 @@ class VirtualTag:
             self._granted = None
             self._forget_until(self.now_ms)
 
+    def step_clock(self, by_s: int) -> None:
+        """Its RTC goes wrong by so much while it has no power. Raises BenchError where it has."""
+        if self._process is not None and self._process.poll() is None:
+            raise BenchError(f"tag {self.device} is running: its clock goes wrong only without power")
+        was_set, offset_ms, length, memory = struct.unpack(RTC_RECORD, self._rtc.read_bytes())
+        self._rtc.write_bytes(struct.pack(RTC_RECORD, was_set, offset_ms + by_s * 1000, length, memory))
+
     def stop(self) -> None:
         """End it between two runs; the same to its flash as `kill`."""
         self.kill()

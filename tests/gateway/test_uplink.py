@@ -141,6 +141,32 @@ def test_a_full_queue_makes_the_broker_wait_and_loses_nothing(broker: ScriptedBr
     assert [message.data[0] for message in take(link, 10)] == list(range(1, 11))
 
 
+def test_a_broker_that_takes_no_message_is_seen_over_its_connections_until_it_takes_one(
+    broker: ScriptedBroker, link: Uplink
+) -> None:
+    assert link.refused_s == 0
+    assert link.echo("one")
+    assert broker.packet()[0] == PUBLISH
+    time.sleep(0.2)
+    assert link.refused_s >= 0.2
+    broker.cut()
+    while link.subscribed.is_set():
+        time.sleep(0.01)
+    assert link.refused_s == 0, "who is not connected is not refused"
+    broker.accept()
+    assert link.subscribed.wait(5)
+    assert link.refused_s >= 0.2, "it was connected to before, and took nothing"
+    kind, body = broker.packet()
+    assert kind == PUBLISH
+    (length,) = struct.unpack_from(">H", body)
+    assert broker.stream is not None
+    broker.stream.sendall(b"\x40\x02" + body[2 + length : 4 + length])
+    deadline = time.monotonic() + 5
+    while link.refused_s and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert link.refused_s == 0
+
+
 def test_a_handler_that_fails_does_not_stop_the_link(broker: ScriptedBroker) -> None:
     faults = [ZeroDivisionError()]
 

@@ -1,0 +1,535 @@
+"""One gateway, one receiver of notifications, and round upon round of faults (`fault_plan`), with what must hold after.
+
+A round is one person's evening through the real chain, the same each time, a day later, with a new tag.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Self, get_args
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+
+from gateway import broker
+from gateway.control import ControlError
+from gateway.process import GatewayError, GatewayProcess, Part
+from gateway.sequences import How
+from gateway.store import alerts, envelopes, outbox
+from gateway.store.tables import delivery, telling
+from sim.bench.tag import BenchError
+from sim.echo import NAME as ECHO
+from sim.echo import Echo
+from sim.gnss import GnssReceiver
+from sim.itinerary import Itinerary, Place
+from sim.relay import Relay
+from sim.rig import Rig
+from tests.community_order import community_order, every_day
+from tests.gateway.receivers import Web
+from tests.system.fault_apparatus import Disk, Failing
+from tests.system.fault_plan import FAIL, FILL, LENGTH_MIN, Fault, Plan
+from tests.system.flash import journal_of
+
+HOME = Place(52.9630, -1.1710)
+CORNERS = [HOME.offset(*corner) for corner in ((300, -150), (600, -150), (600, 150), (300, 150), (300, -150))]
+ZONE = {"type": "Polygon", "coordinates": [[[round(p.lon, 6), round(p.lat, 6)] for p in CORNERS]]}
+DAY_MS, MINUTE_MS = 86_400_000, 60_000
+FIRST_EVENING = datetime(2026, 11, 2, 18, 50, tzinfo=ZoneInfo("Europe/London"))
+LENGTH_MS = LENGTH_MIN * MINUTE_MS
+FIX_MS = 15_000
+OFFICER = "ann"
+_DISK_MB = 256
+_LAST_LINES = 40
+_PATIENCE_S = 60.0
+_DRAIN_MS, _DRAINS = 150_000, 5
+"""A reading waits 120 s at most. No longer: after a quarter of an hour without positions the curfew asks."""
+_AS_ONE_MS = 5 * MINUTE_MS
+"""People are told of one alert at most once in 5 minutes (law 3)."""
+_NOTIFIER_S, _TRIED_S, _ECHO_S = 1.2, 5.0, 1.0
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
+MESSAGE = re.compile(r"Alert (\d+), revision (\d+): (\w+)\. \[(.*)\]")
+_SAID_OF_DISKS = (
+    "the store can not be written",
+    "the store can not be opened",
+    "the store does not answer",
+    "the broker takes no message and is started anew",
+)
+
+
+def evening(start_ms: int) -> Itinerary:
+    """Home, to the zone before the curfew of 19:00, out of it during the curfew, home late."""
+    way = Itinerary(start_ms, HOME).stay(start_ms + 4 * MINUTE_MS).walk(HOME.offset(450, 0))
+    way.stay(way.end_ms + 9 * MINUTE_MS).walk(HOME.offset(900, 0)).stay(way.end_ms + 6 * MINUTE_MS)
+    return way.walk(HOME).stay(start_ms + DAY_MS)
+
+
+def order(name: str) -> dict[str, Any]:
+    """What the evening breaks twice."""
+    address = {"name": "primary", "latitude": HOME.lat, "longitude": HOME.lon, "radius_m": 30}
+    return community_order(
+        name,
+        {"id": "zone", "type": "exclusion", "name": "Zone", "zone": ZONE},
+        {"id": "curfew", "type": "curfew", "address": address, "timetable": every_day("19:00", "07:00")},
+    )
+
+
+def routes(web: Web) -> str:
+    """Everybody is told of everything at once; who is told has a day to acknowledge."""
+    return (
+        f'[contacts.{OFFICER}]\nurl = "{web.url}"\n[[route]]\nname = "duty"\nrota = ["{OFFICER}"]\n'
+        "minutes = 1440\n"
+    )
+
+
+class Raised(NamedTuple):
+    """An alert that stands at the end, times in seconds since the evening began; and what people know of it."""
+
+    rule: str
+    condition: str | None
+    start_s: int
+    end_s: int | None
+    state: str
+    severity: str
+    figures: str
+    told: bool
+
+
+@dataclass
+class World:
+    """What is amiss in a round at the moment, and what has been done in it."""
+
+    plan: Plan
+    device: str
+    lasting: list[Fault] = field(default_factory=list)
+    """Faults that have begun and not ended."""
+    soon: list[Fault] = field(default_factory=list)
+    """Faults that strike within this minute."""
+    notifier_deaths: int = 0
+    shift_s: int = 0
+    """What the tag's clock is to step by before it has power again."""
+
+    def holds(self, *kinds: str) -> bool:
+        """Whether a fault of one of these kinds lasts."""
+        return any(fault.kind in kinds for fault in self.lasting)
+
+    def strongest(self, *kinds: str) -> float:
+        """The largest amount of the faults of these kinds that last; 0 where none does."""
+        return max((fault.amount for fault in self.lasting if fault.kind in kinds), default=0.0)
+
+    @property
+    def commits(self) -> bool:
+        """Whether the gateway can write anything within this minute; if not, the tag's time goes on without it."""
+        stops = [fault for fault in (*self.lasting, *self.soon) if fault.minutes]
+        return not any(fault.kind in {*FILL, "sick", "gateway"} for fault in stops)
+
+
+class Hand(threading.Thread):
+    """Does things at moments of real time, ``(after_ms, action)`` ascending; ``error`` is what went wrong with one."""
+
+    def __init__(self, acts: Sequence[tuple[int, Callable[[], object]]]) -> None:
+        super().__init__(name="the hand that breaks things")
+        self._acts = acts
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        began = time.monotonic()
+        try:
+            for after_ms, action in self._acts:
+                time.sleep(max(0.0, began + after_ms / 1000 - time.monotonic()))
+                action()
+        except Exception as error:  # noqa: BLE001 (told to who waits for this thread)
+            self.error = error
+
+
+class Stage:
+    """A context: one gateway on a disk of its own, for as many rounds as one likes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._disk = Disk(folder / "disk", _DISK_MB)
+        self._brokers_disk = Disk(folder / "brokers-disk", _DISK_MB)
+        self._failing = Failing(folder / "fiu")
+        self._web = Web()
+        data = self._disk.place / "gateway"
+        data.mkdir(mode=0o700)
+        (data / "broker").symlink_to(self._brokers_disk.place)
+        (folder / "tags").mkdir()
+        (data / "tags").symlink_to(folder / "tags")  # a tag's flash is not on the gateway's disk
+        (data / "routes.toml").touch(0o600)
+        (data / "routes.toml").write_text(routes(self._web))
+        self._rig = Rig(data, patience_s=0.3, senders=(ECHO,))
+        self._down = False
+        self._revived: GatewayProcess | None = None
+        self._fails: dict[int, float] = {}
+        """How often fsync fails, by process."""
+        self._made: dict[str, tuple[int, int]] = {}
+        """Epoch, and how many readings each tag has made, when its flash was looked at last."""
+        self._days = 0
+        self._copies = 0
+        self._logged = 0
+        self.healthy = True
+        """False once a round has failed: what it left behind is not to spoil the next."""
+
+    def __enter__(self) -> Self:
+        with self._failing.preloaded():
+            self._rig.__enter__()
+        place = broker.address(self._rig.settings)
+        self._relay = Relay(lambda: (place.host, place.port)).__enter__()
+        self._echo = Echo(self._rig, shuffled=False, seed=0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._echo.leave()
+        self._rig.__exit__(None, None, None)
+        self._relay.__exit__(None, None, None)
+        self._web.close()
+        self._disk.close()
+        self._brokers_disk.close()
+
+    def lacks(self, plan: Plan) -> str:
+        """What this machine has not that the plan needs; "" where it has everything."""
+        if FILL & set(plan.kinds) and not self._disk.mounted:
+            return "a small file system can not be mounted here"
+        if FAIL & set(plan.kinds) and not self._failing.works:
+            return "no libfiu on this machine: `make system` installs Debian's fiu-utils"
+        return ""
+
+    def last_words(self) -> str:
+        """What gateway and broker wrote last, for whoever looks into a failure."""
+        folder = self._rig.settings.data_dir
+        said = []
+        for log in (folder / "gateway.log", self._rig.settings.broker_dir / "broker.log"):
+            with suppress(OSError):
+                said += [f"{log.name}:", *log.read_text(errors="replace").splitlines()[-_LAST_LINES:]]
+        return "\n".join(said)
+
+    # ---------------------------------------------------------------------------------------- a round
+
+    def play(self, plan: Plan) -> list[Raised]:
+        """One evening under these faults: the alerts that stand after it. Asserts what must hold whatever happens."""
+        self.healthy = False
+        self._days += 1
+        device = f"tag{self._days:05d}"
+        # ten to seven by the clock on the wall, also when the rounds have come as far as summer time
+        start_ms = int((FIRST_EVENING + timedelta(days=self._days)).timestamp() * 1000)
+        line = GnssReceiver(evening(start_ms), seed=1, interval_ms=FIX_MS).sentences(
+            start_ms, start_ms + LENGTH_MS
+        )
+        port = self._relay.port(device)
+        self._rig.enrol(device, start_ms, line, order=order(device), every_fix=True, upload_s=30, port=port)
+        world = World(plan, device)
+        for minute in range(1, LENGTH_MIN + 1):
+            # five seconds after a fix: what the receiver said has been read, and what was read can be asked for
+            self._live(world, minute, start_ms + minute * MINUTE_MS + 5000)
+        self._mend(world, LENGTH_MIN + 1)
+        assert not world.lasting and not self._down
+        self._drain(world)
+        self._rig.retire(device)
+        self._relay.cut(device)
+        self._until_told(device)
+        self._check_committed(device)
+        told = self._check_told(world)
+        self._check_log(plan)
+        self._acknowledge(device)
+        found = self._standing(device, start_ms, told)
+        self.healthy = True
+        return found
+
+    def _live(self, world: World, minute: int, at_ms: int) -> None:
+        """One minute: what is over ends, what begins strikes while tag and gateway are at work."""
+        world.soon = [fault for fault in world.plan.faults if fault.minute == minute]
+        self._mend(world, minute)
+        hand = Hand([(fault.after_ms, partial(self._strike, world, fault)) for fault in world.soon])
+        hand.start()
+        try:
+            self._advance(world, at_ms)
+        finally:
+            hand.join()
+            self._take_over()
+        if hand.error is not None:
+            raise hand.error
+        if world.soon or world.lasting:
+            self._check_flash(world.device)
+
+    def _advance(self, world: World, at_ms: int) -> None:
+        """To ``at_ms``; a tag that was killed gets its power back, and hears again what it had not yet kept."""
+        tag = self._rig.tags[world.device]
+        while True:
+            try:
+                self._rig.advance(at_ms, judge=False)
+                break
+            except BenchError as error:
+                assert "exit code -9" in str(error), error
+                tag.step_clock(world.shift_s)
+                world.shift_s = 0
+                tag.start()
+        while world.commits and not self._down:
+            try:
+                self._rig.gateway.advance(self._rig.now_ms)
+                break
+            except ControlError:
+                if not world.holds("fsync"):
+                    raise
+
+    # -------------------------------------------------------------------------------------- the faults
+
+    def _strike(self, world: World, fault: Fault) -> None:
+        """``fault`` begins."""
+        if fault.minutes:
+            world.lasting.append(fault)
+        match fault.kind:
+            case "ingest" | "broker" | "notifier" | "door" if not self._down:
+                with suppress(ProcessLookupError):
+                    self._rig.gateway.kill_part(fault.kind)
+                world.notifier_deaths += fault.kind == "notifier"
+            case "gateway":
+                world.notifier_deaths += 1
+                self._kill_gateway()
+                self._start_gateway(world)
+            case "tag" | "clock":
+                world.shift_s += round(fault.amount)
+                process = self._rig.tags[world.device]._process
+                if process is not None:
+                    process.kill()
+            case "link":
+                self._relay.cut(world.device)
+                if not world.holds("link"):
+                    self._relay.connect(world.device)
+            case "full" | "brim":
+                self._disk.fill()
+                if fault.kind == "brim":
+                    self._brokers_disk.fill()
+            case "fsync" | "sick" | "notes":
+                self._spoil_fsync(world)
+            case "provider":
+                self._web.status = 503
+            case "twice":
+                self._echo.repeat(wait_s=_ECHO_S)
+            case "shuffled":
+                self._echo.repeat(random.Random(f"{world.plan.seed}/{fault}"), wait_s=_ECHO_S)
+
+    def _mend(self, world: World, minute: int) -> None:
+        """What has lasted long enough by ``minute`` is put right; what lasts befalls new processes, too."""
+        over = [fault for fault in world.lasting if fault.end <= minute]
+        world.lasting = [fault for fault in world.lasting if fault not in over]
+        if not world.holds("brim"):
+            self._brokers_disk.clear()
+        if not world.holds(*FILL):
+            self._disk.clear()
+        if not world.holds("link"):
+            self._relay.connect(world.device)
+        if not world.holds("provider"):
+            self._web.status = 200
+        if self._down:
+            self._start_gateway(world)
+            self._take_over()
+        self._spoil_fsync(world)
+
+    def _kill_gateway(self) -> None:
+        if self._down:
+            return
+        run = self._rig.gateway.run()
+        self._down = True
+        os.kill(run["serve_pid"], signal.SIGKILL)
+        pids = [run.get(f"{part}_pid") for part in get_args(Part)]
+        while any(pid is not None and Path(f"/proc/{pid}").exists() for pid in pids):
+            time.sleep(0.01)
+
+    def _start_gateway(self, world: World) -> None:
+        """Start it, where nothing keeps it from running; on a full disk it is tried, as systemd would."""
+        if world.holds("gateway"):
+            return
+        revived = GatewayProcess(self._rig.settings)
+        try:
+            with self._failing.preloaded():
+                revived.start(_TRIED_S if world.holds(*FILL) else _PATIENCE_S)
+        except GatewayError:
+            if not world.holds(*FILL):
+                raise
+            return
+        self._revived, self._down = revived, False
+
+    def _take_over(self) -> None:
+        """The gateway that was started is the rig's from now on."""
+        if self._revived is not None:
+            old, self._rig.gateway, self._revived = self._rig.gateway, self._revived, None
+            old.stop()
+
+    def _spoil_fsync(self, world: World) -> None:
+        """Have fsync fail in ingest and notifier as often as what lasts says."""
+        run = {} if self._down else self._rig.gateway.run()
+        for part, kinds in (("ingest", ("fsync", "sick")), ("notifier", ("notes",))):
+            wanted = 1.0 if part == "ingest" and world.holds("sick") else world.strongest(*kinds)
+            pid = run.get(f"{part}_pid")
+            if pid is None or self._fails.get(pid, 0.0) == wanted:
+                continue
+            self._failing.fsync_fails(pid, wanted)
+            self._fails[pid] = wanted
+
+    # ------------------------------------------------------------------------------------ what must hold
+
+    def _drain(self, world: World) -> None:
+        """The tag sends the rest, until its journal is empty."""
+        for _ in range(_DRAINS):
+            self._rig.now_ms += _DRAIN_MS
+            self._advance(world, self._rig.now_ms)
+            base, made, _ = self._check_flash(world.device)
+            if base > made:
+                return
+        raise AssertionError(f"{world.device} still holds {base}…{made}")
+
+    def _check_flash(self, device: str) -> tuple[int, int, int]:
+        """No tag has deleted an uncommitted reading. The first it holds, the last it made, and its epoch."""
+        self._copies += 1
+        image = self._rig.tags[device].folder / "flash.img"
+        journal = journal_of(image, self._folder / f"flash-{self._copies}")
+        known = self._known(device).get(journal.epoch, [])
+        upto = known[0][1] if known and known[0][0] == 1 else 0
+        assert journal.base - 1 <= upto, (
+            f"{device} has deleted up to {journal.base - 1}, committed is {upto}: {known}"
+        )
+        self._made[device] = journal.epoch, journal.next - 1
+        shutil.rmtree(self._folder / f"flash-{self._copies}")
+        return journal.base, journal.next - 1, journal.epoch
+
+    def _known(self, device: str) -> dict[int, list[tuple[int, int, int]]]:
+        with self._rig.store.read() as connection:
+            known = envelopes.ranges(connection, device)
+        return {epoch: [(one.first, one.last, one.how) for one in ranges] for epoch, ranges in known.items()}
+
+    def _check_committed(self, device: str) -> None:
+        """Every reading that the tag made is stored, once."""
+        epoch, made = self._made.pop(device)
+        assert self._known(device) == {epoch: [(1, made, How.STORED)]}
+        positions = self._rig.positions(device)
+        named = list(zip(positions.epoch.tolist(), positions.seq.tolist(), strict=True))
+        assert len(named) == len(set(named)), "a reading is there twice"
+        # every quarter of a minute was sampled: what a killed tag had not kept, it heard again
+        assert len(set(positions.t_ms.tolist())) == LENGTH_MS // FIX_MS
+        status = self._rig.gateway.status()
+        amiss = {name: status[name] for name in ("conflicts", "quarantined", "forgotten") if status[name]}
+        assert not amiss, amiss
+
+    def _until_told(self, device: str) -> None:
+        """Let gateway time go on until nobody waits to be told anything; by the clock on the wall a minute at most."""
+        give_up = time.monotonic() + _PATIENCE_S
+        while True:
+            look_until = time.monotonic() + _NOTIFIER_S
+            while time.monotonic() < look_until:
+                with self._rig.store.read() as connection:
+                    waiting = [outbox.undecided(connection), outbox.waiting(connection)]
+                if not any(waiting):
+                    return
+                time.sleep(0.02)
+            assert time.monotonic() < give_up, f"people are never told: {waiting}"
+            self._rig.now_ms += _AS_ONE_MS
+            self._rig.gateway.advance(self._rig.now_ms)
+
+    def _check_told(self, world: World) -> set[int]:
+        """Whoever is to be told knows each alert as it stands; nothing is lost, and nothing told twice without need.
+
+        Returns the numbers of the alerts that somebody was told of.
+        """
+        numbers = [alert["number"] for alert in self._rig.alerts(world.device)]
+        got = [MESSAGE.fullmatch(text) for text in list(self._web.got)]
+        heard = [(int(one[1]), int(one[2]), one[3], one[4]) for one in got if one is not None]
+        assert len(heard) == len(got), "a message that is none of ours"
+        self._web.got.clear()
+        assert {number for number, *_ in heard} <= set(numbers), "somebody was told of another's alert"
+        # twice only where the notifier died between a provider's taking it and the note of it
+        copies = Counter(key for *_, key in heard)
+        assert copies.total() - len(copies) <= world.notifier_deaths, copies
+        assert len({(number, revision) for number, revision, *_ in heard}) == len(copies), "one has two keys"
+        with self._rig.store.read() as connection:
+            sent = connection.execute(
+                select(delivery.c.key).where(delivery.c.alert.in_(numbers), delivery.c.outcome == "sent")
+            )
+            assert set(sent.scalars()) == copies.keys(), "what was sent is not what arrived"
+            tellings = connection.execute(select(telling).where(telling.c.alert.in_(numbers))).all()
+            revisions = {number: alerts.revisions(connection, number) for number in numbers}
+        outcomes = {(one.alert, one.revision): one.outcome for one in tellings}
+        for number in numbers:
+            changes = _changes(revisions[number])
+            assert [revision for alert, revision in sorted(outcomes) if alert == number] == list(changes)
+            mine = {revision: word for alert, revision, word, _ in heard if alert == number}
+            for revision, word in mine.items():
+                state, severity, _ = changes[revision]
+                assert word == ("withdrawn" if state == "withdrawn" else severity), (number, revision)
+            last = changes[max(changes)]
+            if mine:
+                assert changes[max(mine)] == last, f"alert {number}: people know revision {max(mine)}"
+            else:
+                assert last[0] == "withdrawn", f"nobody was told of alert {number}"
+            for revision in changes.keys() - mine.keys():
+                # a newer one took its place within 5 minutes, or it came back to what people knew
+                assert outcomes[number, revision] in ("merged", "unchanged"), (number, revision, outcomes)
+        return {number for number, *_ in heard}
+
+    def _check_log(self, plan: Plan) -> None:
+        """No process complained of anything but the faults of this round."""
+        log = (self._rig.settings.data_dir / "gateway.log").read_bytes()
+        said, self._logged = log[self._logged :].decode(errors="replace"), len(log)
+        disk = bool((FILL | FAIL) & set(plan.kinds))
+        amiss = []
+        for line in filter(None, said.split("\n")):
+            try:
+                told = json.loads(line)
+            except ValueError:
+                told = {"level": "error", "event": line}
+            bad = told["level"] in ("error", "critical") or "error" in told
+            if bad and not (disk and told["event"].startswith(_SAID_OF_DISKS)):
+                amiss.append(line)
+        assert not amiss, "\n".join(amiss)
+
+    def _acknowledge(self, device: str) -> None:
+        """As an officer does in the morning: nobody else has to be told."""
+        with self._rig.store.write() as connection:
+            for alert in self._rig.alerts(device):
+                outbox.acknowledge(connection, alert["number"], OFFICER, self._rig.now_ms)
+
+    def _standing(self, device: str, start_ms: int, told: set[int]) -> list[Raised]:
+        def since(instant: str) -> int:
+            return int(datetime.fromisoformat(instant).timestamp()) - start_ms // 1000
+
+        return sorted(
+            (
+                Raised(
+                    alert["rule"],
+                    alert["condition"],
+                    since(alert["start"]),
+                    since(alert["end"]) if alert["end"] else None,
+                    alert["state"],
+                    alert["severity"],
+                    INSTANT.sub(lambda at: f"{since(at[0])} s", json.dumps(alert["figures"], sort_keys=True)),
+                    alert["number"] in told,
+                )
+                for alert in self._rig.alerts(device)
+                if alert["state"] != "withdrawn"
+            ),
+            key=str,
+        )
+
+
+def _changes(revisions: Sequence[Mapping[str, Any]]) -> dict[int, tuple[str, str, str]]:
+    """Revisions of an alert of which people are to be told, with what they say: state, severity and start."""
+    found: dict[int, tuple[str, str, str]] = {}
+    last = None
+    for one in revisions:
+        facts = (one["state"], one["severity"], one["start"])
+        if facts != last:
+            found[one["revision"]] = last = facts
+    return found
