@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self, get_args
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from sqlalchemy import select
 
 from gateway import broker
@@ -502,8 +503,23 @@ class Stage:
                 outbox.acknowledge(connection, alert["number"], OFFICER, self._rig.now_ms)
 
     def _standing(self, device: str, start_ms: int, told: set[int]) -> list[Raised]:
+        """The alerts that are not withdrawn.
+
+        A tag whose power was cut lives the last moments once more, and makes some of its positions twice, under new
+        numbers: such count once.
+        """
+        again_s = np.sort(self._rig.positions(device).t_ms) // 1000
+        again_s = again_s[1:][again_s[1:] == again_s[:-1]] - start_ms // 1000
+
         def since(instant: str) -> int:
             return int(datetime.fromisoformat(instant).timestamp()) - start_ms // 1000
+
+        def figures(alert: Mapping[str, Any]) -> str:
+            found = dict(alert["figures"])
+            if "positions" in found:
+                begin, end = since(alert["start"]), since(alert["end"])
+                found["positions"] -= int(((begin <= again_s) & (again_s < end)).sum())
+            return INSTANT.sub(lambda at: f"{since(at[0])} s", json.dumps(found, sort_keys=True))
 
         return sorted(
             (
@@ -514,7 +530,7 @@ class Stage:
                     since(alert["end"]) if alert["end"] else None,
                     alert["state"],
                     alert["severity"],
-                    INSTANT.sub(lambda at: f"{since(at[0])} s", json.dumps(alert["figures"], sort_keys=True)),
+                    figures(alert),
                     alert["number"] in told,
                 )
                 for alert in self._rig.alerts(device)
