@@ -90,9 +90,13 @@ class Control:
         """The ingest's counters. Raises ControlError where it is not there."""
         return self.ask(_STATUS)
 
-    def refused_s(self) -> float:
-        """How long the broker has taken no message (`Uplink.refused_s`). Raises ControlError where nobody tells."""
-        return float(self.ask(_LINK)["refused_s"])
+    def link(self) -> tuple[bool, float]:
+        """Whether the ingest is connected to the broker, and for how long that has refused it (`Uplink.refused_s`).
+
+        Raises ControlError where nobody tells.
+        """
+        answer = self.ask(_LINK)
+        return answer["connected"], answer["refused_s"]
 
     def _works(self) -> bool:
         """Is the ingest at work, as it tells others? Then an answer that takes long is still to come."""

@@ -153,7 +153,10 @@ class Ingest:
         if request.get("do") == "status":
             return self.status()
         if request.get("do") == "link":
-            return {"refused_s": round(self._link.refused_s, 3)}
+            return {
+                "connected": self._link.subscribed.is_set(),
+                "refused_s": round(self._link.refused_s, 3),
+            }
         if request.get("do") == "advance":
             t_ms = request.get("t_ms")
             if type(t_ms) is not int:

@@ -118,29 +118,39 @@ class Service:
             await asyncio.sleep(min(every_s, _STARTING_S / 4))
 
     async def _look_after_broker(self) -> None:
-        """End a broker that takes connections and no messages, as one does for ever whose disk was full once.
+        """End a broker that takes nothing any more, as one does for ever whose disk was full once.
 
         Its store, which it could not write, is made anew with its next life; whatever was in it the tags still have.
         """
-        (process,) = [child for child in self._supervisor.children if child.name == "broker"]
+        process, door = (
+            next(child for child in self._supervisor.children if child.name == name)
+            for name in ("broker", "door")
+        )
         control = Control(self._settings.control_path, timeout_s=_ANSWER_S)
         often = 0
         while True:
             await asyncio.sleep(_LOOK_S)
-            try:
-                refused_s = await asyncio.to_thread(control.refused_s)
-            except ControlError:
-                refused_s = 0.0  # an ingest that is not there, or busy, tells nothing about the broker
+            refuses = process.is_ready.is_set() and door.is_ready.is_set() and await self._refuses(control)
             # twice: a connection that is new may not have heard yet
-            often = often + 1 if refused_s >= _REFUSED_S else 0
+            often = often + 1 if refuses else 0
             if often > 1 and process.pid is not None:
                 often = 0
                 log.error(
-                    "the broker takes no message and is started anew",
-                    problem=broker.last_error(self._settings),
+                    "the broker takes nothing and is started anew", problem=broker.last_error(self._settings)
                 )
                 with contextlib.suppress(ProcessLookupError):
+                    process.is_ready.clear()
                     os.kill(process.pid, signal.SIGKILL)
+
+    async def _refuses(self, control: Control) -> bool:
+        """Whether the broker has long refused what the ingest wants of it, and the ingest is not at fault."""
+        try:
+            connected, refused_s = await asyncio.to_thread(control.link)
+        except ControlError:
+            return False  # an ingest that is not there, or busy, tells nothing about the broker
+        if refused_s < _REFUSED_S:
+            return False
+        return connected or not await asyncio.to_thread(self._broker_accepts, _ANSWER_S)
 
     def _running(self) -> dict[str, object]:
         children = self._supervisor.children

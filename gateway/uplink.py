@@ -132,6 +132,8 @@ class Uplink:
         self._echo_sent = self._echo_heard = time.monotonic()
         self._unacknowledged: deque[tuple[MQTTMessageInfo, float]] = deque()
         self._owing = threading.Lock()
+        self._lost_s = time.monotonic()
+        """When there was a connection last."""
         self._full_s = 0.0
         """When the queue was seen to be full last; meanwhile nothing is read that the broker says."""
         self.counts: Counter[str] = Counter()
@@ -209,14 +211,12 @@ class Uplink:
 
     @property
     def refused_s(self) -> float:
-        """How long the broker has owed an acknowledgement of what this link said, while it is connected to it; else 0.
+        """How long the broker has owed an acknowledgement of what this link said, or, without it, a connection.
 
-        A broker whose disk was full takes connections, and no message any more, also when there is room again.
+        A broker whose disk was full takes no message any more, and perhaps no connection; also when there is room.
         """
-        oldest_s = self._owed()
-        if oldest_s is None or not self.subscribed.is_set():
-            return 0.0
-        return time.monotonic() - max(oldest_s, self._full_s)
+        since_s = self._owed() if self.subscribed.is_set() else self._lost_s
+        return 0.0 if since_s is None else time.monotonic() - max(since_s, self._full_s)
 
     def _owed(self, *said: tuple[MQTTMessageInfo, float]) -> float | None:
         """When the first message that is not acknowledged was said, after ``said`` were; None where there is none."""
@@ -277,6 +277,7 @@ class Uplink:
         with self._guard:
             self._current = None
         if self.subscribed.is_set():
+            self._lost_s = time.monotonic()
             self.subscribed.clear()
             log.info("connection to the broker ended", reason=str(reason))
 

@@ -104,7 +104,7 @@ class VirtualTag:
         self.kind = kind
         self._seed = seed
         self._heap_bytes = heap_bytes
-        self._patience_ms = int(patience_s * 1000)
+        self.patience_s = patience_s
         self._image = self.folder / "flash.img"
         self._rtc = self.folder / "rtc"
         self._records: list[tuple[int, bytes, bytes]] = []  # not yet due: instant, kind, payload
@@ -371,7 +371,7 @@ class VirtualTag:
             self._lay_levels(self.now_ms)
             stream = [_record(b"L", self.now_ms, level) for level in self._levels.values()]
         due = self._records[: bisect.bisect_right(self._records, horizon_ms, key=lambda record: record[0])]
-        stream += [_record(b"G", horizon_ms, struct.pack("<II", pace, self._patience_ms))]
+        stream += [_record(b"G", horizon_ms, struct.pack("<II", pace, int(self.patience_s * 1000)))]
         stream += [_record(kind, at_ms, payload) for at_ms, kind, payload in due]
         stream.append(_record(b"E", horizon_ms, b""))
         self._feeder = threading.Thread(

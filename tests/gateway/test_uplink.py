@@ -141,7 +141,7 @@ def test_a_full_queue_makes_the_broker_wait_and_loses_nothing(broker: ScriptedBr
     assert [message.data[0] for message in take(link, 10)] == list(range(1, 11))
 
 
-def test_a_broker_that_takes_no_message_is_seen_over_its_connections_until_it_takes_one(
+def test_how_long_a_broker_takes_no_message_or_connection_is_known_until_it_takes_one(
     broker: ScriptedBroker, link: Uplink
 ) -> None:
     assert link.refused_s == 0
@@ -152,7 +152,7 @@ def test_a_broker_that_takes_no_message_is_seen_over_its_connections_until_it_ta
     broker.cut()
     while link.subscribed.is_set():
         time.sleep(0.01)
-    assert link.refused_s == 0, "who is not connected is not refused"
+    assert link.refused_s < 0.2, "from now on it is a connection that is wanted"
     broker.accept()
     assert link.subscribed.wait(5)
     assert link.refused_s >= 0.2, "it was connected to before, and took nothing"

@@ -82,6 +82,8 @@ KINDS: Mapping[str, Kind] = {
 
 FILL, FAIL = frozenset({"full", "brim"}), frozenset({"fsync", "sick", "notes"})
 """Kinds that need a small file system of one's own, and those that need libfiu."""
+SLOW = frozenset({"brim"})
+"""Kinds that come only as the first of a plan: until a broker that lost its disk is noticed takes up to 45 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ def draw(seed: int) -> Plan:
     """The plan of round ``seed``: one to five faults of different kinds, or of one kind several times."""
     chance = random.Random(seed)
     names = list(KINDS)
-    kinds = [names[seed % len(names)], *chance.choices(names, k=chance.choice((0, 1, 1, 2, 2, 3, 4)))]
+    others = [name for name in names if name not in SLOW]
+    kinds = [names[seed % len(names)], *chance.choices(others, k=chance.choice((0, 1, 1, 2, 2, 3, 4)))]
     faults = [_draw(kind, chance) for kind in kinds]
     return Plan(seed, tuple(sorted(faults, key=lambda fault: (fault.minute, fault.after_ms))))
 
