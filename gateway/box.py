@@ -5,42 +5,25 @@ Linux only, as `tagwatch serve` is. What it does not tell is None.
 
 from __future__ import annotations
 
-import ctypes
 import ipaddress
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from gateway import kernel_clock
 from gateway.doctor import ClockFacts, DiskFacts, Listener
 
 _SYS = Path("/sys")
-_STA_UNSYNC = 0x40
-_TIME_ERROR = 5
 _LISTEN = "0A"
-
-
-class _Timex(ctypes.Structure):
-    """``struct timex`` of 64-bit Linux (adjtimex(2))."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_byte * 200),
-    )
 
 
 def clock(newest_receipt_ms: int | None) -> ClockFacts:
     """The system's clock now."""
-    synchronised, off_ms = _synchronised()
+    synchronised, off_ms = kernel_clock.synchronised()
     classes = _SYS / "class"
     return ClockFacts(
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=kernel_clock.wall_ms(),
         synchronised=synchronised,
         off_ms=off_ms,
         rtc=any((classes / "rtc").glob("rtc*")) if classes.is_dir() else None,
@@ -48,17 +31,6 @@ def clock(newest_receipt_ms: int | None) -> ClockFacts:
         or Path("/var/lib/systemd/timesync/clock").exists(),
         newest_receipt_ms=newest_receipt_ms,
     )
-
-
-def _synchronised() -> tuple[bool | None, float | None]:
-    """Whether something (NTP, PTP, GPS) keeps the kernel's clock, and its bound of the error, ms."""
-    told = _Timex()
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(told))
-    if state < 0:
-        return None, None
-    if state == _TIME_ERROR or told.status & _STA_UNSYNC:
-        return False, None
-    return True, told.maxerror / 1000
 
 
 def disk(folder: Path) -> DiskFacts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -20,13 +19,18 @@ class Clock(Protocol):
         """The present instant; None while nobody has told it."""
         ...
 
+    def stamp(self) -> int:
+        """Now, in a form that stays right when time is put right: for `at`."""
+        ...
 
-class SystemClock:
-    """The clock of this machine."""
+    def at(self, stamp: int) -> int:
+        """The instant of a stamp, as known now; 0 where nobody had told the time."""
+        ...
 
-    def now_ms(self) -> int | None:
-        """The present instant."""
-        return time.time_ns() // 1_000_000
+    @property
+    def certain(self) -> bool:
+        """Is it the present, so that others may set their clocks by it?"""
+        ...
 
 
 class SteppedClock:
@@ -38,6 +42,19 @@ class SteppedClock:
     def now_ms(self) -> int | None:
         """The instant it was told last."""
         return self._now_ms
+
+    def stamp(self) -> int:
+        """The instant itself: it never proves wrong."""
+        return self._now_ms or 0
+
+    def at(self, stamp: int) -> int:
+        """The same."""
+        return stamp
+
+    @property
+    def certain(self) -> bool:
+        """Between its steps it stands behind the tags' clocks."""
+        return False
 
     def advance(self, t_ms: int) -> None:
         """It is ``t_ms`` now. Raises ClockError where that lies before the present."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +20,7 @@ from sqlalchemy import Connection
 
 from core import wire
 from core.readings import Outcome
+from gateway import gateway_time
 from gateway.clock import utc_text
 from gateway.register import WITHOUT_LINK
 from gateway.seal import DEVICE_KEY, SealError, Vault
@@ -194,11 +194,8 @@ def circles(texts: Iterable[str]) -> list[tuple[int, int, int]]:
 
 
 def present_ms(store: Store, clock: str) -> int:
-    """Gateway time for a process other than the ingest: of this machine, or as the stepped clock was told last."""
-    if clock == "system":
-        return time.time_ns() // 1_000_000
-    with store.read() as connection:
-        return state.number(connection, state.JUDGED_MS)
+    """Gateway time for a process other than the ingest, as well as it is known."""
+    return gateway_time.now(store, clock).ms
 
 
 def listing(store: Store, device: str, now_ms: int) -> list[dict[str, Any]]:
@@ -305,7 +302,8 @@ class Outbox:
     def next_for(self, device: str, now_ms: int, *, hello: bool, present: bool = True) -> wire.Command | None:
         """The command to go with what is said to ``device`` now, if it is time to say one.
 
-        ``present`` is False between the steps of a stepped clock, which then stands behind the tags': no time is told.
+        ``present`` is False where ``now_ms`` may not be the present, as between the steps of a stepped clock, or while
+        nobody has told this box the time: then no time is told.
         """
         entry = self._open.get(device)
         if entry is None or entry.row.expires_at_ms <= now_ms:
@@ -318,9 +316,11 @@ class Outbox:
         entry.said_ms = now_ms
         return on_the_wire(entry.row, now_ms, entry.masked_key)
 
-    def due(self, now_ms: int) -> list[tuple[str, wire.Command]]:
-        """What is to be said by itself."""
-        found = [(device, self.next_for(device, now_ms, hello=False)) for device in self._open]
+    def due(self, now_ms: int, *, present: bool = True) -> list[tuple[str, wire.Command]]:
+        """What is to be said by itself; ``present`` as for `next_for`."""
+        found = [
+            (device, self.next_for(device, now_ms, hello=False, present=present)) for device in self._open
+        ]
         return [(device, command) for device, command in found if command is not None]
 
     def _take(self, connection: Connection, found: Mapping[str, CommandRow], named: Iterable[str]) -> None:

@@ -8,38 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
 
-Severity = Literal["good", "note", "unknown", "warning", "problem"]
+from gateway import findings
+from gateway.findings import Finding, IngestFacts, Severity
+from gateway.gateway_time import BUILT_MS
 
 ORDER: tuple[Severity, ...] = ("good", "note", "unknown", "warning", "problem")
 """From what needs nothing to what needs somebody now."""
 
 DAY_MS = 86_400_000
-_MIB = 1024 * 1024
-FREE_PROBLEM_BYTES = 200 * _MIB
-"""Below this the next day of a thousand wearers, or one migration, may not fit."""
-FREE_WARNING_BYTES = 2048 * _MIB
-FREE_WARNING_SHARE = 0.1
 EXPIRES_PROBLEM_DAYS, EXPIRES_WARNING_DAYS = 7, 60
 """Tags renew nothing by themselves: somebody needs weeks to get to them."""
-BUILT_MS = 1_780_272_000_000
-"""2026-06-01: a clock before it is certainly wrong, for this program is younger."""
 UNSURE_CLOCK_MS = 1_000
 _VANISHING = ("tmpfs", "ramfs")
 _WITHOUT_RIGHTS = ("vfat", "exfat", "msdos", "ntfs", "ntfs3", "fuseblk")
 _REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "fuse.sshfs")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. ``why`` and ``remedy`` are empty where it is good."""
-
-    check: str
-    severity: Severity
-    fact: str
-    why: str = ""
-    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +97,6 @@ class Listener:
     address: str
     port: int
     loopback: bool
-
-
-@dataclass(frozen=True, slots=True)
-class IngestFacts:
-    """What the ingest said over its control socket; ``problem`` where it did not answer."""
-
-    problem: str = ""
-    connected: bool = False
-    trouble: str = ""
-    working: str = ""
-    queue: int = 0
-    queue_size: int = 1
-    stalled_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,28 +250,7 @@ def disk(facts: Facts) -> list[Finding]:
                 "Start the gateway once, or make the folder; then ask again.",
             )
         ]
-    found = []
-    free = f"{held.free_bytes / _MIB:,.0f} MiB of {held.size_bytes / _MIB:,.0f} MiB are free"
-    why = "When it is full nothing is acknowledged: tags keep their readings until their journals are full, too."
-    more = "Delete what does not belong there, or give it a larger disk."
-    if held.read_only:
-        found.append(
-            Finding(
-                "disk",
-                "problem",
-                "the file system can only be read",
-                "Nothing can be committed. Linux makes a disk read-only when it fails.",
-                "Look at `dmesg`; replace the disk if it names errors; then mount it writable and restart.",
-            )
-        )
-    if held.free_bytes < FREE_PROBLEM_BYTES:
-        found.append(Finding("disk", "problem", free, why, more))
-    elif held.free_bytes < min(FREE_WARNING_BYTES, FREE_WARNING_SHARE * held.size_bytes):
-        found.append(Finding("disk", "warning", free, why, more))
-    else:
-        found.append(Finding("disk", "good", free))
-    if held.free_inodes is not None and held.free_inodes < 1000:
-        found.append(Finding("disk", "problem", f"only {held.free_inodes} more files can be made", why, more))
+    found = list(findings.disk(held.free_bytes, held.size_bytes, held.free_inodes, read_only=held.read_only))
     found += _file_system(held)
     if held.encrypted is None:
         found.append(
@@ -521,60 +470,8 @@ def gateway(facts: Facts) -> list[Finding]:
                 "systemctl start tagwatch; `journalctl -u tagwatch -n 50` tells why it ended.",
             )
         ]
-    ingest = facts.ingest
-    if ingest is None or ingest.problem:
-        problem = "it was not asked" if ingest is None else ingest.problem
-        return [
-            Finding(
-                "ingest",
-                "problem",
-                f"the ingest does not answer: {problem}",
-                "Nothing is committed and nobody is judged while it does not work.",
-                "It is restarted by itself within a minute; if not: journalctl -u tagwatch.",
-            )
-        ]
-    found = []
-    if ingest.trouble:
-        found.append(
-            Finding(
-                "ingest",
-                "problem",
-                f"the store can not be written: {ingest.trouble}",
-                "Nothing is acknowledged until it can; tags keep their readings.",
-                "See the findings about the disk; it goes on by itself when the store can be written again.",
-            )
-        )
-    if not ingest.connected:
-        found.append(
-            Finding(
-                "ingest",
-                "warning" if ingest.working else "problem",
-                "the ingest is not connected to the broker" + (f": {ingest.working}" * bool(ingest.working)),
-                "No reading is received; tags keep theirs meanwhile.",
-                "See the finding about the broker. After an update the rules are compiled first: wait a minute.",
-            )
-        )
-    if ingest.queue > ingest.queue_size // 2:
-        found.append(
-            Finding(
-                "ingest",
-                "warning",
-                f"{ingest.queue} messages wait to be committed",
-                "More comes than the disk takes. Nothing is lost, but alerts come late.",
-                "A higher group_ms on a slow disk; a faster disk; fewer wearers on this box.",
-            )
-        )
-    if ingest.stalled_s > 30:
-        found.append(
-            Finding(
-                "ingest",
-                "problem",
-                f"the ingest has done nothing for {ingest.stalled_s:.0f} s",
-                "Nothing is committed and nobody is judged meanwhile.",
-                "It is restarted by itself; if not: systemctl restart tagwatch.",
-            )
-        )
-    return found or [Finding("ingest", "good", "the ingest commits and judges")]
+    ingest = facts.ingest or IngestFacts(problem="it was not asked")
+    return list(findings.ingest(ingest)) or [Finding("ingest", "good", "the ingest commits and judges")]
 
 
 def broker(facts: Facts) -> list[Finding]:

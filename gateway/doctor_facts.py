@@ -18,16 +18,14 @@ from typing import Any
 from cryptography import x509
 from sqlalchemy.exc import DBAPIError
 
-from gateway import box, broker, kernels, warm
+from gateway import box, broker, findings, kernels, warm
 from gateway.authority import LOOPBACK_NAMES
-from gateway.control import Control, ControlError
 from gateway.doctor import (
     DAY_MS,
     EXPIRES_WARNING_DAYS,
     CertificateFacts,
     Facts,
     FileFacts,
-    IngestFacts,
     StoreFacts,
 )
 from gateway.settings import FILE_NAME, Settings, SettingsError
@@ -72,7 +70,7 @@ def gather(data_dir: Path | None, *, thorough: bool = False) -> Facts:
         secrets=(*_secrets(folder), *_elsewhere(settings)),
         broker_place="" if place is None else f"{place.host}:{place.port}",
         broker_problem=None if place is None else _broker(settings, place),
-        ingest=_ingest(settings) if run else None,
+        ingest=findings.ask_ingest(settings, _ANSWER_S)[1] if run else None,
         kernels_kept=None if environment is None else kernels.VARIABLE in environment,
         kernels_warm=environment is not None and warm.compiled(environment),
         store=held,
@@ -143,24 +141,6 @@ def _broker(settings: Settings, place: broker.Address) -> str:
             return f"its certificates can not be read: {error}"
     name = settings.server_names[0] if settings.embedded else place.host
     return broker.complaint(place, tls, name, timeout_s=_ANSWER_S)
-
-
-def _ingest(settings: Settings) -> IngestFacts:
-    control = Control(settings.control_path, timeout_s=_ANSWER_S)
-    try:
-        said = control.status()
-    except ControlError as error:
-        return IngestFacts(problem=str(error))
-    finally:
-        control.close()
-    return IngestFacts(
-        connected=bool(said["connected"]),
-        trouble=str(said["trouble"]),
-        working=str(said["working"]),
-        queue=int(said["queue"]),
-        queue_size=settings.queue_size,
-        stalled_s=float(said.get("stalled_s", 0.0)),
-    )
 
 
 def _certificates(settings: Settings) -> Iterator[CertificateFacts]:

@@ -21,7 +21,10 @@ _SETTINGS_LOST = 1  # detail of a tamper record, see docs/protocol.md
 
 
 class Received(NamedTuple):
-    """A message as it came. ``ticket`` is for the link, which acknowledges it; ``received_ms`` is gateway time."""
+    """A message as it came. ``ticket`` is for the link, which acknowledges it.
+
+    ``received_ms`` is gateway time; in the link's queue still a stamp (`gateway.clock.Clock.stamp`).
+    """
 
     topic: str
     data: bytes

@@ -24,14 +24,15 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from core import envelope, wire
-from gateway import broker, child, compiling, logs, topics
+from gateway import broker, child, compiling, gateway_time, logs, topics, trust
 from gateway.authority import Authority
-from gateway.clock import Clock, ClockError, SteppedClock, SystemClock
+from gateway.clock import Clock, ClockError, SteppedClock
 from gateway.commands import Outbox
 from gateway.commit import Committer
 from gateway.control import WORKING, ControlError, ControlServer
 from gateway.duties import Duties
 from gateway.ears import Ears
+from gateway.gateway_time import BoxClock, ThisBox
 from gateway.group import Committed, Received
 from gateway.heartbeat import Heartbeat
 from gateway.judge import Judge
@@ -113,6 +114,7 @@ class Ingest:
     def run(self) -> None:
         """Work until stopped. Raises LinkDeadError where only a new process helps."""
         self._compile()
+        self._look_at_clock()
         self._judge_now()
         self._link.start()
         next_tick = time.monotonic() + TICK_S
@@ -127,7 +129,8 @@ class Ingest:
                 next_tick = time.monotonic() + TICK_S
                 self._link.check()
                 if self._settings.clock == "system":
-                    self._say_commands()
+                    self._look_at_clock()
+                    self._say_commands(present=self._clock.certain)
                     self._judge_now()
             if self._settling or time.monotonic() >= self._mark_s:
                 self._mark()
@@ -180,6 +183,7 @@ class Ingest:
         return {
             "clock": self._settings.clock,
             "now_ms": self._clock.now_ms(),
+            "time": self._time(),
             "connected": self._link.subscribed.is_set(),
             "trouble": trouble,
             "stalled_s": round(self._heart.stalled_s, 3),
@@ -204,6 +208,28 @@ class Ingest:
             "process": {"pid": os.getpid(), **self._counts, **self._link.counts},
         }
 
+    def _time(self) -> dict[str, Any] | None:
+        """Upon what gateway time rests, and what speaks against it; None with a stepped clock."""
+        if not isinstance(self._clock, BoxClock):
+            return None
+        return {
+            "basis": self._clock.line.basis.name.lower(),
+            "known": self._clock.line.known,
+            "certain": self._clock.certain,
+            "doubt": self._clock.doubt,
+            "box_off_s": round(self._clock.off_ms / 1000, 3),
+        }
+
+    def _look_at_clock(self) -> None:
+        """See whether gateway time is right; where it was not, everything is judged anew by what is stored."""
+        clock = self._clock
+        if not isinstance(clock, BoxClock):
+            return
+        changed: list[int | None] = []
+        self._look(lambda: changed.append(clock.look(lambda: self._heart.beat(_LOADING_S))))
+        if changed and changed[0] is not None:
+            self._judge = None
+
     def _judged_ago_s(self) -> float | None:
         """How long ago everything was judged last, seconds; None where that says nothing: time stands, or a start."""
         if self._judged_s is None or self._settings.clock != "system":
@@ -215,7 +241,8 @@ class Ingest:
         messages: list[Received] = []
         for item in items:
             if isinstance(item, Received):
-                messages.append(item)
+                # it was stamped by a clock that is never set; what time that was is known best now
+                messages.append(item._replace(received_ms=self._clock.at(item.received_ms)))
                 continue
             self._handle(messages)
             messages = []
@@ -233,6 +260,8 @@ class Ingest:
             self._link.acknowledge([message.ticket for message in group])
             self._answer(committed)
             self._counts["groups"] += 1
+            if isinstance(self._clock, BoxClock):
+                gateway_time.witnesses(committed.understood, committed.heard, self._clock)
             self._with_judge(partial(Judge.add, committed=committed))
         self._judge_now()
 
@@ -284,12 +313,12 @@ class Ingest:
                     device,
                     now_ms,
                     hello=device in committed.hellos,
-                    present=self._settings.clock == "system",
+                    present=self._clock.certain,
                 )
             downs.append((device, wire.Down(self._committer.generation, (epoch, upto), command)))
         self._say(downs)
 
-    def _say_commands(self) -> None:
+    def _say_commands(self, *, present: bool) -> None:
         """Say the commands that it is time to say to devices that do not speak by themselves."""
         now_ms = self._clock.now_ms()
         if now_ms is None:
@@ -302,7 +331,10 @@ class Ingest:
             return
         generation = self._committer.generation
         self._say(
-            [(device, wire.Down(generation, None, command)) for device, command in self._outbox.due(now_ms)]
+            [
+                (device, wire.Down(generation, None, command))
+                for device, command in self._outbox.due(now_ms, present=present)
+            ]
         )
 
     def _say(self, downs: Sequence[tuple[str, wire.Down]]) -> None:
@@ -339,7 +371,7 @@ class Ingest:
         if not self._with_judge(Judge.refresh):
             return None
         written: list[int] = []
-        present = stepped or self._settings.clock == "system"
+        present = stepped or self._clock.certain
         self._with_judge(lambda judge: written.append(judge.judge(now_ms, present=present)))
         if written:
             self._judged_s = time.monotonic()
@@ -421,7 +453,7 @@ class Ingest:
             self._say_trouble(error)
             step.done.set_exception(ControlError(f"the store can not be written: {error.orig}"))
             return
-        self._say_commands()
+        self._say_commands(present=True)
         judged = self._judge_now(stepped=True)
         if judged is None:
             step.done.set_exception(ControlError("judging failed; the log of the ingest says why"))
@@ -431,7 +463,8 @@ class Ingest:
 
 def _clock(settings: Settings, store: Store) -> Clock:
     if settings.clock == "system":
-        return SystemClock()
+        settled_ms = 0 if settings.clock_trust == "box" else trust.SETTLE_MS
+        return BoxClock(store, ThisBox(settings.clock_trust), settled_ms)
     with store.read() as connection:
         last = state.number(connection, state.JUDGED_MS, -1)
     return SteppedClock(None if last < 0 else last)
@@ -451,12 +484,16 @@ def main(arguments: list[str] | None = None) -> int:
     except SealError as error:
         log.error("no key can be opened; nothing is received until it can", problem=str(error))
         return 1
-    clock = _clock(settings, store)
+    try:
+        clock = _clock(settings, store)
+    except DBAPIError as error:
+        log.error("the store can not be used; nothing is received until it can", problem=logs.safe(error))
+        return 1
     link = Uplink(
         place,
         broker.client_tls(authority) if place.tls else None,
         queue_size=settings.queue_size,
-        now_ms=lambda: clock.now_ms() or 0,
+        stamp=clock.stamp,
         open_to_us=lambda: not settings.embedded or broker.door_is_open(settings),
     )
     heart = Heartbeat(ready_fd, settings.hung_after_s)

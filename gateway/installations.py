@@ -30,7 +30,7 @@ def install(
     milliseconds, or None for now. Raises OrderRefused where unit, activation or address are not known, or where the
     unit, or another at that address, listens for the wearer already, or the unit for `MOST_TAGS` others.
     """
-    installed_ms = instant_ms(installed)
+    installed_ms = instant_ms(store, installed)
     with store.write() as connection:
         entry = devices.one(connection, unit)
         if entry is None or entry.revoked_at_ms is not None or entry.kind != HOME_UNIT:
@@ -74,7 +74,7 @@ def uninstall(
 
     Raises OrderRefused where it is installed for none, or was installed later than ``removed``.
     """
-    removed_ms = instant_ms(removed)
+    removed_ms = instant_ms(store, removed)
     with store.write() as connection:
         gone = [
             one

@@ -28,18 +28,15 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from gateway.control import Control, ControlError
+from gateway import findings
+from gateway.findings import Finding, IngestFacts
 from gateway.settings import Settings
 
-__all__ = ["CONTENT_TYPE_LATEST", "Part", "Vitals", "exposition", "look", "parts"]
+__all__ = ["CONTENT_TYPE_LATEST", "Part", "Vitals", "exposition", "found", "look", "parts"]
 
 ANSWER_S = 1.0
 """An ingest that is busy answers within milliseconds."""
-STALLED_S = 5.0
-BEHIND_S = 10.0
-"""Silence is judged every second; after ten missed times alerts come late."""
-LEAST_FREE_BYTES = 32 * 1024 * 1024
-"""Below this the next commit may fail: SQLite's log alone may need so much."""
+PARTS = ("broker", "ingest", "store", "judging", "clock")
 
 # what the ingest counts -> name and meaning of the metric; Prometheus adds _total to a counter
 COUNTERS = {
@@ -70,16 +67,17 @@ PROCESS_COUNTERS = {
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What was found out just now. ``ingest`` is its status, None where it did not answer: ``ingest_problem``."""
+    """What was found out just now. ``ingest`` is its status, None where it did not answer; ``facts`` what is judged."""
 
     ingest: Mapping[str, Any] | None
-    ingest_problem: str
+    facts: IngestFacts
     store_readable: bool
     free_bytes: int
     size_bytes: int
     read_only: bool
     store_bytes: int | None
     newest_commit_s: float | None
+    free_inodes: int | None = None
     starts: Mapping[str, int] = field(default_factory=dict)
     resident_bytes: Mapping[str, int] = field(default_factory=dict)
     expires_s: Mapping[str, float] = field(default_factory=dict)
@@ -93,77 +91,48 @@ class Part:
     problem: str
 
 
-def parts(vitals: Vitals) -> list[Part]:
-    """Broker, ingest, store and judging; the gateway is ready when none has a problem."""
-    said = vitals.ingest
-    silent = vitals.ingest_problem or "the ingest does not answer"
-    if said is None:
-        return [
-            Part("broker", silent),
-            Part("ingest", silent),
-            Part("store", _store(vitals)),
-            Part("judging", silent),
-        ]
-    stalled_s = float(said.get("stalled_s", 0.0))
-    ingest = (
-        f"it has done nothing for {stalled_s:.0f} s" if stalled_s > STALLED_S else str(said["working"] or "")
-    )
-    if said["working"] and said["connected"] and stalled_s <= STALLED_S:
-        ingest = ""  # it commits
-    return [
-        Part("broker", "" if said["connected"] else "the ingest is not connected to it"),
-        Part("ingest", ingest),
-        Part("store", str(said["trouble"]) or _store(vitals)),
-        Part("judging", _judging(said)),
+def found(vitals: Vitals) -> list[Finding]:
+    """All that can be told of this gateway by what was found out; the limits are those of `gateway.findings`."""
+    every = [
+        *findings.ingest(vitals.facts),
+        *findings.disk(vitals.free_bytes, vitals.size_bytes, vitals.free_inodes, read_only=vitals.read_only),
     ]
+    return every if vitals.store_readable else [findings.unreadable_store(), *every]
 
 
-def _store(vitals: Vitals) -> str:
-    if not vitals.store_readable:
-        return "it can not be read"
-    if vitals.read_only:
-        return "its disk can only be read"
-    if vitals.free_bytes < LEAST_FREE_BYTES:
-        return f"its disk is full: {vitals.free_bytes} bytes are free"
-    return ""
-
-
-def _judging(said: Mapping[str, Any]) -> str:
-    ago_s = said.get("judged_ago_s")
-    if said.get("clock") == "stepped":
-        return ""  # it is told when to judge
-    if ago_s is None:
-        return "nobody has been judged since the ingest started"
-    return f"everybody was judged {ago_s:.0f} s ago" if ago_s > BEHIND_S else ""
+def parts(vitals: Vitals) -> list[Part]:
+    """Broker, ingest, store, judging and clock; the gateway is ready when none has a problem."""
+    problems: dict[str, str] = {}
+    for one in findings.stopping(found(vitals)):
+        problems.setdefault(one.part, one.fact)
+    if vitals.facts.problem:
+        # nothing else is known of these
+        problems |= dict.fromkeys(("broker", "judging", "clock"), problems["ingest"])
+    return [Part(name, problems.get(name, "")) for name in PARTS]
 
 
 def look(settings: Settings, store_readable: bool, newest_commit_s: float | None) -> Vitals:
     """Find out how the gateway on this machine is. Never fails; takes at most about `ANSWER_S`."""
-    control = Control(settings.control_path, timeout_s=ANSWER_S)
-    said: Mapping[str, Any] | None = None
-    problem = ""
-    try:
-        said = control.status()
-    except ControlError as error:
-        problem = "the ingest does not answer" if "control" in str(error) else str(error)
-    finally:
-        control.close()
+    said, facts = findings.ask_ingest(settings, ANSWER_S)
     free = size = 0
+    inodes: int | None = None
     read_only = False
     with suppress(OSError):
         disk = os.statvfs(settings.data_dir)
         free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+        inodes = disk.f_favail if disk.f_files else None
         read_only = bool(disk.f_flag & os.ST_RDONLY)
     run: Mapping[str, Any] = {}
     with suppress(OSError, ValueError):
         run = json.loads(settings.run_path.read_text())
     return Vitals(
         ingest=said,
-        ingest_problem=problem,
+        facts=facts,
         store_readable=store_readable,
         free_bytes=free,
         size_bytes=size,
         read_only=read_only,
+        free_inodes=inodes,
         store_bytes=_sizes(settings.store_place),
         newest_commit_s=newest_commit_s,
         starts=dict(run.get("lives", {})),
@@ -214,13 +183,23 @@ class _Numbers(Collector):
     def collect(self) -> Iterator[Metric]:
         """All metrics."""
         vitals = self._vitals
-        found = parts(vitals)
+        working_parts = parts(vitals)
         yield InfoMetricFamily("tagwatch_build", "Version of the program.", {"version": _version()})
-        yield _gauge("tagwatch_ready", "Whether broker, ingest, store and judging all work.", not _bad(found))
+        yield _gauge(
+            "tagwatch_ready",
+            "Whether broker, ingest, store, judging and clock all work.",
+            not _bad(working_parts),
+        )
         working = GaugeMetricFamily("tagwatch_part_ready", "Whether this part works.", labels=["part"])
-        for part in found:
+        for part in working_parts:
             working.add_metric([part.name], not part.problem)
         yield working
+        counted = GaugeMetricFamily(
+            "tagwatch_findings", "Things that are not as they should be, by severity.", labels=["severity"]
+        )
+        for severity in ("warning", "problem"):
+            counted.add_metric([severity], sum(one.severity == severity for one in found(vitals)))
+        yield counted
         yield _gauge("tagwatch_ingest_up", "Whether the ingest answers.", vitals.ingest is not None)
         yield _gauge("tagwatch_disk_free_bytes", "Free space where the store lies.", vitals.free_bytes)
         yield _gauge("tagwatch_disk_size_bytes", "Size of that file system.", vitals.size_bytes)
@@ -280,6 +259,12 @@ def _ingest(said: Mapping[str, Any]) -> Iterator[Metric]:
             "How far the gateway's time is ahead of this machine's clock.",
             said["now_ms"] / 1000 - time.time(),
         )
+    if said.get("time"):
+        yield _gauge(
+            "tagwatch_clock_certain",
+            "Whether the gateway is certain what time it is; tags are told it only then.",
+            said["time"]["certain"],
+        )
     yield _gauge(
         "tagwatch_activations_ahead",
         "Wearers with readings dated ahead of the gateway's clock.",
@@ -301,8 +286,8 @@ def _ingest(said: Mapping[str, Any]) -> Iterator[Metric]:
     yield alerts
 
 
-def _bad(found: list[Part]) -> bool:
-    return any(part.problem for part in found)
+def _bad(every: list[Part]) -> bool:
+    return any(part.problem for part in every)
 
 
 def _gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:

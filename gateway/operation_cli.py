@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +11,22 @@ from typing import Annotated
 
 import typer
 
-from gateway.doctor import Finding, Severity
+from gateway.findings import Finding, Severity
 
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="The gateway's folder (TAGWATCH_DATA_DIR; default ./tagwatch-data)."),
 ]
+_ANSWER_S = 5.0
+_TAKEN_OVER_S = 2.5
+"""The ingest looks every second."""
+_BASES = {
+    "synchronised": "a time server",
+    "box": "the machine's own clock",
+    "tags": "what tags' receivers say: at least so late",
+    "floor": "what was stamped last: at least so late",
+    "stepped": "whoever steps the clock",
+}
 _COLOURS: dict[Severity, str] = {
     "problem": typer.colors.RED,
     "warning": typer.colors.YELLOW,
@@ -29,6 +40,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(doctor)
     app.command()(settings)
+    app.command()(clock)
 
 
 def doctor(
@@ -83,6 +95,60 @@ def settings(
         typer.echo(f"    {one.description}")
         if one.source != "default":
             typer.echo(f"    Default: {json.dumps(one.default)}")
+
+
+def clock(
+    believe: Annotated[
+        bool,
+        typer.Option(
+            "--believe", help="The clock of this machine is right now: the gateway takes its time from it."
+        ),
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Tell what time the gateway takes it for, upon what that rests, and what speaks against it.
+
+    Ends with 0 where it is certain, 1 where it is not, 2 where the gateway does not answer.
+    """
+    from gateway import gateway_time
+    from gateway.clock import utc_text
+    from gateway.findings import ask_ingest
+    from gateway.settings import Settings, SettingsError
+    from gateway.store import Store, StoreError
+
+    try:
+        chosen = Settings.load(data_dir)
+        if believe:
+            store = Store.open(chosen.store_place, busy_timeout_ms=chosen.busy_timeout_ms)
+            gateway_time.believe(store)
+            store.close()
+            time.sleep(_TAKEN_OVER_S)
+    except (SettingsError, StoreError) as error:
+        typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
+        raise typer.Exit(2) from None
+    said, facts = ask_ingest(chosen, _ANSWER_S)
+    if said is None or said["now_ms"] is None:
+        typer.secho(
+            f"tagwatch: {facts.problem or 'nobody has told it the time'}", err=True, fg=typer.colors.RED
+        )
+        raise typer.Exit(2)
+    told = said["time"] or {
+        "basis": "stepped",
+        "known": True,
+        "certain": True,
+        "doubt": "",
+        "box_off_s": None,
+    }
+    if as_json:
+        typer.echo(json.dumps({"now": utc_text(said["now_ms"]), **told}))
+    else:
+        typer.echo(f"{utc_text(said['now_ms'])} by {_BASES[told['basis']]}")
+        if told["box_off_s"]:
+            typer.echo(f"This machine's clock is {told['box_off_s']:+.3f} s off that.")
+        if told["doubt"]:
+            typer.secho(f"In doubt: {told['doubt']}", fg=typer.colors.RED)
+    raise typer.Exit(0 if told["certain"] else 1)
 
 
 def _tell(findings: Sequence[Finding]) -> None:

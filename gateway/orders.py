@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from core.activation import Activation
 from core.order import Condition, Order, OrderError, order_from_json
 from core.senses import SENSES
-from gateway import logs
-from gateway.clock import SystemClock, utc_ms, utc_text
+from gateway import gateway_time, logs
+from gateway.clock import utc_ms, utc_text
 from gateway.store import Store, devices, erasures, orders
 
 log = structlog.get_logger(__name__)
@@ -51,7 +51,7 @@ def add_order(store: Store, document: Mapping[str, object]) -> Order:
                 order.order_id,
                 order.version,
                 order.effective_ms,
-                _now_ms(),
+                gateway_time.now(store, "system").ms,
                 order.wearer.id,
                 order.wearer.name,
                 text,
@@ -66,7 +66,7 @@ def activate(store: Store, device: str, order_id: str, fitted: datetime | int | 
     ``fitted`` is the instant in tag time: a datetime (UTC where it has no zone), milliseconds, or None for now.
     Raises OrderRefused where device or order are unknown, the device is a home unit, or it is worn already.
     """
-    fitted_ms = instant_ms(fitted)
+    fitted_ms = instant_ms(store, fitted)
     with store.write() as connection:
         entry = devices.one(connection, device)
         if entry is None or entry.revoked_at_ms is not None:
@@ -103,7 +103,7 @@ def activate(store: Store, device: str, order_id: str, fitted: datetime | int | 
 
 def deactivate(store: Store, activation_id: str, removed: datetime | int | None = None) -> None:
     """The device was taken off. Raises OrderRefused where the activation is unknown, has ended, or had not begun."""
-    removed_ms = instant_ms(removed)
+    removed_ms = instant_ms(store, removed)
     with store.write() as connection:
         worn = orders.one_activation(connection, activation_id)
         if worn is None or worn.removed_ms is not None:
@@ -182,14 +182,16 @@ def beyond(store: Store, activation_id: str) -> list[Condition]:
     return [one for one in activation.order.conditions if type(one) not in activation.senses]
 
 
-def instant_ms(given: datetime | int | None) -> int:
-    """What an operator gave as an instant: a datetime (UTC where it has no zone), milliseconds, or None for now."""
+def instant_ms(store: Store, given: datetime | int | None) -> int:
+    """What an operator gave as an instant: a datetime (UTC where it has no zone), milliseconds, or None for now.
+
+    Raises OrderRefused where it is to be now and this gateway does not know what time it is.
+    """
     if given is None:
-        return _now_ms()
+        now = gateway_time.now(store, "system")
+        if not now.known:
+            raise OrderRefused(
+                "this gateway has not been told the time since it was switched on: give the instant"
+            )
+        return now.ms
     return utc_ms(given) if isinstance(given, datetime) else given
-
-
-def _now_ms() -> int:
-    now = SystemClock().now_ms()
-    assert now is not None
-    return now

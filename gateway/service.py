@@ -75,8 +75,9 @@ class Service:
                 settings.data_dir / "web-port", settings.web_host
             )
             children.append(Child("web", self._web_command, self._page_answers, answers=self._page_lives))
-        if settings.routes_path.exists():
-            children.append(Child("notifier", self._notifier_command, told_ready))
+        children.append(
+            Child("notifier", self._notifier_command, told_ready, wanted=settings.routes_path.exists)
+        )
         environment = settings.environment() | kernels.environment(settings.data_dir)
         self._supervisor = Supervisor(children, environment, self._write_run)
 
@@ -158,10 +159,12 @@ class Service:
             "serve_pid": os.getpid(),
             "mqtt_host": self._place.host,
             "mqtt_port": self._place.port,
-            "ready": all(child.is_ready.is_set() for child in children),
-            "lives": {child.name: child.lives for child in children},
+            "ready": all(
+                child.is_ready.is_set() or (not child.lives and not child.wanted()) for child in children
+            ),
+            "lives": {child.name: child.lives for child in children if child.lives or child.wanted()},
         }
-        document |= {f"{child.name}_pid": child.pid for child in children}
+        document |= {f"{child.name}_pid": child.pid for child in children if child.lives or child.wanted()}
         if self._settings.web:
             document |= {
                 "web_port": self._web_port,

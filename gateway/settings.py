@@ -61,6 +61,13 @@ class Settings(BaseSettings):
     clock: Literal["system", "stepped"] = Field(
         "system", description="'stepped' lets the simulator own time, over the control socket."
     )
+    clock_trust: Literal["auto", "synchronised", "box"] = Field(
+        "auto",
+        description=(
+            "When this machine's clock is believed: 'synchronised' when a time server keeps it, 'auto' also when there "
+            "is a hardware clock, 'box' always. While it is not, silence is measured by what is known to have passed."
+        ),
+    )
     group_ms: int | None = Field(
         None,
         ge=0,

@@ -81,7 +81,7 @@ class Child:
     ``command`` gets the descriptor on which the process may say that it is ready and goes on, and returns what to
     start; it may raise OSError. ``ready`` hears what it says there, and returns when the process does its work.
     ``last_words`` tells what it complained of last. ``answers`` asks one that is ready and says nothing by itself
-    whether it still works.
+    whether it still works. One that is not ``wanted`` is not started until it is, and not waited for.
     """
 
     name: str
@@ -89,6 +89,7 @@ class Child:
     ready: Callable[[Line], Awaitable[None]]
     last_words: Callable[[], str] = _nothing
     answers: Callable[[], Awaitable[bool]] | None = None
+    wanted: Callable[[], bool] = lambda: True
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
     pid: int | None = None
     lives: int = 0
@@ -129,13 +130,16 @@ class Supervisor:
 
     async def _announce(self, announce: Callable[[], None]) -> None:
         for child in self.children:
-            await child.is_ready.wait()
+            if child.wanted():
+                await child.is_ready.wait()
         announce()
 
     async def _keep(self, child: Child) -> None:
         shortest, longest = _BACK_OFF_S
         pause = shortest
         while True:
+            while not child.wanted():
+                await asyncio.sleep(_LOOK_S)
             began = time.monotonic()
             try:
                 was_ready, ended = await self._live(child)

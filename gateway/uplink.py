@@ -116,11 +116,11 @@ class Uplink:
         tls: ssl.SSLContext | None,
         *,
         queue_size: int,
-        now_ms: Callable[[], int],
+        stamp: Callable[[], int],
         open_to_us: Callable[[], bool] = lambda: True,
     ) -> None:
         self._place = place
-        self._now_ms = now_ms
+        self._stamp = stamp
         self._open_to_us = open_to_us
         self._queue: Bounded[Received | Echo] = Bounded(queue_size, _QUEUE_BYTES)
         self._guard = threading.Lock()
@@ -311,4 +311,4 @@ class Uplink:
             topic = message.topic.decode()
         except UnicodeDecodeError:
             topic = "(a topic that is not UTF-8)"
-        return Received(topic, message.payload, self._now_ms(), ticket)
+        return Received(topic, message.payload, self._stamp(), ticket)

@@ -105,7 +105,7 @@ def run(
         raise ValueError(
             f"{count} messages are more than {MOST_MESSAGES} that can be held: send for a shorter time"
         )
-    settings = Settings.load(folder, web=False, mqtt_port=0, partition_senders=(SENDER,))
+    settings = Settings.load(folder, web=False, mqtt_port=0, partition_senders=(SENDER,), clock_trust="box")
     authority = Authority.of(settings)
     secret = f"fleet {seed}".encode()
     began = time.monotonic()

@@ -6,17 +6,16 @@ import fcntl
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from gateway import child, logs
-from gateway.commands import present_ms
 from gateway.delivery import routes as routing
 from gateway.delivery.heartbeat import Pulse
 from gateway.delivery.notifier import Notifier
 from gateway.delivery.routes import Routes, RoutesError
+from gateway.gateway_time import Reader
 from gateway.heartbeat import Heartbeat
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store, StoreError
@@ -75,23 +74,21 @@ class Watched:
         return found.st_mtime_ns, found.st_size, found.st_mode
 
 
-def run(settings: Settings, store: Store, stopping: threading.Event, ready: Callable[[], None]) -> int:
+def run(settings: Settings, store: Store, stopping: threading.Event, heart: Heartbeat) -> int:
     """Tell people until stopped, or until the routes are others, which a new process reads; returns the exit code."""
     watched = Watched(settings.data_dir)
     routes = watched.load()
-    ready()
+    heart.ready()
     if routes is None:
         while not stopping.wait(_LOOK_S) and not watched.changed():
-            pass
+            heart.beat()
         return 0
-
-    def now_ms() -> int:
-        return present_ms(store, settings.clock)
-
+    time = Reader(store, settings.clock)
     if routes.heartbeat is not None:
-        pulse = Pulse(settings, store, routes.heartbeat, now_ms)
+        pulse = Pulse(settings, store, routes.heartbeat, time.now_ms)
         threading.Thread(target=pulse.run, args=(stopping,), name="pulse", daemon=True).start()
-    return 0 if Notifier(store, routes, now_ms).run(stopping, watched.changed) else 1
+    notifier = Notifier(store, routes, time.now_ms, time.known, heart.beat)
+    return 0 if notifier.run(stopping, watched.changed) else 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -102,12 +99,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         settings, ready_fd = child.begin("gateway.delivery", "notifier", __doc__, arguments)
-        ready = Heartbeat(ready_fd, settings.hung_after_s).ready
+        heart = Heartbeat(ready_fd, settings.hung_after_s)
         with (settings.data_dir / "notifier.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # one that is ending may still be sending
             store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
             try:
-                return run(settings, store, stopping, ready)
+                return run(settings, store, stopping, heart)
             finally:
                 store.close()
     except (SettingsError, StoreError, OSError) as problem:

@@ -5,17 +5,19 @@ Whoever is called raises the alarm when the calls stop: that needs no word from 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from http.client import HTTPException
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.control import Control, ControlError
+from gateway import findings
 from gateway.delivery import plan
 from gateway.delivery.paths import redacted
 from gateway.delivery.routes import Heartbeat
@@ -25,38 +27,25 @@ from gateway.store import Store, outbox, state
 log = structlog.get_logger(__name__)
 
 _ANSWER_S = 10.0
-BEHIND_S = 60.0
-"""Silence is judged every second. A gateway that replays a day of a thousand wearers is done within seconds."""
 
 
 def looked(settings: Settings, store: Store, now_ms: int) -> list[str]:
     """Look whether the gateway does its work; what is wrong, [] where it is healthy.
 
-    The ingest must answer and have its connection, commit what comes in, and judge; the store must take a write.
+    It is what `/ready` goes by (`gateway.findings`), and the store must take a write here and now.
     """
-    wrong: list[str] = []
-    control = Control(settings.control_path, timeout_s=_ANSWER_S)
-    try:
-        status = control.status()
-    except ControlError:
-        wrong.append("the ingest does not answer")
-    else:
-        if not status["connected"]:
-            wrong.append("the ingest has no connection to the broker")
-        if status["trouble"]:
-            wrong.append("the ingest can not commit")
-        if status["queue"] >= settings.queue_size // 2:
-            wrong.append("messages wait to be committed")
-        age_s = status["judged_ago_s"]
-        if settings.clock == "system" and (age_s is None or age_s > BEHIND_S):
-            wrong.append("nothing has been judged for a minute")
-    finally:
-        control.close()
+    _, facts = findings.ask_ingest(settings, _ANSWER_S)
+    found = list(findings.ingest(facts))
+    with suppress(OSError):
+        disk = os.statvfs(settings.data_dir)
+        size_bytes, free_bytes = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+        found += findings.disk(free_bytes, size_bytes, read_only=bool(disk.f_flag & os.ST_RDONLY))
+    wrong = [one.fact for one in findings.stopping(found)]
     try:
         with store.write() as connection:
             state.set_number(connection, state.HEALTHY_MS, now_ms)
     except SQLAlchemyError:
-        wrong.append("the store can not be written")
+        wrong.append("the store does not take a write")
     return wrong
 
 

@@ -8,6 +8,7 @@ key.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway import logs
 from gateway.delivery import message, paths, plan
+from gateway.delivery import routes as routing
 from gateway.delivery.modem import Modem, ModemError, plain
 from gateway.delivery.routes import Routes
 from gateway.store import Store, outbox, state
@@ -30,17 +32,32 @@ POLL_S = 0.5
 _WORKER_S = 5.0
 _TROUBLE_S = 1.0
 _STOP_S = 3.0
+_HANGS_S = 90.0
 HOPELESS = 10
 """A provider that holds on to a message for so many times its timeout is got rid of only with this process."""
 
 
 class Planner:
-    """Decides what waits in the outbox. Used by one thread."""
+    """Decides what waits in the outbox. Used by one thread.
 
-    def __init__(self, store: Store, routes: Routes, now_ms: Callable[[], int]) -> None:
+    While the time is not ``known`` nobody's hours are looked at: to wake somebody is better than to tell nobody.
+    ``beat`` is called between any two decisions.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        routes: Routes,
+        now_ms: Callable[[], int],
+        known: Callable[[], bool] = lambda: True,
+        beat: Callable[[], object] = lambda: None,
+    ) -> None:
         self._store = store
-        self._routes = routes
+        self._routes_by_hour = self._routes = routes
+        self._routes_at_any = routing.at_any_hour(routes)
         self._now_ms = now_ms
+        self._known = known
+        self._beat = beat
 
     def begin(self) -> None:
         """What an earlier notifier left is taken up; at the very first start nobody is told of what is past."""
@@ -62,6 +79,7 @@ class Planner:
     def decide(self) -> int:
         """Decide what can be decided now; returns how many messages that made."""
         now_ms = self._now_ms()
+        self._routes = self._routes_by_hour if self._known() else self._routes_at_any
         with self._store.read() as connection:
             waiting = sorted(outbox.undecided(connection))
             escalations = [
@@ -71,9 +89,11 @@ class Planner:
             ]
         made = 0
         for number in waiting:
+            self._beat()
             with self._store.write() as connection:
                 made += self._tell(connection, number, now_ms)
         for number, route in escalations:
+            self._beat()
             made += self._escalate(number, route, now_ms)
         return made
 
@@ -172,8 +192,18 @@ class Attempt:
 class Worker:
     """Sends to one contact over its own path; the modem's worker to all that are to get an SMS. Used by one thread."""
 
-    def __init__(self, store: Store, routes: Routes, name: str, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        routes: Routes,
+        name: str,
+        now_ms: Callable[[], int],
+        known: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.name = name
+        self._known = known
+        self.seen_s = time.monotonic()
+        """When its thread last showed a sign of life."""
         self._store = store
         self._routes = routes
         self._now_ms = now_ms
@@ -213,6 +243,11 @@ class Worker:
         return True
 
     @property
+    def hangs(self) -> bool:
+        """Whether its thread has done nothing for longer than a message and a busy store can take."""
+        return time.monotonic() - self.seen_s > self.timeout_s + _HANGS_S
+
+    @property
     def waits_for_ever(self) -> bool:
         """Whether a provider holds on to a message."""
         return self._late is not None and not self._late.wait(0)
@@ -238,7 +273,10 @@ class Worker:
         if not plan.is_due(mine.retry_ms, plan.LAST_RETRY_MS, now_ms):
             return []
         if not self._sms:
-            return plan.next_messages(outbox.waiting(connection, self.name), now_ms)
+            waiting = outbox.waiting(connection, self.name)
+            if not self._known():  # a digest comes at an hour
+                waiting = [one for one in waiting if not one.digest]
+            return plan.next_messages(waiting, now_ms)
         found = plan.by_sms(outbox.waiting(connection), known, self._routes, now_ms)
         if found and found[0].digest:
             first = found[0]
@@ -297,20 +335,30 @@ def sending_sms(routes: Routes, number: str, body: str) -> Work:
     return work
 
 
-def workers(store: Store, routes: Routes, now_ms: Callable[[], int]) -> list[Worker]:
+def workers(
+    store: Store, routes: Routes, now_ms: Callable[[], int], known: Callable[[], bool] = lambda: True
+) -> list[Worker]:
     """One for each contact with a path of its own, and one for the modem."""
     names = [name for name, contact in routes.contacts.items() if contact.url is not None]
     if routes.modem is not None:
         names.append(MODEM)
-    return [Worker(store, routes, name, now_ms) for name in names]
+    return [Worker(store, routes, name, now_ms, known) for name in names]
 
 
 class Notifier:
-    """Planner and workers together; ``run`` until stopped."""
+    """Planner and workers together; ``run`` until stopped. ``beat`` is called for as long as both go on."""
 
-    def __init__(self, store: Store, routes: Routes, now_ms: Callable[[], int]) -> None:
-        self._planner = Planner(store, routes, now_ms)
-        self._workers = workers(store, routes, now_ms)
+    def __init__(
+        self,
+        store: Store,
+        routes: Routes,
+        now_ms: Callable[[], int],
+        known: Callable[[], bool] = lambda: True,
+        beat: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._planner = Planner(store, routes, now_ms, known, beat)
+        self._workers = workers(store, routes, now_ms, known)
+        self._beat = beat
         self._news = {worker.name: threading.Event() for worker in self._workers}
 
     def run(self, stopping: threading.Event, changed: Callable[[], bool]) -> bool:
@@ -324,6 +372,7 @@ class Notifier:
             thread.start()
         try:
             while not stopping.is_set() and not changed():
+                self._beat()
                 try:
                     if not begun:
                         self._planner.begin()
@@ -337,6 +386,10 @@ class Notifier:
                     stopping.wait(_TROUBLE_S)
                 if any(worker.late_s > HOPELESS * worker.timeout_s for worker in self._workers):
                     log.error("a provider holds on to a message; the notifier begins anew")
+                    return False
+                hung = [one.name for one in self._workers if one.hangs]
+                if hung:
+                    log.error("a sender hangs; the notifier begins anew", paths=hung)
                     return False
                 for worker in self._workers:
                     worker.late_s = worker.late_s + POLL_S if worker.waits_for_ever else 0.0
@@ -354,9 +407,10 @@ class Notifier:
         while not stopping.is_set():
             news.wait(_WORKER_S)
             news.clear()
+            worker.seen_s = time.monotonic()
             try:
                 while not stopping.is_set() and worker.step():
-                    pass
+                    worker.seen_s = time.monotonic()
             except DBAPIError as error:
                 log.error("the store does not answer; telling waits", problem=logs.safe(error))
                 stopping.wait(_TROUBLE_S)

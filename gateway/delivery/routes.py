@@ -262,6 +262,13 @@ def on_duty(routes: Routes, route: Route, now_ms: int) -> Sequence[Sequence[str]
     return [step for step in steps if step] or route.rota
 
 
+def at_any_hour(routes: Routes) -> Routes:
+    """The same routes without hours: for whoever does not know what hour it is, and must not leave anybody untold."""
+    contacts = {name: one.model_copy(update={"hours": ()}) for name, one in routes.contacts.items()}
+    chosen = [one.model_copy(update={"hours": ()}) for one in routes.route]
+    return routes.model_copy(update={"contacts": contacts, "route": chosen})
+
+
 def _key(where: tuple[int | str, ...]) -> str:
     return ".".join(map(str, where)) or "together"
 

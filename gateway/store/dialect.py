@@ -156,17 +156,27 @@ def _sqlite_engine(url: URL, busy_timeout_ms: int) -> Engine:
         code = getattr(failure.original_exception, "sqlite_errorcode", 0)
         if code & 0xFF in _OPEN_ANEW:
             failure.is_disconnect = True
+            # One connection that stays open keeps, for the whole process, what SQLite found out about the file: that it
+            # can only be read. The cursor lies in the error's traceback and would keep this one; others are idle.
+            if failure.execution_context is not None:
+                failure.execution_context.cursor.close()
+            engine.dispose()
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # transactions are begun below, not guessed by the driver
         cursor = connection.cursor()
-        _enter_wal(cursor, busy_timeout_ms)
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        # what is deleted or written over is gone from the page, too; `scrub` sees to the log
-        cursor.execute("PRAGMA secure_delete=ON")
-        cursor.execute(f"PRAGMA busy_timeout={busy_timeout_ms:d}")
+        try:
+            _enter_wal(cursor, busy_timeout_ms)
+            cursor.execute("PRAGMA synchronous=FULL")
+            cursor.execute("PRAGMA foreign_keys=ON")
+            # what is deleted or written over is gone from the page, too; `scrub` sees to the log
+            cursor.execute("PRAGMA secure_delete=ON")
+            cursor.execute(f"PRAGMA busy_timeout={busy_timeout_ms:d}")
+        except sqlite3.Error:
+            cursor.close()
+            connection.close()
+            raise
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway import logs
+from gateway import gateway_time, logs
 from gateway.control import Control, ControlError
 from gateway.store import Store, erasures, looks, state
 from gateway.store.alerts import last_notice
@@ -148,14 +147,16 @@ class StoredLooks:
         self._store = store
 
     def record(self, viewer: Viewer, look: Look) -> None:
-        """Write one look, stamped with the wall clock: people look in their own time, also while a simulator owns the
-        gateway's. Alerts are named ``number.revision``. Raises LookNotRecordedError if it is not on disk."""
+        """Write one look. People look in their own time, also while a simulator owns the gateway's.
+
+        Alerts are named ``number.revision``. Raises LookNotRecordedError if it is not on disk.
+        """
         shown = [f"{number}.{revision}" for number, revision in look.shown]
         try:
             with self._store.write() as connection:
                 looks.add(
                     connection,
-                    time.time_ns() // 1_000_000,
+                    gateway_time.present(connection, "system").ms,
                     viewer.name,
                     look.view,
                     alerts=shown,

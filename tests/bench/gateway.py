@@ -95,7 +95,7 @@ class Loaded:
 
 def settings_of(folder: Path) -> Settings:
     """A gateway with everything, on free ports."""
-    return Settings.load(folder, mqtt_port=0, web_port=0)
+    return Settings.load(folder, mqtt_port=0, web_port=0, clock_trust="box")
 
 
 def northern_half() -> dict[str, object]:

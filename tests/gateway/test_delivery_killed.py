@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import re
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -131,7 +133,7 @@ def test_a_gateway_tells_people_calls_the_dead_mans_switch_and_takes_over_new_ro
     beats = Web()
     heartbeat = f'[heartbeat]\nurl = "{beats.plain_url}"\nevery_s = 1\n'
     file = write_routes(tmp_path, contact(web) + heartbeat)
-    settings = Settings.load(tmp_path, mqtt_port=0, web=False)
+    settings = Settings.load(tmp_path, mqtt_port=0, web=False, clock_trust="box")
     gateway = GatewayProcess(settings)
     try:
         gateway.start()
@@ -158,6 +160,28 @@ def test_a_gateway_tells_people_calls_the_dead_mans_switch_and_takes_over_new_ro
     assert len(beats.calls) == called  # a gateway that is gone is silent
     log = (tmp_path / "gateway.log").read_text()
     assert SECRET not in log and "contacts.bob" in log
+
+
+def test_routes_that_come_later_are_taken_up_and_a_notifier_that_hangs_is_started_again(
+    tmp_path: Path, web: Web
+) -> None:
+    settings = Settings.load(tmp_path, mqtt_port=0, web=False, clock="stepped", hung_after_s=3)
+    with GatewayProcess(settings) as gateway:
+        assert "notifier_pid" not in gateway.run()
+        write_routes(tmp_path, contact(web))
+        gateway.advance(START_MS)
+        hung = gateway.pid("notifier")
+        gateway.wait_restarted("notifier", -1)
+        os.kill(hung, signal.SIGSTOP)
+        store = Store.open(settings.store_path)
+        with store.write() as connection:
+            devices.add(connection, devices.Device(DEVICE, bytes(32), b"", 5, None))
+            state.set_number(connection, state.TOLD_FROM_MS, START_MS)
+        put(store, "a1", "open", START_MS)
+        store.close()
+        assert gateway.wait_restarted("notifier", hung) != hung
+        until(lambda: len(web.got) == 1)
+    assert "a process hangs and is ended" in (tmp_path / "gateway.log").read_text()
 
 
 def test_an_unhealthy_gateway_is_seen_to_be_so(tmp_path: Path) -> None:

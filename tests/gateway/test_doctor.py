@@ -17,10 +17,10 @@ from gateway.doctor import (
     DiskFacts,
     Facts,
     FileFacts,
-    IngestFacts,
     Listener,
     StoreFacts,
 )
+from gateway.findings import IngestFacts
 from gateway.store import Store
 from gateway.store.database import HEAD
 

@@ -94,7 +94,7 @@ def wait_ready(house: House, wanted: bool) -> tuple[dict[str, str], float]:
 def test_a_gateway_that_works_says_so_and_names_its_parts(house: House) -> None:
     assert ask(house, "health") == (200, '{"status":"ok"}')
     parts, _ = wait_ready(house, True)
-    assert list(parts) == ["broker", "ingest", "store", "judging"]
+    assert list(parts) == ["broker", "ingest", "store", "judging", "clock"]
 
 
 def test_the_numbers_follow_prometheus_conventions_and_are_all_explained(house: House) -> None:
@@ -122,7 +122,7 @@ def test_the_numbers_follow_prometheus_conventions_and_are_all_explained(house: 
         sampled = name + {"gauge": "", "counter": "_total", "info": "_info"}[family.type]
         assert f"`{sampled}`" in explained, f"{sampled} is explained in docs/operation.md"
         labels = {label for sample in family.samples for label in sample.labels}
-        assert labels <= {"part", "process", "certificate", "reason", "state", "version"}
+        assert labels <= {"part", "process", "certificate", "reason", "state", "severity", "version"}
     assert tag.credentials.device not in text
 
 

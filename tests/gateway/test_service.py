@@ -105,8 +105,12 @@ def test_a_broker_that_can_not_start_is_told_of_and_tried_again(tmp_path: Path) 
     gateway = GatewayProcess(
         Settings.load(tmp_path, mqtt_port=taken.getsockname()[1], web=False, clock="stepped")
     )
-    with pytest.raises(GatewayError, match="address already in use"):
-        gateway.start(2)
+    for patience_s in (2, 8, 30):  # a busy machine may need more than the first to find out
+        with pytest.raises(GatewayError, match="did not become ready") as told:
+            gateway.start(patience_s)
+        if "address already in use" in str(told.value):
+            break
+    assert "address already in use" in str(told.value)
     taken.close()
     gateway.start()
     gateway.stop()

@@ -84,7 +84,7 @@ def broker() -> Iterator[ScriptedBroker]:
 @pytest.fixture
 def link(broker: ScriptedBroker) -> Iterator[Uplink]:
     place = Address("127.0.0.1", broker.port, tls=False)
-    started = Uplink(place, None, queue_size=4, now_ms=lambda: 5)
+    started = Uplink(place, None, queue_size=4, stamp=lambda: 5)
     started.start()
     broker.accept()
     assert started.subscribed.wait(5)
@@ -175,7 +175,7 @@ def test_a_handler_that_fails_does_not_stop_the_link(broker: ScriptedBroker) -> 
             raise faults.pop()
         return 7
 
-    link = Uplink(Address("127.0.0.1", broker.port, tls=False), None, queue_size=4, now_ms=now_ms)
+    link = Uplink(Address("127.0.0.1", broker.port, tls=False), None, queue_size=4, stamp=now_ms)
     link.start()
     broker.accept()
     broker.publish(1)

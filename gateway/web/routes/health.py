@@ -28,7 +28,9 @@ class Ready(BaseModel):
     """Whether readings are received, committed and judged just now."""
 
     ready: bool
-    parts: Mapping[str, str] = Field(description="broker, ingest, store, judging: 'ok' or what is wrong.")
+    parts: Mapping[str, str] = Field(
+        description="broker, ingest, store, judging, clock: 'ok' or what is wrong."
+    )
 
 
 @router.get("/health")
@@ -41,7 +43,7 @@ async def health() -> Health:
     "/ready", responses={503: {"model": Ready, "description": "Something does not work; parts name it."}}
 )
 def ready(request: Request, response: Response) -> Ready:
-    """200 where broker, ingest, store and judging all work, else 503 and what is wrong with which."""
+    """200 where broker, ingest, store, judging and clock all work, else 503 and what is wrong with which."""
     found = metrics.parts(_vitals(request))
     is_ready = not any(part.problem for part in found)
     if not is_ready:
