@@ -164,10 +164,6 @@ def _commits(facts: IngestFacts) -> Iterator[Finding]:
             "ingest",
             stops=True,
         )
-    elif facts.working and not facts.connected:
-        yield Finding(
-            "ingest", "note", facts.working, "It is not ready before.", "Wait.", "ingest", stops=True
-        )
 
 
 def _judges(facts: IngestFacts) -> Iterator[Finding]:

@@ -389,7 +389,7 @@ class Notifier:
                     return False
                 hung = [one.name for one in self._workers if one.hangs]
                 if hung:
-                    log.error("a sender hangs; the notifier begins anew", paths=hung)
+                    log.error("a sender hangs; the notifier begins anew", path=hung[0])
                     return False
                 for worker in self._workers:
                     worker.late_s = worker.late_s + POLL_S if worker.waits_for_ever else 0.0

@@ -16,8 +16,9 @@ from gateway.gateway_time import BUILT_MS, BoxClock
 from gateway.group import Committed
 from gateway.judge import Judge
 from gateway.orders import activate, add_order
-from gateway.store import Store, alerts, devices
-from gateway.trust import PATIENCE_MS, SETTLE_MS, STEP_MS, Look
+from gateway.store import Store, alerts, devices, outbox, state
+from gateway.store.clock import BELIEVE
+from gateway.trust import PATIENCE_MS, SETTLE_MS, STEP_MS, Basis, Line, Look, weigh
 from tests.community_order import community_order
 
 DEVICES = tuple(f"tag{n:04d}" for n in range(1, 6))
@@ -124,6 +125,10 @@ class Gateway:
             found = alerts.standing(connection, ()).values()
         return sorted((one.device, one.rule, one.state, round(one.start_ms / 1000)) for one in found)
 
+    def silences(self) -> list[tuple[str, str, str, int]]:
+        """Those of them that are about a device that is not heard."""
+        return [one for one in self.alerts() if one[1] == "no_contact"]
+
     def told_time(self) -> None:
         """A time server tells the box the time, and it settles."""
         self.world.wall_off_ms, self.world.synchronised = 0, True
@@ -190,7 +195,7 @@ def stamps(gateway: Gateway) -> dict[str, int]:
         return {device: round(at_ms / 10_000) for device, at_ms in devices.last_heard(connection).items()}
 
 
-TRIED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TRIED = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @TRIED
@@ -221,3 +226,192 @@ def test_whatever_a_box_shows_when_it_is_switched_on_no_silence_is_made_up_and_n
     still = {one for one in right.alerts() if one[2] == "open"}
     assert still <= set(jumped.alerts()), "whoever is silent now is told of"
     assert stamps(jumped) == stamps(right)
+
+
+@pytest.mark.long
+@settings(TRIED, max_examples=300)
+@given(st.lists(st.one_of(RUNNING, REBOOTS), min_size=1, max_size=16))
+def test_no_silence_is_made_up_and_none_forgotten_long(
+    bare: Path, tmp_path_factory: pytest.TempPathFactory, events: list[Event]
+) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    jumped, right = (play(bare, folder, events, disturbed=disturbed) for disturbed in (True, False))
+    assert set(jumped.alerts()) <= set(right.alerts())
+    assert {one for one in right.alerts() if one[2] == "open"} <= set(jumped.alerts())
+    assert stamps(jumped) == stamps(right)
+
+
+LIES = st.one_of(st.integers(-30 * YEAR_MS, -10 * 60_000), st.integers(10 * 60_000, 30 * YEAR_MS))
+
+
+@TRIED
+@given(LIES, st.lists(st.sampled_from(DEVICES), min_size=1, max_size=4))
+@example(HOUR_MS, [DEVICES[0]])
+@example(-YEAR_MS, [DEVICES[0], DEVICES[1]])
+def test_a_time_server_that_lies_to_a_running_gateway_is_contradicted_by_tags_or_by_what_it_said_before(
+    bare: Path, tmp_path_factory: pytest.TempPathFactory, lie_ms: int, heard: list[str]
+) -> None:
+    shutil.copy(bare, file := tmp_path_factory.mktemp("run") / "store.sqlite")
+    gateway = Gateway(file, world := World())
+    gateway.told_time()
+    for device in heard:
+        gateway.hear(device, 60_000)
+    world.wall_off_ms = lie_ms
+    gateway.tick()
+    for _ in range(3):
+        gateway.live(HOUR_MS)
+        gateway.hear(heard[0], 60_000)
+        gateway.begin()
+        gateway.hear(heard[0], 60_000)
+        gateway.tick()
+        assert abs(gateway.clock.now_ms() - world.true_ms) < STEP_MS
+        assert gateway.clock.doubt and not gateway.clock.certain
+    assert gateway.silences() == []
+    gateway.told_time()
+    assert abs(gateway.clock.now_ms() - world.true_ms) < STEP_MS
+
+
+def test_a_time_server_that_lied_at_the_start_is_found_out_when_it_tells_the_truth_and_a_tag_agrees(
+    bare: Path, tmp_path: Path
+) -> None:
+    shutil.copy(bare, file := tmp_path / "store.sqlite")
+    gateway = Gateway(file, world := World())
+    gateway.hear(DEVICES[0])
+    world.reboot(HOUR_MS, START_MS)
+    world.wall_off_ms, world.synchronised = 40 * HOUR_MS, True
+    gateway.begin()
+    gateway.live(2 * SETTLE_MS)
+    assert gateway.clock.certain, "there is nobody to contradict it"
+    heard_ms = world.true_ms
+    gateway.hear(DEVICES[0], 1000)
+    gateway.live(HOUR_MS)
+    assert gateway.silences(), "by that time most are silent"
+    world.wall_off_ms = 0
+    gateway.tick()
+    assert gateway.clock.doubt
+    gateway.hear(DEVICES[0], 1000)
+    gateway.live(2 * SETTLE_MS)
+    assert gateway.clock.certain
+    with gateway.store.read() as connection:
+        assert heard_ms <= devices.last_heard(connection)[DEVICES[0]] <= world.true_ms
+    assert gateway.silences() == []
+
+
+def test_three_tags_tell_a_box_that_nobody_tells_the_time_that_it_is_later_and_two_do_not(
+    bare: Path, tmp_path: Path
+) -> None:
+    shutil.copy(bare, file := tmp_path / "store.sqlite")
+    gateway = Gateway(file, world := World())
+    for device in DEVICES:
+        gateway.hear(device)
+    world.reboot(10 * HOUR_MS, 0)
+    gateway.begin()
+    for device in DEVICES[:2]:
+        gateway.hear(device, 30_000)
+        gateway.tick()
+    assert not gateway.clock.line.known
+    gateway.hear(DEVICES[2], 90_000)
+    gateway.tick()
+    assert gateway.clock.line.known and not gateway.clock.certain
+    assert 0 <= world.true_ms - gateway.clock.now_ms() <= 90_000
+    gateway.live(HOUR_MS)
+    world.wall_off_ms, world.synchronised = 0, True
+    gateway.tick()
+    assert gateway.clock.certain and abs(gateway.clock.now_ms() - world.true_ms) < STEP_MS
+
+
+def test_stamps_of_a_boot_that_was_never_told_the_time_count_as_late_as_they_can_have_been(
+    bare: Path, tmp_path: Path
+) -> None:
+    shutil.copy(bare, file := tmp_path / "store.sqlite")
+    gateway = Gateway(file, world := World())
+    for device in DEVICES:
+        gateway.hear(device)
+    world.reboot(30 * HOUR_MS, 0)
+    gateway.begin()
+    for device in DEVICES:
+        gateway.hear(device)
+    true_ms = world.true_ms
+    world.reboot(HOUR_MS, 0)  # power fails again
+    gateway.begin()
+    world.wall_off_ms, world.synchronised = 0, True
+    gateway.tick()
+    gateway.live(2 * SETTLE_MS)
+    assert gateway.clock.certain
+    with gateway.store.read() as connection:
+        for at_ms in devices.last_heard(connection).values():
+            assert true_ms <= at_ms <= world.boot_ms + 20_000
+    assert gateway.silences() == []
+
+
+def test_what_the_operator_believes_is_believed_at_once_and_only_once(bare: Path, tmp_path: Path) -> None:
+    shutil.copy(bare, file := tmp_path / "store.sqlite")
+    gateway = Gateway(file, world := World())
+    world.reboot(HOUR_MS, 0)
+    gateway.begin()
+    world.wall_off_ms = 500  # set by hand
+    gateway.live(HOUR_MS)
+    assert not gateway.clock.line.known
+    with gateway.store.write() as connection:
+        state.set_number(connection, BELIEVE, world.steady_ms())
+    gateway.tick()
+    assert gateway.clock.certain and abs(gateway.clock.now_ms() - world.true_ms) < STEP_MS
+    world.wall_off_ms = YEAR_MS
+    gateway.live(HOUR_MS)
+    assert abs(gateway.clock.now_ms() - world.true_ms) < STEP_MS
+
+
+def test_what_waits_to_be_told_moves_with_the_time_by_which_it_was_put_off(
+    bare: Path, tmp_path: Path
+) -> None:
+    shutil.copy(bare, file := tmp_path / "store.sqlite")
+    gateway = Gateway(file, world := World())
+    gateway.hear(DEVICES[0])
+    before_ms = world.true_ms
+    with gateway.store.write() as connection:
+        alerts.put(connection, [_ALERT], before_ms)
+        outbox.add(connection, [_message("old", before_ms)])
+        outbox.put_escalations(
+            connection,
+            [
+                outbox.Escalation(1, "old", 1, before_ms, 0, before_ms + 900_000),
+                outbox.Escalation(1, "new", 1, before_ms, 1, 0),
+            ],
+        )
+    world.reboot(5 * HOUR_MS, 0)
+    gateway.begin()
+    now_ms = gateway.clock.now_ms()
+    with gateway.store.write() as connection:
+        outbox.add(connection, [_message("new", now_ms, round_=1)])
+        outbox.put_escalations(connection, [outbox.Escalation(1, "new", 1, before_ms, 1, now_ms + 900_000)])
+        outbox.put_path(connection, outbox.Path("ann", now_ms, 1, now_ms + 5000))
+    world.wall_off_ms, world.synchronised = 0, True
+    gateway.hear(DEVICES[1], 1000)
+    gateway.tick()
+    true_ms = world.true_ms
+    with gateway.store.read() as connection:
+        messages = {one.route: one for one in outbox.waiting(connection)}
+        waiting = {one.route: one for one in outbox.escalations(connection)}
+        path = outbox.paths(connection)["ann"]
+    assert (messages["old"].made_ms, messages["old"].next_ms) == (before_ms, before_ms + 5000)
+    assert messages["new"].made_ms == true_ms and messages["new"].next_ms == true_ms + 5000
+    assert waiting["old"].next_ms == before_ms + 900_000, "it was due long ago"
+    assert waiting["new"].next_ms == true_ms + 900_000
+    assert (path.failing_ms, path.retry_ms) == (true_ms, true_ms + 5000)
+
+
+_ALERT = alerts.AlertEntry("a1", DEVICES[0], None, "strap_open", "open", "high", START_MS, "{}")
+
+
+def _message(route: str, made_ms: int, round_: int = 0) -> outbox.Delivery:
+    return outbox.Delivery(
+        0, 1, 1, "open", "high", route, "ann", round_, f"{route}-key", False, made_ms, made_ms + 5000,
+        sms_next_ms=made_ms,
+    )  # fmt: skip
+
+
+@given(st.lists(st.integers(-YEAR_MS, YEAR_MS), max_size=6), st.integers(-YEAR_MS, YEAR_MS))
+def test_a_certain_line_is_never_left_for_a_clock_that_nobody_keeps(leads: list[int], wall_ms: int) -> None:
+    line = Line(1, 0, Basis.SYNCHRONISED, 0, -YEAR_MS)
+    told = weigh(line, Look(1000, wall_ms, synchronised=False), leads, YEAR_MS)
+    assert told.line == line
