@@ -218,7 +218,7 @@ def test_a_disk_that_was_read_only_is_recovered_from_without_a_restart(
             town.tag.committed_upto(town.upto, again=[waiting])
             town.until(lambda: not house.gateway.status()["trouble"], "it is well")
         assert house.gateway.ingest_pid == pid, "the same process has recovered"
-        assert check(house.store).faults == []
+        assert check(house.store, house.authority.vault).faults == []
     finally:
         house.close()
         house.gateway.stop()
