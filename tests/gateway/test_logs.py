@@ -21,8 +21,14 @@ FIELDS = {
     "tellings", "topics", "words", "exc_info",
 }  # fmt: skip
 """Everything that a log call of the gateway may tell. What a new one would tell of people is decided here."""
-OWN = ("gateway/ingest.py", "web/problems.py", "delivery/__main__.py")
-"""Their errors are made of fixed words and of what `gateway.logs.safe` told, or of the keys of routes.toml."""
+OWN = (
+    "gateway/ingest.py",
+    "web/problems.py",
+    "delivery/__main__.py",
+    "gateway/commands.py",
+    "gateway/keys.py",
+)
+"""Their errors are made of fixed words, devices, and what `gateway.logs.safe` told, or of the keys of routes.toml."""
 SECRET = "Alex Example, 3 Mill Lane"
 PROGRAM = f"""
 import logging, sys
