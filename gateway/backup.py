@@ -21,12 +21,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from gateway import store_url
 from gateway.authority import SEALED_KEY
 from gateway.clock import utc_text
 from gateway.keys import held
 from gateway.seal import SealError, Vault, is_sealed, master_of
 from gateway.settings import FILE_NAME, Settings
-from gateway.store import sqlite_file
+from gateway.store import Store, copying, sqlite_file
 from gateway.store.tables import metadata
 from gateway.whole_files import sync_folder
 
@@ -153,6 +154,39 @@ def unpack(source: Path, put: Path) -> Manifest:
     return manifest
 
 
+def fetch(place: Path | str, to: Path) -> Manifest:
+    """Make the new file ``to`` a store that holds what the one at ``place`` does at one moment.
+
+    Returns what a backup of it would say of itself. Raises BackupError, StoreError or DBAPIError.
+    """
+    source, target = Store.open(place), Store.open(to)
+    try:
+        with source.read() as reading, target.write() as writing:
+            copying.copy_all(reading, writing)
+            noted = copying.numbers(reading)
+            if "pair" in noted:
+                copying.set_numbers(writing, pair=noted["pair"])
+            same = copying.counts(reading) == copying.counts(writing)
+    finally:
+        source.close()
+        target.close()
+    if not same:
+        raise BackupError(f"not all of {store_url.shown(str(place))} could be taken over: try again")
+    faults = sqlite_file.faults(to)
+    if faults:
+        raise BackupError(f"what was taken from {store_url.shown(str(place))} is damaged: {faults[0]}")
+    form, generation, counts = _facts(to)
+    return Manifest(
+        made_at=utc_text(round(time.time() * 1000)),
+        form=form,
+        generation=generation,
+        counts=counts,
+        files={},
+        left_out=(),
+        master=", ".join(_masters(to)),
+    )
+
+
 def _sqlite(settings: Settings) -> Path:
     place = settings.store_place
     if isinstance(place, str):
@@ -196,16 +230,23 @@ def _sealed_under(settings: Settings, copied: Path) -> str:
         vault = Vault.open(settings.master_key_path) if settings.master_key_path.exists() else None
     except SealError as error:
         raise BackupError(str(error)) from None
-    kept = [
-        bytes(key) for (key,) in sqlite_file.rows(copied, "SELECT key FROM device") if isinstance(key, bytes)
-    ]
+    kept = _keys(copied)
     lie_open = any(key and not is_sealed(key) for key in kept)
     if lie_open or (settings.authority_dir / "ca.key.pem").exists():
         raise BackupError("keys lie open still, as an earlier version kept them: start the gateway once")
     if vault is not None and vault.masters.unfinished == "wipe":
         sqlite_file.compact(copied)
-    masters = {master_of(key) for key in kept if key}
-    return ", ".join(sorted(masters)) if masters else "" if vault is None else vault.present
+    masters = _masters(copied)
+    return ", ".join(masters) if masters else "" if vault is None else vault.present
+
+
+def _keys(path: Path) -> list[bytes]:
+    rows = sqlite_file.rows(path, "SELECT key FROM device")
+    return [bytes(key) for (key,) in rows if isinstance(key, bytes)]
+
+
+def _masters(path: Path) -> list[str]:
+    return sorted({master_of(key) for key in _keys(path) if is_sealed(key)})
 
 
 def _write(file: IO[bytes], settings: Settings, copied: Path, master: str) -> Manifest:

@@ -38,6 +38,8 @@ retention_cli.register(app)
 app.add_typer(keys_cli.app, name="keys")
 alert_app = typer.Typer(help="One alert: who has taken notice of it.", no_args_is_help=True)
 delivery_app = typer.Typer(help="Telling people of alerts: paths, and what waits.", no_args_is_help=True)
+replica_app = typer.Typer(help="The second store, which tags wait for.", no_args_is_help=True)
+app.add_typer(replica_app, name="replica")
 app.add_typer(alert_app, name="alert")
 app.add_typer(delivery_app, name="delivery")
 
@@ -413,18 +415,23 @@ def backup(
 
 @app.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="A file that `tagwatch backup` has written.")],
+    file: Annotated[Path | None, typer.Argument(help="A file that `tagwatch backup` has written.")] = None,
     master_key: Annotated[
         Path | None,
         typer.Option(help="The master key that belongs to the backup; not needed where the box has it."),
     ] = None,
+    from_replica: Annotated[
+        bool, typer.Option("--from-replica", help="What the second store holds, instead of a backup.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a backup in the place of what is there, which is kept beside it. The gateway must not run."""
+    """Put a backup, or the replica, in the place of what is there, which is kept. The gateway must not run."""
     from gateway import restore as restoring
     from gateway.backup import BackupError
 
+    if (file is None) != from_replica:
+        raise Refused(ValueError("give the file of a backup, or --from-replica"))
     try:
         done = restoring.restore(_settings(data_dir), file, master_key)
     except BackupError as error:
@@ -438,7 +445,8 @@ def restore(
         }
         typer.echo(json.dumps(facts | {"made_at": done.manifest.made_at}))
         return
-    typer.echo(f"restored what was backed up at {done.manifest.made_at}, as generation {done.generation}")
+    what = "the replica held" if from_replica else "was backed up"
+    typer.echo(f"restored what {what} at {done.manifest.made_at}, as generation {done.generation}")
     if done.kept:
         typer.echo(f"the store that was there is kept as {done.kept}")
     if done.unread:
@@ -453,6 +461,19 @@ def restore(
             "add it under another id and provision it anew",
             fg=typer.colors.YELLOW,
         )
+
+
+@replica_app.command("begin")
+def replica_begin(data_dir: DataDir = None) -> None:
+    """Begin a new copy in a new, empty place; the gateway may run. Without this an empty replica is an error."""
+    from gateway import replica
+
+    settings = _settings(data_dir)
+    if settings.replica_place is None:
+        raise Refused(ValueError("no replica is set: see commit_after and replica in `tagwatch settings`"))
+    with _store(settings) as store:
+        replica.begin_anew(store)
+    typer.echo(f"{replica.shown(settings.replica_place)} is filled anew, if it is empty")
 
 
 @app.command()

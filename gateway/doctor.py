@@ -100,6 +100,16 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaFacts:
+    """``problem`` is why it can not be reached, "" where it can, or where the ingest, which runs, tells that itself;
+    ``same_disk`` whether it lies where the store does."""
+
+    place: str
+    problem: str
+    same_disk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that is judged. None where it could not be gathered because of what another finding tells."""
 
@@ -127,6 +137,8 @@ class Facts:
     """The master key lies on the same disk as the store."""
     provisioning: int = 0
     """Of how many devices that were added the keys lie open in the devices folder."""
+    replica: ReplicaFacts | None = None
+    """The second store, where tags wait for one."""
 
 
 def examine(facts: Facts) -> list[Finding]:
@@ -631,6 +643,28 @@ def alerts(facts: Facts) -> list[Finding]:
     return [Finding("alerts", "good", f"people are told by {', '.join(facts.alert_paths)}")]
 
 
+def replica(facts: Facts) -> list[Finding]:
+    """Does the second store take what tags wait for?"""
+    copy = facts.replica
+    if copy is None:
+        return []
+    if copy.problem:
+        return [findings.replica_fails(copy.place, copy.problem)]
+    if copy.same_disk:
+        return [
+            Finding(
+                "replica",
+                "warning",
+                f"the replica {copy.place} lies on the same disk as the store",
+                "When that disk ends both copies end.",
+                "Put it on another disk, or better into a PostgreSQL database on another machine.",
+            )
+        ]
+    if facts.ingest is not None and facts.ingest.replica_trouble:
+        return []  # the ingest has told
+    return [Finding("replica", "good", f"the replica {copy.place} can be written")]
+
+
 def listening(facts: Facts) -> list[Finding]:
     """Who can reach this box, and what of it?"""
     found = []
@@ -679,5 +713,6 @@ CHECKS: tuple[Callable[[Facts], list[Finding]], ...] = (
     store,
     kernels,
     alerts,
+    replica,
     listening,
 )

@@ -18,7 +18,7 @@ from typing import Any
 from cryptography import x509
 from sqlalchemy.exc import DBAPIError
 
-from gateway import box, broker, findings, kernels, warm
+from gateway import box, broker, findings, kernels, replica, warm
 from gateway.authority import LOOPBACK_NAMES
 from gateway.doctor import (
     DAY_MS,
@@ -26,6 +26,7 @@ from gateway.doctor import (
     CertificateFacts,
     Facts,
     FileFacts,
+    ReplicaFacts,
     StoreFacts,
 )
 from gateway.settings import FILE_NAME, Settings, SettingsError
@@ -79,7 +80,24 @@ def gather(data_dir: Path | None, *, thorough: bool = False) -> Facts:
         alert_paths=alert_paths(settings),
         master_key_beside=_same_disk(settings.master_key_path, folder),
         provisioning=sum(1 for _ in settings.devices_dir.glob("*/config.json")),
+        replica=_replica(settings, runs=bool(run)),
     )
+
+
+def _replica(settings: Settings, *, runs: bool) -> ReplicaFacts | None:
+    place = settings.replica_place
+    if place is None:
+        return None
+    same = isinstance(place, Path) and isinstance(settings.store_place, Path) and _one_disk(place, settings)
+    problem = "" if runs else replica.reachable(place)
+    return ReplicaFacts(replica.shown(place), problem, same)
+
+
+def _one_disk(place: Path, settings: Settings) -> bool:
+    try:
+        return place.parent.stat().st_dev == settings.store_path.parent.stat().st_dev
+    except OSError:
+        return False
 
 
 def alert_paths(settings: Settings) -> tuple[str, ...]:

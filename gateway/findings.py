@@ -65,6 +65,9 @@ class IngestFacts:
     """It is told when to judge."""
     time_known: bool = True
     time_doubt: str = ""
+    replica: str = ""
+    """Where the second store is; empty where there is none."""
+    replica_trouble: str = ""
 
 
 def ingest_facts(said: Mapping[str, Any] | None, problem: str, queue_size: int) -> IngestFacts:
@@ -72,6 +75,7 @@ def ingest_facts(said: Mapping[str, Any] | None, problem: str, queue_size: int) 
     if said is None:
         return IngestFacts(problem=problem or _SILENT)
     time = said.get("time") or {}
+    copied = said.get("replica") or {}
     return IngestFacts(
         connected=bool(said["connected"]),
         trouble=str(said["trouble"]),
@@ -83,6 +87,8 @@ def ingest_facts(said: Mapping[str, Any] | None, problem: str, queue_size: int) 
         stepped=said.get("clock") == "stepped",
         time_known=bool(time.get("known", True)),
         time_doubt=str(time.get("doubt", "")),
+        replica=str(copied.get("place", "")),
+        replica_trouble=str(copied.get("trouble", "")),
     )
 
 
@@ -121,6 +127,21 @@ def ingest(facts: IngestFacts) -> Iterator[Finding]:
     yield from _commits(facts)
     yield from _judges(facts)
     yield from time(facts)
+    if facts.replica_trouble:
+        yield replica_fails(facts.replica, facts.replica_trouble)
+
+
+def replica_fails(place: str, problem: str) -> Finding:
+    """The second store does not take what tags wait for."""
+    return Finding(
+        "replica",
+        "problem",
+        f"the replica {place} can not be written: {problem}",
+        "Readings are stored here and judged, but no tag is told to forget: journals fill up.",
+        "Bring it back: what it missed is copied by itself, and tags are told then.",
+        "replica",
+        stops=True,
+    )
 
 
 def _commits(facts: IngestFacts) -> Iterator[Finding]:

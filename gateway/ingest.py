@@ -24,7 +24,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from core import envelope, wire
-from gateway import broker, child, compiling, gateway_time, logs, topics, trust
+from gateway import broker, child, compiling, gateway_time, logs, replica, topics, trust
 from gateway.authority import Authority
 from gateway.clock import Clock, ClockError, SteppedClock
 from gateway.commands import Outbox
@@ -37,6 +37,7 @@ from gateway.group import Committed, Received
 from gateway.heartbeat import Heartbeat
 from gateway.judge import Judge
 from gateway.orders import Orders
+from gateway.replica import Copier
 from gateway.seal import SealError, Vault
 from gateway.settings import Settings
 from gateway.store import Store, StoreError, alerts, state
@@ -49,6 +50,9 @@ TICK_S = 1.0
 """How often silence is judged, at least (law 4)."""
 
 _WAKE_S = 0.25  # how soon a stop is noticed
+_COPYING_S = 0.005
+_REPLICA_S = 20.0
+"""So long a step of the clock waits for the replica."""
 _RETRY_S = (0.05, 5.0)
 _REBUILD_S = 30.0
 _ADVANCE_S = 45.0
@@ -81,11 +85,15 @@ class Ingest:
         link: Uplink,
         clock: Clock,
         heart: Heartbeat | None = None,
+        copier: Copier | None = None,
     ) -> None:
         self._settings = settings
         self._heart = Heartbeat(None, settings.hung_after_s) if heart is None else heart
         self._judged_s: float | None = None
         self._store = store
+        self._copier = copier
+        self._owed: list[tuple[int, Committed]] = []
+        """What is to be answered once the replica holds it; the number is what its copier was asked for."""
         self._link = link
         self._clock = clock
         self._committer = Committer(
@@ -120,13 +128,16 @@ class Ingest:
         next_tick = time.monotonic() + TICK_S
         while not self._stopping.is_set():
             self._heart.beat()
-            wait_s = max(0.0, min(_WAKE_S, next_tick - time.monotonic()))
+            wait_s = max(0.0, min(self._wake_s, next_tick - time.monotonic()))
             items = self._link.take(self._settings.group_size, wait_s, self._settings.group_s)
             self._working = "committing and judging" if items else ""
             self._work(items)
             self._working = ""
+            self._answer_owed()
             if time.monotonic() >= next_tick:
                 next_tick = time.monotonic() + TICK_S
+                if self._copier is not None:
+                    self._copier.ask()  # alerts, and what others have written
                 self._link.check()
                 if self._settings.clock == "system":
                     self._look_at_clock()
@@ -205,6 +216,7 @@ class Ingest:
             },
             "alerts": sum(alert_states.values()),
             "alerts_by_state": alert_states,
+            "replica": None if self._copier is None else self._replica(self._copier),
             "process": {"pid": os.getpid(), **self._counts, **self._link.counts},
         }
 
@@ -230,6 +242,15 @@ class Ingest:
         if changed and changed[0] is not None:
             self._judge = None
 
+    def _replica(self, copier: Copier) -> dict[str, Any]:
+        failing_s = copier.failing_s
+        return {
+            "place": copier.place,
+            "trouble": copier.trouble,
+            "failing_s": 0.0 if failing_s is None else round(time.monotonic() - failing_s, 3),
+            "unanswered": sum(len(owed.commits) for _, owed in list(self._owed)),
+        }
+
     def _judged_ago_s(self) -> float | None:
         """How long ago everything was judged last, seconds; None where that says nothing: time stands, or a start."""
         if self._judged_s is None or self._settings.clock != "system":
@@ -249,7 +270,12 @@ class Ingest:
             self._link.acknowledge([item.ticket])
             step = self._steps.get(item.token)
             if step is not None and not step.done.done():
-                self._take_step(step)
+                if self._wait_for_the_replica():
+                    self._take_step(step)
+                else:
+                    step.done.set_exception(
+                        ControlError("the replica can not be written: time was not moved")
+                    )
         self._handle(messages)
 
     def _handle(self, messages: Sequence[Received]) -> None:
@@ -258,7 +284,10 @@ class Ingest:
         for group, committed in self._committed(messages):
             # only now, with everything on disk, may anyone be told
             self._link.acknowledge([message.ticket for message in group])
-            self._answer(committed)
+            if self._copier is None:
+                self._answer(committed)
+            else:
+                self._owe(self._copier, committed)
             self._counts["groups"] += 1
             if isinstance(self._clock, BoxClock):
                 gateway_time.witnesses(committed.understood, committed.heard, self._clock)
@@ -298,6 +327,39 @@ class Ingest:
         if text != self._trouble:
             log.error("the store can not be written; nothing is acknowledged until it can", problem=text)
             self._trouble = text
+
+    @property
+    def _wake_s(self) -> float:
+        """How long to wait for messages: hardly, while the replica is about to have what tags wait to be told."""
+        copying = self._copier is not None and self._owed and not self._copier.trouble
+        return _COPYING_S if copying else _WAKE_S
+
+    def _owe(self, copier: Copier, committed: Committed) -> None:
+        """Answer this when the replica has it. While it has not, one entry holds all: a line for each device."""
+        if not committed.commits:
+            return
+        if self._owed and self._owed[-1][0] > copier.began:
+            _, owed = self._owed.pop()
+        else:
+            owed = Committed()
+        owed.commits |= committed.commits
+        owed.hellos |= committed.hellos
+        owed.nonces |= committed.nonces
+        owed.answers += committed.answers
+        self._owed.append((copier.ask(), owed))
+
+    def _answer_owed(self) -> None:
+        while self._copier is not None and self._owed and self._owed[0][0] <= self._copier.done:
+            self._answer(self._owed.pop(0)[1])
+
+    def _wait_for_the_replica(self) -> bool:
+        """Before time moves on everything is answered; False where the replica does not come to it."""
+        deadline = time.monotonic() + _REPLICA_S
+        while self._owed and time.monotonic() < deadline and not self._stopping.is_set():
+            self._heart.beat()
+            time.sleep(0.002)
+            self._answer_owed()
+        return not self._owed
 
     def _answer(self, committed: Committed) -> None:
         """Tell each device that was heard its commit, and with it a command that it is time to say."""
@@ -497,7 +559,12 @@ def main(arguments: list[str] | None = None) -> int:
         open_to_us=lambda: not settings.embedded or broker.door_is_open(settings),
     )
     heart = Heartbeat(ready_fd, settings.hung_after_s)
-    ingest = Ingest(settings, store, authority.vault, link, clock, heart)
+    try:
+        copier = _copier(settings, store)
+    except DBAPIError as error:
+        log.error("the store can not be written; nothing is received until it can", problem=logs.safe(error))
+        return 1
+    ingest = Ingest(settings, store, authority.vault, link, clock, heart, copier)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())
     control = ControlServer(settings.control_path, ingest.answer)
@@ -511,8 +578,21 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         control.close()
         link.stop()
+        if copier is not None:
+            copier.stop()
         store.close()
     return 0
+
+
+def _copier(settings: Settings, store: Store) -> Copier | None:
+    place = settings.replica_place
+    if place is None:
+        replica.end(store)
+        return None
+    replica.begin(store)
+    copier = Copier(store, place)
+    copier.start()
+    return copier
 
 
 def _tell_ready(link: Uplink, heart: Heartbeat) -> None:

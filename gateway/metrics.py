@@ -101,14 +101,15 @@ def found(vitals: Vitals) -> list[Finding]:
 
 
 def parts(vitals: Vitals) -> list[Part]:
-    """Broker, ingest, store, judging and clock; the gateway is ready when none has a problem."""
+    """Broker, ingest, store, judging, clock, and the replica if there is one; ready is who has no problem."""
     problems: dict[str, str] = {}
     for one in findings.stopping(found(vitals)):
         problems.setdefault(one.part, one.fact)
     if vitals.facts.problem:
         # nothing else is known of these
         problems |= dict.fromkeys(("broker", "judging", "clock"), problems["ingest"])
-    return [Part(name, problems.get(name, "")) for name in PARTS]
+    every = (*PARTS, "replica") if vitals.facts.replica else PARTS
+    return [Part(name, problems.get(name, "")) for name in every]
 
 
 def look(settings: Settings, store_readable: bool, newest_commit_s: float | None) -> Vitals:
@@ -264,6 +265,15 @@ def _ingest(said: Mapping[str, Any]) -> Iterator[Metric]:
             "tagwatch_clock_certain",
             "Whether the gateway is certain what time it is; tags are told it only then.",
             said["time"]["certain"],
+        )
+    copied = said.get("replica")
+    if copied:
+        yield _gauge("tagwatch_replica_up", "Whether the second store can be written.", not copied["trouble"])
+        yield _gauge("tagwatch_replica_failing_seconds", "For how long it has not been.", copied["failing_s"])
+        yield _gauge(
+            "tagwatch_replica_unanswered",
+            "Devices that wait for their commit because of the second store.",
+            copied["unanswered"],
         )
     yield _gauge(
         "tagwatch_activations_ahead",

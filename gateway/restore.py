@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from gateway import backup
 from gateway.authority import seal_authority
@@ -29,7 +30,7 @@ from gateway.backup import BackupError, Manifest
 from gateway.keys import held, seal_anew, seal_open_keys, wiped
 from gateway.seal import SealError, Vault
 from gateway.settings import Settings
-from gateway.store import Store, StoreError, devices, sqlite_file, state
+from gateway.store import Store, StoreError, copying, devices, sqlite_file, state
 from gateway.store.tables import device as device_table
 from gateway.whole_files import sync_folder, write_whole
 
@@ -64,8 +65,8 @@ class _Old:
     unread: str = ""
 
 
-def restore(settings: Settings, source: Path, master_key: Path | None = None) -> Restored:
-    """Put what the backup ``source`` holds in the place of what is there.
+def restore(settings: Settings, source: Path | None, master_key: Path | None = None) -> Restored:
+    """Put what the backup ``source`` holds in the place of what is there; where it is None, what the replica holds.
 
     Its keys are sealed anew under the master key of this box; ``master_key`` is the file with the one that they are
     sealed under, where that is another, or where the box has none yet and is to have this one.
@@ -81,12 +82,13 @@ def restore(settings: Settings, source: Path, master_key: Path | None = None) ->
         finish(settings)
         stage = settings.data_dir / _STAGE
         try:
-            manifest = backup.unpack(source, stage)
+            manifest = _fetch(settings, stage) if source is None else backup.unpack(source, stage)
             old = _look(target)
             generation = max(old.generation, manifest.generation, round(time.time()) - 1) + 1
             vault = _vault(settings, manifest, master_key)
-            _make_ready(stage / backup.STORE, generation, old, vault)
-            seal_authority(stage / "authority", vault)
+            _make_ready(stage / backup.STORE, generation, old, vault, goes_on=source is None)
+            if source is not None:
+                seal_authority(stage / "authority", vault)
             moves = _moves(settings, stage, target, generation)
             known = {str(name) for (name,) in sqlite_file.rows(stage / backup.STORE, "SELECT id FROM device")}
             folders = {path.name for path in _folders(settings.devices_dir)}
@@ -158,6 +160,25 @@ def _look(target: Path) -> _Old:
     )
 
 
+def _fetch(settings: Settings, stage: Path) -> Manifest:
+    """Make a store of what the replica holds. The authority is no part of that: it must be here. Raises BackupError."""
+    place = settings.replica_place
+    if place is None:
+        raise BackupError("no replica is set: give its place as `replica`, with commit_after = 'replica'")
+    if not (settings.authority_dir / "ca.pem").exists():
+        raise BackupError(
+            f"{settings.authority_dir} holds no authority, so no tag would believe this gateway: restore a backup "
+            "first, however old, and then from the replica"
+        )
+    if isinstance(place, Path) and not place.exists():
+        raise BackupError(f"there is no replica at {place}")
+    stage.mkdir(mode=0o700)
+    try:
+        return backup.fetch(place, stage / backup.STORE)
+    except DBAPIError as error:
+        raise BackupError(f"the replica can not be read: {error.orig}") from error
+
+
 def _vault(settings: Settings, manifest: Manifest, master_key: Path | None) -> Vault:
     """The master key of this box, to which that of the backup is added if need be. Raises SealError, OSError."""
     given = None if master_key is None else Vault.open(master_key)
@@ -176,15 +197,20 @@ def _vault(settings: Settings, manifest: Manifest, master_key: Path | None) -> V
     return vault
 
 
-def _make_ready(path: Path, generation: int, old: _Old, vault: Vault) -> None:
+def _make_ready(path: Path, generation: int, old: _Old, vault: Vault, *, goes_on: bool) -> None:
     """Bring the unpacked store to the present form, and make it one that comes after ``old``.
 
-    Raises StoreError and SealError.
+    With ``goes_on`` it is of a replica, and that goes on being its copy, from a whole one on. Raises StoreError and
+    SealError.
     """
     store = Store.open(path)
     with store.write() as connection:
         lay_open = seal_open_keys(connection, vault)
         seal_anew(connection, vault)
+        if goes_on:
+            copying.set_numbers(connection, resync=1)
+        else:
+            copying.part(connection)
         state.set_number(connection, state.GENERATION, generation)
         state.note_change(connection)
         known = set(connection.execute(select(device_table.c.id)).scalars())

@@ -137,6 +137,21 @@ class Settings(BaseSettings):
             "PostgreSQL database, postgresql://user@host/name. A URL may hold a password; it is never shown."
         ),
     )
+    # the second copy
+    commit_after: Literal["local", "replica"] = Field(
+        "local",
+        description=(
+            "When a tag may forget a reading: 'local' once it is on this machine's disk, 'replica' once the second "
+            "store holds it, too. While that can not be written tags keep everything."
+        ),
+    )
+    replica: SecretStr = Field(
+        SecretStr(""),
+        description=(
+            "The second store, for commit_after = 'replica': a PostgreSQL database on another machine, "
+            "postgresql://user@host/name, or a SQLite file on another disk. A password in it is never shown."
+        ),
+    )
     busy_timeout_ms: int = Field(
         10_000, ge=0, description="How long a write waits for another process's write to the store."
     )
@@ -213,6 +228,26 @@ class Settings(BaseSettings):
             raise ValueError("write names with a hyphen that do not begin with tagwatch-: no device has such")
         return value
 
+    @field_validator("replica")
+    @classmethod
+    def _replica_is_known(cls, value: SecretStr) -> SecretStr:
+        if store_url.is_url(value.get_secret_value()):
+            store_url.check(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _copied_only_where_it_counts(self) -> Settings:
+        named = bool(self.replica.get_secret_value())
+        if self.commit_after == "replica" and not named:
+            raise ValueError("commit_after is 'replica', and replica names no store: give its URL or path")
+        if named and self.commit_after == "local":
+            raise ValueError(
+                "replica is set, and commit_after is 'local', so nothing would be copied: set commit_after = 'replica'"
+            )
+        if named and self.replica_place == self.store_place:
+            raise ValueError("replica is the store itself: give another machine's, or another disk's")
+        return self
+
     @model_validator(mode="after")
     def _listens_where_it_is_known(self) -> Settings:
         if self.mqtt_host not in (EVERYWHERE, *LOOPBACK, *self.server_names):
@@ -279,6 +314,14 @@ class Settings(BaseSettings):
         return place if store_url.is_url(place) else self.data_dir / place
 
     @property
+    def replica_place(self) -> Path | str | None:
+        """What holds the second copy: a SQLite file, or a URL, which may hold a password; None where there is none."""
+        place = self.replica.get_secret_value()
+        if not place:
+            return None
+        return place if store_url.is_url(place) else self.data_dir / place
+
+    @property
     def store_path(self) -> Path:
         """The SQLite file. Raises SettingsError where the store is a database."""
         place = self.store_place
@@ -335,6 +378,7 @@ class Settings(BaseSettings):
         """These settings as environment variables, so that a child process has exactly the same."""
         document = self.model_dump(mode="json", exclude_none=True)
         document["store"] = self.store.get_secret_value()
+        document["replica"] = self.replica.get_secret_value()
         return {
             f"TAGWATCH_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
             for name, value in document.items()

@@ -28,7 +28,13 @@ _OPEN_ANEW = frozenset(
 )
 """After these a file is opened anew: what is in memory of one whose disk has failed is not to be trusted."""
 
-_LINK = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_LINK = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 """A server that vanishes without a word is given up after half a minute, not after the kernel's quarter of an hour."""
 
 
@@ -82,6 +88,61 @@ def faults(connection: Connection) -> list[str]:
         return sqlite_file.faults_of(file)
     except sqlite3.Error as error:
         return [str(error)]
+
+
+def triggers(connection: Connection) -> set[str]:
+    """The names of all triggers of the store."""
+    asked = (
+        "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' "
+        "AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace)"
+        if connection.dialect.name == "postgresql"
+        else "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    )
+    return set(connection.exec_driver_sql(asked).scalars())
+
+
+def note_changes(connection: Connection, name: str, table: str, event: str, keys: Sequence[str]) -> None:
+    """Have the key of every row of ``table`` that meets ``event`` written into the table of changes."""
+    row = "OLD" if event == "DELETE" else "NEW"
+    values = ", ".join(f'{row}."{key}"' for key in keys)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"INSERT INTO replica_change (of_table, row_key) VALUES ('{table}', json_build_array({values})::text); "
+            "RETURN NULL; END $$"
+        )
+        connection.exec_driver_sql(f'DROP TRIGGER IF EXISTS {name} ON "{table}"')
+        connection.exec_driver_sql(
+            f'CREATE TRIGGER {name} AFTER {event} ON "{table}" FOR EACH ROW EXECUTE FUNCTION {name}()'
+        )
+        return
+    connection.exec_driver_sql(
+        f'CREATE TRIGGER {name} AFTER {event} ON "{table}" BEGIN '
+        f"INSERT INTO replica_change (of_table, row_key) VALUES ('{table}', json_array({values})); END"
+    )
+
+
+def note_no_changes(connection: Connection, name: str, table: str) -> None:
+    """No longer."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f'DROP TRIGGER {name} ON "{table}"')
+        connection.exec_driver_sql(f"DROP FUNCTION {name}()")
+    else:
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+
+
+def count_on(connection: Connection, tables: Sequence[Table]) -> None:
+    """Numbers that the database gives go on after the highest that is there. SQLite sees to it by itself."""
+    if connection.dialect.name != "postgresql":
+        return
+    for table in tables:
+        for column in table.primary_key.columns:
+            asked = f"SELECT pg_get_serial_sequence('\"{table.name}\"', '{column.name}')"
+            sequence = connection.exec_driver_sql(asked).scalar()
+            if sequence is not None:
+                connection.exec_driver_sql(
+                    f'SELECT setval(\'{sequence}\', (SELECT max("{column.name}") FROM "{table.name}"))'
+                )
 
 
 def scrub(engine: Engine, *, rewrite: bool, within_s: float) -> bool:

@@ -388,3 +388,26 @@ erased = Table(
     Column("leaves", LargeBinary, nullable=False, doc="32 bytes for each that was deleted, in their order"),
     Index("erased_by_number", "device", "epoch", "first"),
 )
+
+# --- the second copy: gateway/replica.py, store/copying.py ---
+
+replica = Table(
+    "replica",
+    metadata,
+    Column(
+        "name",
+        Text,
+        primary_key=True,
+        doc="pair; here: resync, copied; on the copy: generation, changes, envelopes",
+    ),
+    Column("value", BigInteger, nullable=False),
+)
+
+replica_change = Table(
+    "replica_change",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("of_table", Text, nullable=False),
+    Column("row_key", Text, nullable=False, doc="JSON: the values of its primary key"),
+    sqlite_autoincrement=True,
+)
