@@ -352,7 +352,7 @@ def test_a_box_that_burnt_down_is_made_again_from_the_second_store_with_the_same
         assert {row[0] for row in everything(house.store)["device"]} == tags
         assert check(house.store, house.authority.vault).faults == []
         # the same copy goes on, and the old box can not write to it any more
-        kept_for = Credentials.read(house.settings.devices_dir / sorted(tags)[0])
+        kept_for = Credentials.read(copied.settings.devices_dir / sorted(tags)[0])
         tag = house.connect(dataclasses.replace(kept_for, port=broker.address(house.settings).port))
         assert tag.hello().commit is not None
         wait_for(lambda: same(house))
