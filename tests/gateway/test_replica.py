@@ -219,7 +219,7 @@ def second_of(house: House) -> Store:
     return Store.open(place)
 
 
-def wait_for(what: Any, timeout_s: float = 30) -> None:
+def wait_for(what: Any, timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not what():
         assert time.monotonic() < deadline, "it did not come to it"
