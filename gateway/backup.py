@@ -21,13 +21,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from sqlalchemy.exc import DBAPIError
+
 from gateway import store_url
 from gateway.authority import SEALED_KEY
 from gateway.clock import utc_text
 from gateway.keys import held
 from gateway.seal import SealError, Vault, is_sealed, master_of
 from gateway.settings import FILE_NAME, Settings
-from gateway.store import Store, copying, sqlite_file
+from gateway.store import Store, StoreError, copying, sqlite_file
 from gateway.store.tables import metadata
 from gateway.whole_files import sync_folder
 
@@ -95,10 +97,13 @@ def backup(settings: Settings, to: Path) -> Manifest:
     """
     if to.exists():
         raise BackupError(f"{to} exists: no backup is written over another, give a new name")
-    source = _sqlite(settings)
+    source = _place(settings)
     try:
         with held(settings, wait=True), _temporary(to) as (file, copied):
-            sqlite_file.copy(source, copied)
+            if isinstance(source, str):
+                fetch(source, copied)
+            else:
+                sqlite_file.copy(source, copied)
             master = _sealed_under(settings, copied)
             faults = sqlite_file.faults(copied)
             if faults:
@@ -114,8 +119,10 @@ def backup(settings: Settings, to: Path) -> Manifest:
             sync_folder(to.parent)
     except FileExistsError:
         raise BackupError(f"{to} exists: no backup is written over another, give a new name") from None
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, StoreError) as error:
         raise BackupError(f"no backup could be written to {to}: {error}") from error
+    except DBAPIError as error:
+        raise BackupError(f"no backup could be written to {to}: {error.orig}") from error
     return manifest
 
 
@@ -170,6 +177,7 @@ def fetch(place: Path | str, to: Path) -> Manifest:
     finally:
         source.close()
         target.close()
+    sqlite_file.rows(to, "PRAGMA journal_mode=DELETE")  # one file, whole in itself
     if not same:
         raise BackupError(f"not all of {store_url.shown(str(place))} could be taken over: try again")
     faults = sqlite_file.faults(to)
@@ -187,11 +195,9 @@ def fetch(place: Path | str, to: Path) -> Manifest:
     )
 
 
-def _sqlite(settings: Settings) -> Path:
+def _place(settings: Settings) -> Path | str:
     place = settings.store_place
-    if isinstance(place, str):
-        raise BackupError("the store is a PostgreSQL database: back it up with pg_dump, see docs/store.md")
-    if not place.exists():
+    if isinstance(place, Path) and not place.exists():
         raise BackupError(f"there is no store at {place}: give the gateway's folder with --data-dir")
     return place
 
@@ -291,8 +297,10 @@ def _files(data_dir: Path) -> dict[str, Path]:
 
 
 def _left_out(settings: Settings) -> tuple[str, ...]:
-    store = settings.store_path
-    kept = {"authority", *FILES, store.name, *(store.name + suffix for suffix in sqlite_file.BESIDE)}
+    kept = {"authority", *FILES}
+    if isinstance(settings.store_place, Path):
+        name = settings.store_place.name
+        kept |= {name, *(name + suffix for suffix in sqlite_file.BESIDE)}
     return tuple(sorted(path.name for path in settings.data_dir.iterdir() if path.name not in kept))
 
 

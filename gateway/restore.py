@@ -30,7 +30,7 @@ from gateway.backup import BackupError, Manifest
 from gateway.keys import held, seal_anew, seal_open_keys, wiped
 from gateway.seal import SealError, Vault
 from gateway.settings import Settings
-from gateway.store import Store, StoreError, copying, devices, sqlite_file, state
+from gateway.store import Store, StoreError, copying, devices, dialect, sqlite_file, state
 from gateway.store.tables import device as device_table
 from gateway.whole_files import sync_folder, write_whole
 
@@ -75,15 +75,15 @@ def restore(settings: Settings, source: Path | None, master_key: Path | None = N
     opened, or the disk is too full.
     """
     target = settings.store_place
-    if isinstance(target, str):
-        raise BackupError("the store is a PostgreSQL database: restore it with pg_restore, see docs/store.md")
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(settings), held(settings, wait=True):
         finish(settings)
         stage = settings.data_dir / _STAGE
         try:
+            if isinstance(target, str):
+                _refuse_what_is_not_empty(target)
             manifest = _fetch(settings, stage) if source is None else backup.unpack(source, stage)
-            old = _look(target)
+            old = _Old(unread="it is in another database") if isinstance(target, str) else _look(target)
             generation = max(old.generation, manifest.generation, round(time.time()) - 1) + 1
             vault = _vault(settings, manifest, master_key)
             _make_ready(stage / backup.STORE, generation, old, vault, goes_on=source is None)
@@ -97,13 +97,19 @@ def restore(settings: Settings, source: Path | None, master_key: Path | None = N
             sync_folder(settings.data_dir)
         except (OSError, sqlite3.Error, StoreError, SealError) as error:
             raise BackupError(f"nothing was restored: {error}") from error
+        except DBAPIError as error:
+            raise BackupError(f"nothing was restored: {error.orig}") from error
         finally:
             if not (settings.data_dir / PLAN).exists():
                 shutil.rmtree(stage, ignore_errors=True)
         finish(settings)
-    kept = moves[0][2]
+    kept = "" if isinstance(target, str) else moves[0][2]
     return Restored(
-        manifest, generation, kept if Path(kept).exists() else "", tuple(sorted(folders - known)), old.unread
+        manifest,
+        generation,
+        kept if kept and Path(kept).exists() else "",
+        tuple(sorted(folders - known)),
+        old.unread,
     )
 
 
@@ -118,7 +124,10 @@ def finish(settings: Settings) -> None:
     stage = settings.data_dir / _STAGE
     if plan.exists():
         for staged, target, kept in json.loads(plan.read_bytes()):
-            _replace(Path(staged), Path(target), Path(kept))
+            if target:
+                _replace(Path(staged), Path(target), Path(kept))
+            else:
+                _fill(settings, Path(staged))
         plan.unlink()
         sync_folder(settings.data_dir)
     plan.with_name(plan.name + ".tmp").unlink(missing_ok=True)
@@ -237,16 +246,65 @@ def _make_ready(path: Path, generation: int, old: _Old, vault: Vault, *, goes_on
         raise BackupError("the restored store could not be written out as one file: try again")
 
 
-def _moves(settings: Settings, stage: Path, target: Path, generation: int) -> list[tuple[str, str, str]]:
-    """What takes the place of what, and where that is kept. The store first: the plan's result tells of it."""
-    pairs = [(stage / backup.STORE, target)]
+def _refuse_what_is_not_empty(place: str) -> None:
+    """Of a database nothing is put aside: only an empty one is filled. Raises BackupError, StoreError, DBAPIError."""
+    store = Store.open(place)
+    try:
+        with store.read() as connection:
+            if not copying.is_empty(connection):
+                raise BackupError(
+                    "the database holds a store already: make an empty one beside it, and give that as `store`"
+                )
+    finally:
+        store.close()
+
+
+def _fill(settings: Settings, staged: Path) -> None:
+    """Fill the empty database with the store that is made ready, in one transaction; done before, or not begun."""
+    place = settings.store_place
+    assert isinstance(place, str)
+    try:
+        source, target = Store.open(staged), Store.open(place)
+        try:
+            with source.read() as reading, target.write() as writing:
+                if copying.is_empty(writing):
+                    copying.copy_all(reading, writing)
+                    copying.set_numbers(writing, **copying.numbers(reading))
+                    highest: dict[str, int] = dict(
+                        iter(reading.execute(text("SELECT name, seq FROM sqlite_sequence")))
+                    )
+                    for name in _NUMBERS:
+                        dialect.go_on_after(writing, name, "number", highest[name])
+                elif state.generation(writing) != state.generation(reading):
+                    raise BackupError(
+                        "a restore was cut off, and its database holds another store by now: give an empty one as "
+                        "`store`, and it is carried out"
+                    )
+        finally:
+            source.close()
+            target.close()
+    except StoreError as error:
+        raise BackupError(f"the restore that was begun can not be carried out: {error}") from error
+    except DBAPIError as error:
+        raise BackupError(f"the restore that was begun can not be carried out: {error.orig}") from error
+
+
+def _moves(
+    settings: Settings, stage: Path, target: Path | str, generation: int
+) -> list[tuple[str, str, str]]:
+    """What takes the place of what, and where that is kept. The store first: the plan's result tells of it.
+
+    A database has no place that it could be moved to: of it the plan tells only what it is filled with.
+    """
+    filled = [(str((stage / backup.STORE).absolute()), "", "")] if isinstance(target, str) else []
+    pairs = [(stage / backup.STORE, target)] if isinstance(target, Path) else []
     pairs += [(stage / name, settings.data_dir / name) for name in backup.FOLDERS if (stage / name).exists()]
     pairs += [
         (stage / name, settings.data_dir / name)
         for name in backup.FILES
         if (stage / name).exists() and not (settings.data_dir / name).exists()  # this machine's stay
     ]
-    moves = []
+    moves = filled
     for staged, place in pairs:
         if staged.stat().st_dev != place.parent.stat().st_dev:
             beside = place.with_name(place.name + ".restored")

@@ -20,6 +20,7 @@ import structlog
 
 from gateway import broker, kernels, keys, logs, restore, systemd
 from gateway.authority import Authority
+from gateway.backup import BackupError
 from gateway.control import Control, ControlError
 from gateway.process import GatewayProcess
 from gateway.seal import SealError
@@ -257,7 +258,15 @@ def serve(
             finally:
                 store.close()
             asyncio.run(Service(settings, authority, tell).run(until_stdin_ends=until_stdin_ends))
-    except (ServiceError, StoreError, SealError, SettingsError, broker.BrokerError, OSError) as error:
+    except (
+        ServiceError,
+        BackupError,
+        StoreError,
+        SealError,
+        SettingsError,
+        broker.BrokerError,
+        OSError,
+    ) as error:
         print(f"tagwatch: {error}", file=sys.stderr)
         return 2
     return 0

@@ -145,6 +145,13 @@ def count_on(connection: Connection, tables: Sequence[Table]) -> None:
                 )
 
 
+def go_on_after(connection: Connection, table: str, column: str, number: int) -> None:
+    """The next number that PostgreSQL gives is higher than this one."""
+    connection.exec_driver_sql(
+        f"SELECT setval(pg_get_serial_sequence('\"{table}\"', '{column}'), {number:d})"
+    )
+
+
 def scrub(engine: Engine, *, rewrite: bool, within_s: float) -> bool:
     """Have nothing of what was deleted left in the database's files; False where that could not be done in time.
 
