@@ -28,10 +28,10 @@ class RuleSet:
         while it claims half of that; of positions a minute apart it takes two with it. Scored on simulated lives from
         10 s to 190 s (docs/score.md). What ends a visit or an absence accuses nobody: 10 s are enough for that.
     accuse_walking_s
-        Likewise in a zone, where at each of them the receiver measures a speed of 3 km/h and more: 40 s, three
-        positions of a tag that takes one in 20 s. Who walks in and is then lost in a house is not known otherwise; a
-        receiver that is led astray in a house measures no walk. Default of ours, tried on simulated lives
-        (docs/score.md).
+        Likewise in a zone, where at each of them the receiver measures a speed of 3 km/h and more: 15 s, two positions
+        of a tag in pursuit (domain.md, Q), or of one that takes them every 20 s. Who walks in and is then lost in a
+        house is not known otherwise; a receiver that is led astray in a house measures no walk. Default of ours, tried
+        on simulated lives (docs/score.md).
     confirm_within_s
         Positions further apart than this do not support each other: 900 s. Below it two erroneous positions with hours
         of silence between them would make a visit of hours. Default of ours.
@@ -212,11 +212,11 @@ class RuleSet:
         Civil time of timetables and of sentences.
     """
 
-    version: str = "ew-3"
+    version: str = "ew-4"
     precision_floor_m: float = 5.0
     confirm_apart_s: int = 10
     accuse_apart_s: int = 70
-    accuse_walking_s: int = 40
+    accuse_walking_s: int = 15
     confirm_within_s: int = 900
     vouch_s: int = 150
     unknown_after_s: int = 900

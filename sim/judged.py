@@ -93,6 +93,7 @@ def _case(one: Lived, told: Sequence[Told], rules: RuleSet) -> Case:
         tuple(told),
         days(life),
         calendar,
+        tuple(drink.start_ms for drink in life.drinks),
     )
 
 

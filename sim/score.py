@@ -5,7 +5,8 @@ Pure: lives in, figures out. What is counted, and how, stands in docs/score.md; 
 - **an event** is a true happening of a size that the rules are to find (`is_event`); a smaller one is *minor*: to find
   it is neither a miss nor false. One of which less than that could be known (`sim.truth.hidden`) is *hidden*: no miss,
   but it has to lie inside an alert that says that the whereabouts are unknown;
-- **found**: an alert of its rule, that still stands at the end, touches it;
+- **found**: an alert of its rule, that still stands at the end, touches it; *confirmed*, where it is sure: drinking
+  can be suspected and stay so, and then counts as found as it counts as false;
 - **false**: any alert that a person would open, also one that was withdrawn later, that touches no happening of its
   family, minor ones included;
 - **delay**: from the true start, or from when the tag is within reach of a network again, to the gateway's judgement
@@ -44,6 +45,9 @@ MARGIN_MS = {
 }
 """An alert this long before or after a happening still touches it: one sampling interval of its sensor."""
 SETTLED_MS = {Family.DRINKING: 3 * 3_600_000}
+CONFIRMED = "confirmed"
+_ACCUSES = (None, CONFIRMED, "suspected")
+"""What alerts about alcohol say of themselves; others say nothing. What came from the surroundings finds nobody."""
 UNSETTLED_MS = 600_000
 """What begins so shortly before a life ends (time without a network apart), or drinking that is not over so long
 before, can not be told of in time: it counts as minor."""
@@ -108,6 +112,8 @@ class Case:
     days: Mapping[date, DayTruth] = field(default_factory=dict)
     calendar: Mapping[date, str] = field(default_factory=dict)
     """What the sober-day calendar says of each day that it judges."""
+    drinks_ms: tuple[int, ...] = ()
+    """When each drink was begun."""
 
     @property
     def wearer_days(self) -> float:
@@ -122,7 +128,9 @@ def is_event(one: Happening) -> bool:
     match one.family:
         case Family.EXCLUSION:
             return one.took_ms >= VISIT_MS and one.depth_m >= VISIT_DEEP_M
-        case Family.INCLUSION | Family.CURFEW:
+        case Family.INCLUSION:
+            return one.took_ms >= ABSENCE_MS and one.depth_m >= VISIT_DEEP_M
+        case Family.CURFEW:
             return one.took_ms >= ABSENCE_MS
         case Family.DRINKING:
             least = PEAK_G_DL if not one.level_g_dl else max(PEAK_G_DL, one.level_g_dl + OVER_LIMIT_G_DL)
@@ -182,6 +190,8 @@ class Tally:
 
     events: int = 0
     found: int = 0
+    confirmed: int = 0
+    """Of those found: by an alert that is sure of it. Only drinking can be suspected and stay so."""
     alerts: int = 0
     false: int = 0
     hidden: int = 0
@@ -227,6 +237,8 @@ class Delay(NamedTuple):
 
     since_ms: int
     told_ms: int
+    confirmed: bool
+    """Whether an alert that finds it is sure of it: drinking may be suspected alone."""
 
 
 def counts(case: Case, one: Happening) -> bool:
@@ -242,7 +254,7 @@ def delay(case: Case, happening: Happening, told: Sequence[Told]) -> Delay | Non
         for one in told
         if one.alert.rule in rules
         and not one.withdrawn
-        and (happening.family != Family.DRINKING or one.alert.figures["status"] == "confirmed")
+        and one.alert.figures.get("status") in _ACCUSES
         and touches(happening, one, case.end_ms)
     ]
     if not finding:
@@ -252,7 +264,8 @@ def delay(case: Case, happening: Happening, told: Sequence[Told]) -> Delay | Non
     for span in case.no_link:
         if span.start_ms < told_ms and span.end_ms > happening.start_ms:
             since_ms = max(since_ms, min(span.end_ms, told_ms))
-    return Delay(since_ms, told_ms)
+    sure = any(one.alert.figures.get("status", CONFIRMED) == CONFIRMED for one in finding)
+    return Delay(since_ms, told_ms, sure)
 
 
 def _find(total: Tally, case: Case, happening: Happening, told: Sequence[Told]) -> None:
@@ -261,6 +274,7 @@ def _find(total: Tally, case: Case, happening: Happening, told: Sequence[Told]) 
         total.missed.append((case.name, happening))
         return
     total.found += 1
+    total.confirmed += found.confirmed
     total.delays_s.append((found.told_ms - found.since_ms) / 1000)
     total.late_s.append((found.told_ms - happening.start_ms) / 1000)
 
@@ -272,6 +286,7 @@ def figures(total: Tally, wearer_days: float) -> dict[str, Any]:
     return {
         "events": total.events,
         "recall": _measured(enough, lambda: total.found / total.events, 4),
+        "recall_confirmed": _measured(enough, lambda: total.confirmed / total.events, 4),
         "precision": _measured(enough and total.alerts > 0, lambda: right / total.alerts, 4),
         "false_per_1000_wearer_days": _measured(
             wearer_days >= FEWEST, lambda: 1000 * total.false / wearer_days, 2
@@ -397,7 +412,7 @@ def questions(cases: Sequence[Case]) -> dict[str, Any]:
 
 
 def sober_days(cases: Iterable[Case]) -> dict[str, Any]:
-    """The calendar against the truth. A day with a drink too small to be an event is counted apart.
+    """The calendar against the truth. A day whose drinks are of no event, all too small for one, is counted apart.
 
     What could not be known is right as UNVERIFIED, and as SOBER where nobody drank.
     """
@@ -410,7 +425,10 @@ def sober_days(cases: Iterable[Case]) -> dict[str, Any]:
             truth = case.days.get(day)
             if truth is None:
                 continue
-            small = truth == DayTruth.NOT_SOBER and not any(_began_on(one, day) for one in events)
+            begun = [at_ms for at_ms in case.drinks_ms if day_of(at_ms) == day]
+            small = truth == DayTruth.NOT_SOBER and not any(
+                one.start_ms <= at_ms < one.end_ms for one in events for at_ms in begun
+            )
             kind = "minor" if small else str(truth)
             confusion.setdefault(kind, Counter())[state] += 1
             if small:
@@ -432,10 +450,6 @@ def sober_days(cases: Iterable[Case]) -> dict[str, Any]:
         "not_unverified": unsafe,
         "confusion": {kind: dict(sorted(row.items())) for kind, row in sorted(confusion.items())},
     }
-
-
-def _began_on(one: Happening, day: date) -> bool:
-    return day_of(one.start_ms) <= day <= day_of(one.end_ms - 1)
 
 
 # ------------------------------------------------------------------------------------------------------ report

@@ -117,7 +117,7 @@ def hidden(life: Life, family: Family) -> list[Span]:
     Where a home unit would hear an RF tag, the wearer is known to be at home, or away, all the same: not so for zones.
     """
     if family == Family.DRINKING:
-        return cut([*life.off_ankle, *life.covered_sensor], life.start_ms, life.end_ms)
+        return cut([*_unproven(life), *life.covered_sensor], life.start_ms, life.end_ms)
     if family == Family.TAMPER:
         # of several devices another tells of it
         if life.wears == {"gps_tag"}:
@@ -129,7 +129,26 @@ def hidden(life: Life, family: Family) -> list[Span]:
     if family == Family.CURFEW and "rf_tag" in life.wears and life.units:
         for place in range(len(life.units)):
             blind = both(blind, _deaf(life, place))
-    return cut([*blind, *life.off_ankle], life.start_ms, life.end_ms)
+    unproven = _unproven(life)
+    if "gps_tag" not in life.wears:
+        # what an officer did to an RF tag is known when a home unit hears it again
+        unproven = [
+            Span(
+                start_ms,
+                next((far.end_ms for far in _far(life) if far.start_ms <= end_ms < far.end_ms), end_ms),
+            )
+            for start_ms, end_ms in unproven
+        ]
+    return cut([*blind, *unproven], life.start_ms, life.end_ms)
+
+
+def _unproven(life: Life) -> list[Span]:
+    """From when the strap is opened until an officer's check, who finds the case closed too, or comes again."""
+    visits = union([*life.off_ankle, *life.case_open])
+    return union(
+        Span(off.start_ms, next(span.end_ms for span in visits if span.end_ms >= off.end_ms))
+        for off in life.off_ankle
+    )
 
 
 def sober_days(life: Life) -> dict[date, bool]:

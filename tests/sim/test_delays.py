@@ -66,7 +66,7 @@ def test_a_tag_is_settled_before_its_network_is_lost() -> None:
 
 def outcome(firmware_s: float | None, direct_s: float | None) -> Outcome:
     event = Event("curfew", happened())
-    found = [None if s is None else Delay(0, round(s * 1000)) for s in (firmware_s, direct_s)]
+    found = [None if s is None else Delay(0, round(s * 1000), True) for s in (firmware_s, direct_s)]
     return Outcome("p", event, found[0], found[1], False)
 
 

@@ -93,17 +93,22 @@ def test_delay_counts_from_the_start_or_from_when_the_tag_has_a_network_again() 
     assert (total.delays_s, total.late_s) == ([60.0], [240.0])
 
 
-def test_drinking_is_found_only_when_it_is_confirmed_and_from_the_level_of_an_event_on() -> None:
+def test_drinking_is_found_by_a_suspicion_too_which_confirms_nothing_and_from_the_level_of_an_event_on() -> (
+    None
+):
     def drunk(peak: float) -> Happening:
         end_ms = START_MS + 8 * HOUR_MS
         return Happening(Family.DRINKING, "aamr", START_MS, end_ms, peak_g_dl=peak)
 
     sure = told(100, 300, rule="drinking_event", condition="aamr", status="confirmed")
-    unsure = told(100, 300, rule="drinking_event", condition="aamr", status="environmental")
-    assert counts(case([drunk(0.05)], [sure]), Family.DRINKING) == (1, 1, 0, 0, 0)
-    assert counts(case([drunk(0.05)], [unsure]), Family.DRINKING) == (1, 0, 0, 0, 0)
+    unsure = told(100, 300, rule="drinking_event", condition="aamr", status="suspected")
+    aired = told(100, 300, rule="drinking_event", condition="aamr", status="environmental")
+    for some, found, confirmed in (([sure], 1, 1), ([unsure], 1, 0), ([unsure, sure], 1, 1), ([aired], 0, 0)):
+        assert counts(case([drunk(0.05)], some), Family.DRINKING) == (1, found, 0, 0, 0)
+        assert tally([case([drunk(0.05)], some)], Family.DRINKING).confirmed == confirmed
     assert counts(case([drunk(0.02)], [unsure]), Family.DRINKING) == (0, 0, 0, 1, 0)
-    assert counts(case([], [unsure]), Family.DRINKING) == (0, 0, 1, 0, 0)
+    for wrong in (sure, unsure, aired):
+        assert counts(case([], [wrong]), Family.DRINKING) == (0, 0, 1, 0, 0)
     assert not is_event(replace(drunk(0.05), level_g_dl=0.045))
     assert is_event(replace(drunk(0.06), level_g_dl=0.045))
 
@@ -139,10 +144,30 @@ def test_a_day_is_right_when_the_calendar_says_what_was_and_unsafe_when_it_calls
         fourth: DayTruth.NOT_SOBER,
     }
     calendar = {first: "SOBER", second: "UNVERIFIED", third: "UNVERIFIED", fourth: "SOBER"}
-    found = sober_days([case([drunk], [], days=truth, calendar=calendar)])
+    drinks_ms = (START_MS, START_MS + 3 * DAY_MS)
+    found = sober_days([case([drunk], [], days=truth, calendar=calendar, drinks_ms=drinks_ms)])
     assert (found["days"], found["errors"], found["errors_not_unverified"]) == (3, 2, 1)
+    assert found["not_unverified"] == [
+        {"wearer": "ann", "day": "2026-06-01", "said": "SOBER", "was": "not_sober"}
+    ]
     assert found["accuracy"] == NOT_MEASURED
     assert found["confusion"]["minor"] == {"SOBER": 1}
+
+
+def test_a_glass_on_the_day_after_an_evening_is_as_small_as_on_any_day_though_the_evening_lasts_past_midnight() -> (
+    None
+):
+    second = date(2026, 6, 2)
+    evening = Happening(
+        Family.DRINKING, "aamr", START_MS + 20 * HOUR_MS, START_MS + 28 * HOUR_MS, peak_g_dl=0.08
+    )
+    more = {"days": {second: DayTruth.NOT_SOBER}, "calendar": {second: "SOBER"}}
+    glass = START_MS + 42 * HOUR_MS
+    assert sober_days([case([evening], [], drinks_ms=(evening.start_ms, glass), **more)])["errors"] == 0
+    into_the_night = START_MS + 25 * HOUR_MS  # and part of the evening's event
+    assert (
+        sober_days([case([evening], [], drinks_ms=(evening.start_ms, into_the_night), **more)])["errors"] == 1
+    )
 
 
 def test_a_figure_on_fewer_than_two_hundred_events_is_not_measured() -> None:

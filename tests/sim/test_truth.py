@@ -151,6 +151,19 @@ def test_nothing_is_known_of_a_tag_that_is_off_opened_or_without_sky_unless_a_ho
     assert tampers == [("strap", at(20), at(21))]
 
 
+def test_an_opened_tag_proves_nothing_before_an_officer_finds_all_of_it_closed_and_that_is_known() -> None:
+    strap, case = Span(at(10), at(12)), Span(at(11), at(14))
+    opened = life(out(20, 22), off_ankle=(strap,), case_open=(case,))
+    assert hidden(opened, Family.EXCLUSION) == [Span(at(10), at(14))]
+    assert hidden(life(out(20, 22), case_open=(case,)), Family.EXCLUSION) == []
+    # an RF tag that was seen to in the street is heard again at home
+    rf: dict[str, Any] = {"wears": frozenset({"rf_tag"}), "units": (Unit("primary", HOME),)}
+    away = life(out(11, 15), off_ankle=(strap,), **rf)
+    ((start_ms, end_ms),) = hidden(away, Family.CURFEW)
+    assert start_ms == at(10) and at(15) < end_ms < at(15.5)
+    assert hidden(life(out(13, 15), off_ankle=(strap,), **rf), Family.CURFEW) == [strap]
+
+
 @settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.tuples(st.floats(0.1, 6), st.floats(0.05, 4), st.floats(0, 400)), min_size=1, max_size=5),
