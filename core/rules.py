@@ -119,6 +119,11 @@ class RuleSet:
     tac_scatter_g_dl
         Readings scatter by this much about what a body makes: 0.010 g/dl, half the level. Default of ours,
         tried on the seven real curves (docs/sobriety.md).
+    tac_limit_share
+        In limit mode readings confirm only from so much above the order's level: a share of it, 0.2. On seven real
+        curves readings lie some 8 % about a smooth curve (docs/sensors.md), and nobody calibrates a tag against its
+        wearer: what it shows just above a limit may have been just below. Below that it stays a suspicion. Default of
+        ours, scored on simulated lives (docs/score.md).
     tac_lag_s
         The skin lags behind the breath by this: 4140 s, 69 min, the median of PMC6779481 (domain.md, Q).
     tac_lag_more_s
@@ -246,6 +251,7 @@ class RuleSet:
     tac_fall_high_g_dl_h: float = 0.035
     tac_high_g_dl: float = 0.15
     tac_scatter_g_dl: float = 0.010
+    tac_limit_share: float = 0.2
     tac_lag_s: int = 4140
     tac_lag_more_s: int = 3600
     tac_carry_s: int = 43_200

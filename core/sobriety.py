@@ -2,10 +2,11 @@
 
 A drinking event (the sentence that defines it stands in `core.sobriety_watch`) is *suspected* while it goes on. It is
 **confirmed as soon as the readings that a body can have made show by themselves three consecutive ones at or above the
-level, a rise of 0.020 g/dl and a later steady fall as great** (`core.sobriety_curve`). Confirmed it stays: what comes
-later is another matter. Drinking began 69 min before the skin shows it. **An event of which most readings are more than
-a body can have made came from the surroundings**: *alcohol in surroundings*, a question, not a drinking event. One that
-ends neither so nor confirmed stays suspected: who covers the sensor while drinking hides the rise.
+level (in limit mode a fifth above it, since sensors differ), a rise of 0.020 g/dl and a later steady fall as great**
+(`core.sobriety_curve`). Confirmed it stays: what comes later is another matter. Drinking began 69 min before the skin
+shows it. **An event of which most readings are more than a body can have made came from the surroundings**: *alcohol in
+surroundings*, a question, not a drinking event. One that ends neither so nor confirmed stays suspected: who covers the
+sensor while drinking hides the rise.
 
 In limit mode the level is the order's, and the alert says *above the limit*.
 """

@@ -83,10 +83,10 @@ def _fit(t_ms: Any, tac: Any, n: int, rise: int, fall: int, body: Any) -> int:
 
 
 @njit(cache=True)
-def drunk(t_ms: Any, tac: Any, first: int, n: int, level: int, rate: Rates, body: Any) -> Any:
+def drunk(t_ms: Any, tac: Any, first: int, n: int, level: int, sure: int, rate: Rates, body: Any) -> Any:
     """Do the readings that a body can have made show drinking by themselves? ``(confirmed, beyond, peak)``.
 
-    They do when they show all of: three consecutive ones at or above ``level``; a rise of ``rate.change`` through
+    They do when they show all of: three consecutive ones at or above ``sure``; a rise of ``rate.change`` through
     readings none more than ``rate.join_ms`` after the one before; and later a steady fall of ``rate.change`` through
     three consecutive ones. Both rise and fall must be seen, not bridged: what stands there after a leap that no body
     makes is no rise. ``beyond`` counts the readings at or above ``level`` that no body can have made; ``peak`` is that
@@ -104,7 +104,7 @@ def drunk(t_ms: Any, tac: Any, first: int, n: int, level: int, rate: Rates, body
             beyond += high
             steady_n = fall_n = 0
             continue
-        if high:
+        if i >= first and value >= sure:
             if steady_n == 0:
                 steady_ms = t
             steady_n += 1

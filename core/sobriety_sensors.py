@@ -16,10 +16,12 @@ from core.sobriety_state import FINDING, Findings, blank, bounds
 from core.sobriety_watch import unseen_end, watch_samples
 
 AlcoholWatch = Watch[AlcoholCondition]
+Piece = tuple[int, float, float, int, int, int]
 PIECE = np.dtype(
     [
         ("slot", np.int64),
         ("level", np.float64),
+        ("sure", np.float64),
         ("first", np.int64),
         ("last", np.int64),
         ("anew", np.int64),
@@ -39,9 +41,15 @@ def level_of(condition: AlcoholCondition, rules: RuleSet) -> float:
     return condition.limit_tac_g_dl
 
 
+def sure_level_of(condition: AlcoholCondition, rules: RuleSet) -> float:
+    """From which level on readings confirm, g/dl: in limit mode above the order's by what sensors differ."""
+    level = level_of(condition, rules)
+    return level if condition.mode == AlcoholMode.ABSTINENCE else level * (1 + rules.tac_limit_share)
+
+
 def pieces_of(
     slot: int, watch: AlcoholWatch, rows: Rows, lo: int, hi: int, checks: Iterable[int], rules: RuleSet
-) -> list[tuple[int, float, int, int, int]]:
+) -> list[Piece]:
     """Samples ``lo`` to ``hi`` of one watch, cut where the level changes and at officers' checks (UTC ms): `PIECE` s.
 
     A check at the instant of a sample comes before it.
@@ -49,14 +57,14 @@ def pieces_of(
     found = []
     due = sorted(check for check in checks if watch.from_ms < check < watch.to_ms)
     for stretch in watch.stretches:
-        level = level_of(stretch.condition, rules)
+        levels = level_of(stretch.condition, rules), sure_level_of(stretch.condition, rules)
         marks = [check for check in due if stretch.from_ms <= check < stretch.to_ms]
         begins = [(stretch.from_ms, 0)] if stretch.from_ms not in marks else []
         begins += [(mark, 1) for mark in marks]
         for (start, anew), (end, _) in zip(begins, [*begins[1:], (stretch.to_ms, 0)], strict=True):
             first, last = cut(rows, lo, hi, start, end)
             if first < last or anew:
-                found.append((slot, level, first, last, anew))
+                found.append((slot, *levels, first, last, anew))
     return found
 
 
@@ -73,7 +81,7 @@ class SensorStates:
         for kind in ("drinking", "obstructed"):
             self.slots.rows[1][kind]["watch"][first : first + count] = np.arange(first, first + count)
 
-    def run(self, rows: Rows, pieces: Sequence[tuple[int, float, int, int, int]]) -> tuple[Findings, I64]:
+    def run(self, rows: Rows, pieces: Sequence[Piece]) -> tuple[Findings, I64]:
         """What the samples of ``pieces`` settle; and what each of ``rows`` is worth (`core.sobriety_watch`)."""
         worth = np.zeros(len(rows), np.int64)
         sensors, drafts = self.slots.rows

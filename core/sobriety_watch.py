@@ -57,14 +57,14 @@ def watch_samples(
 ) -> Any:
     """Judge samples, piece by piece: ``(findings that are over, their count)``.
 
-    ``rows`` are samples as the rules see them; a piece is (slot, level in g/dl, first, last, anew): samples ``first``
-    to ``last`` of one sensor at one level, ``anew`` 1 where an officer's check begins a new baseline. ``sensors``, the
-    buffers, ``drinks`` and ``covers`` are the state by slot; ``worth`` takes what each sample is worth.
+    ``rows`` are samples as the rules see them; a piece is (slot, level and sure level in g/dl, first, last, anew):
+    samples ``first`` to ``last`` of one sensor at one level, ``anew`` 1 where an officer's check begins a new baseline.
+    ``sensors``, the buffers, ``drinks`` and ``covers`` are the state by slot; ``worth`` takes what each is worth.
     """
     count = 0
     body = np.empty(CURVE, np.int64)
     for p in range(len(pieces)):
-        slot, level = pieces[p]["slot"], pieces[p]["level"]
+        slot, level, sure = pieces[p]["slot"], pieces[p]["level"], pieces[p]["sure"]
         if pieces[p]["anew"]:
             sensors[slot]["learnt"] = sensors[slot]["learn_n"] = 0
             sensors[slot]["learn_ms"] = NEVER_MS
@@ -104,7 +104,7 @@ def watch_samples(
                 s["cover_n"] = s["covered"] = 0
                 s["clear_ms"] = t
             if figure and _drink(
-                rows[i], level, s, curve_ms[slot], curve_tac[slot], drinks[slot], limit, rate, body
+                rows[i], level, sure, s, curve_ms[slot], curve_tac[slot], drinks[slot], limit, rate, body
             ):
                 out[count] = drinks[slot]
                 count += 1
@@ -194,6 +194,7 @@ def _cover(row: Any, cold: bool, s: Any, cover: Any, limit: Bounds, rate: Rates)
 def _drink(
     row: Any,
     level: float,
+    sure: float,
     s: Any,
     curve_ms: Any,
     curve_tac: Any,
@@ -237,7 +238,9 @@ def _drink(
     if not s["drinking"]:
         return False
     drink["seen_to_ms"], drink["last_key"] = t, key
-    found, drink["beyond"], peak = drunk(curve_ms, curve_tac, s["curve_first"], s["curve_n"], bar, rate, body)
+    found, drink["beyond"], peak = drunk(
+        curve_ms, curve_tac, s["curve_first"], s["curve_n"], bar, _scaled(sure), rate, body
+    )
     drink["body"] = peak / SCALE / MICRO
     if found and drink["status"] == SUSPECTED:
         drink["status"], drink["confirm_ms"], drink["confirm_key"] = CONFIRMED, t, key

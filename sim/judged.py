@@ -10,7 +10,7 @@ are the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,12 @@ def _case(one: Lived, told: Sequence[Told], rules: RuleSet) -> Case:
             one.worn["alcohol_tag"], readings.samples, readings.events, life.end_ms + AFTER_MS, rules
         )
         calendar = {day.day: str(day.state) for some in found.values() for day in some}
+    return replace(untold(one), told=tuple(told), calendar=calendar)
+
+
+def untold(one: Lived) -> Case:
+    """What happened in a life; nothing was told of it, and no day judged."""
+    life = one.life
     return Case(
         life.name,
         life.start_ms,
@@ -90,10 +96,9 @@ def _case(one: Lived, told: Sequence[Told], rules: RuleSet) -> Case:
         one.happened,
         {family: hidden(life, family) for family in Family},
         no_link(life),
-        tuple(told),
+        (),
         days(life),
-        calendar,
-        tuple(drink.start_ms for drink in life.drinks),
+        drinks_ms=tuple(drink.start_ms for drink in life.drinks),
     )
 
 

@@ -48,6 +48,8 @@ SETTLED_MS = {Family.DRINKING: 3 * 3_600_000}
 CONFIRMED = "confirmed"
 _ACCUSES = (None, CONFIRMED, "suspected")
 """What alerts about alcohol say of themselves; others say nothing. What came from the surroundings finds nobody."""
+SLOW_S = 240.0
+"""What takes longer than the budget of zones, curfews and straps is told by itself. Drinking takes hours."""
 UNSETTLED_MS = 600_000
 """What begins so shortly before a life ends (time without a network apart), or drinking that is not over so long
 before, can not be told of in time: it counts as minor."""
@@ -199,6 +201,7 @@ class Tally:
     delays_s: list[float] = field(default_factory=list)
     late_s: list[float] = field(default_factory=list)
     """Delays from the true start, whether there was a network or not."""
+    slow: list[tuple[str, Happening, float]] = field(default_factory=list)
     missed: list[tuple[str, Happening]] = field(default_factory=list)
     wrong: list[tuple[str, Told]] = field(default_factory=list)
 
@@ -275,7 +278,10 @@ def _find(total: Tally, case: Case, happening: Happening, told: Sequence[Told]) 
         return
     total.found += 1
     total.confirmed += found.confirmed
-    total.delays_s.append((found.told_ms - found.since_ms) / 1000)
+    took_s = (found.told_ms - found.since_ms) / 1000
+    total.delays_s.append(took_s)
+    if took_s > SLOW_S and happening.family != Family.DRINKING:
+        total.slow.append((case.name, happening, took_s))
     total.late_s.append((found.told_ms - happening.start_ms) / 1000)
 
 
@@ -382,12 +388,13 @@ def _utc(at_ms: int) -> str:
 
 
 def wrong(cases: Sequence[Case]) -> dict[str, Any]:
-    """Each miss and each false alert by itself, so that whoever reads the figures can look into them."""
+    """Each miss, each late and each false alert by itself, so that whoever reads the figures can look into them."""
     found = {}
     for family in Family:
         total = tally(cases, family)
         found[str(family)] = {
             "missed": [_named(name, one) for name, one in total.missed],
+            "slow": [{**_named(name, one), "delay_s": round(took_s)} for name, one, took_s in total.slow],
             "false": [
                 {"wearer": name, "rule": _said(told), "start": _utc(told.alert.start_ms)}
                 for name, told in total.wrong

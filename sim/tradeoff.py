@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,74 +21,87 @@ from rich.console import Console
 from rich.progress import Progress
 
 from core.rules import DEFAULT_RULES, RuleSet
-from sim.judged import Lived, final_alerts, lived, no_link
-from sim.people import population
-from sim.score import Case, Told, tally
+from sim.judged import final_alerts, lived, untold
+from sim.people import person
+from sim.score import Told, tally
 from sim.scoring import START_MS, TOWN_SEED
 from sim.town import make_town
-from sim.truth import Family, hidden
+from sim.truth import Family
 
 TUNED_ON, REPORTED_ON = (101, 102), (201, 202)
 TRIED: dict[str, tuple[Family, tuple[float, ...]]] = {
     "accuse_apart_s": (Family.EXCLUSION, (10, 30, 50, 70, 110, 130, 190)),
+    "accuse_walking_s": (Family.EXCLUSION, (10, 15, 30, 40, 60, 70)),
     "address_margin_m": (Family.CURFEW, (1, 10, 20, 30, 45, 60, 90)),
     "precision_floor_m": (Family.EXCLUSION, (1, 3, 5, 8, 12, 20)),
     "rf_missed_s": (Family.CURFEW, (120, 180, 240, 300, 420, 600, 900)),
     "ir_suspect_s": (Family.TAMPER, (300, 600, 1200, 1800, 2700, 3600)),
 }
 """Each threshold, the family that it matters to most, and the values that are tried."""
+AS_THEY_ARE = {str(family): (family, DEFAULT_RULES) for family in Family}
+Variants = Mapping[str, tuple[Family, RuleSet]]
 Point = dict[str, float]
+_GROUP = 25
 
 
-def measure(lives: Sequence[Lived], cases: Sequence[Case], rules: RuleSet, family: Family) -> Point:
-    """Events, those found, and false alerts in 1,000 wearer-days, of the alerts that stand at the end."""
-    owner = {worn.id: one.life.name for one in lives for worn in one.worn.values()}
-    told: dict[str, list[Told]] = {}
-    for alert in final_alerts(lives, rules):
-        told.setdefault(owner[alert.activation], []).append(Told(alert, alert.start_ms))
-    total = tally([replace(case, told=tuple(told.get(case.name, ()))) for case in cases], family)
-    wearer_days = sum(case.wearer_days for case in cases)
-    return {
-        "events": total.events,
-        "found": total.found,
-        "false_per_1000_wearer_days": round(1000 * total.false / wearer_days, 2),
-    }
-
-
-def people(seeds: Sequence[int], wearers: int, days: int) -> tuple[list[Lived], list[Case]]:
-    """Lives of several seeds, and what truly happened in them; nothing told yet."""
-    lives = [
-        lived(replace(life, name=f"{life.name}s{seed}"))
-        for seed in seeds
-        for life in population(make_town(TOWN_SEED), seed, wearers, START_MS, days)
-    ]
-    return lives, [
-        Case(
-            one.life.name,
-            one.life.start_ms,
-            one.life.end_ms,
-            one.life.strata,
-            one.happened,
-            {family: hidden(one.life, family) for family in Family},
-            no_link(one.life),
-            (),
-        )
-        for one in lives
-    ]
-
-
-def tried(lives: Sequence[Lived], cases: Sequence[Case], progress: Progress) -> dict[str, dict[str, Point]]:
+def variants() -> dict[str, tuple[Family, RuleSet]]:
     """Every value of every threshold, the others as they are."""
-    bar = progress.add_task("trying thresholds", total=sum(len(values) for _, values in TRIED.values()))
-    found: dict[str, dict[str, Point]] = {}
+    found = {}
     for name, (family, values) in TRIED.items():
         for value in values:
             kind = type(getattr(DEFAULT_RULES, name))
             changes: dict[str, Any] = {name: kind(value)}
-            rules = replace(DEFAULT_RULES, **changes)
-            found.setdefault(name, {})[f"{value:g}"] = measure(lives, cases, rules, family)
-            progress.advance(bar)
+            found[f"{name}={value:g}"] = family, replace(DEFAULT_RULES, **changes)
     return found
+
+
+def counted(some: Variants, seed: int, numbers: Sequence[int], days: int) -> dict[str, Counter[str]]:
+    """Events, those found, false alerts and wearer-days of some people, by the alerts that stand at the end."""
+    town = make_town(TOWN_SEED)
+    lives = [lived(person(town, seed, number, START_MS, days)) for number in numbers]
+    owner = {worn.id: one.life.name for one in lives for worn in one.worn.values()}
+    cases = [untold(one) for one in lives]
+    found = {}
+    for name, (family, rules) in some.items():
+        told: dict[str, list[Told]] = {}
+        for alert in final_alerts(lives, rules):
+            told.setdefault(owner[alert.activation], []).append(Told(alert, alert.start_ms))
+        total = tally([replace(case, told=tuple(told.get(case.name, ()))) for case in cases], family)
+        found[name] = Counter(
+            events=total.events,
+            found=total.found,
+            false=total.false,
+            alerts=total.alerts,
+            days=days * len(lives),
+        )
+    return found
+
+
+def measure(
+    some: Variants, seeds: Sequence[int], wearers: int, days: int, moved: Callable[[float], None]
+) -> dict[str, Point]:
+    """Each variant on so many people of each seed, a process for each processor."""
+    groups = [
+        (seed, range(first, min(first + _GROUP, wearers)))
+        for seed in seeds
+        for first in range(0, wearers, _GROUP)
+    ]
+    whole: dict[str, Counter[str]] = {name: Counter() for name in some}
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
+        work = [pool.submit(counted, some, seed, numbers, days) for seed, numbers in groups]
+        for done, one in enumerate(work):
+            for name, counts in one.result().items():
+                whole[name].update(counts)
+            moved((done + 1) / len(work))
+    return {
+        name: {
+            "events": counts["events"],
+            "found": counts["found"],
+            "false_per_1000_wearer_days": round(1000 * counts["false"] / counts["days"], 2),
+            "alerts_per_1000_wearer_days": round(1000 * counts["alerts"] / counts["days"], 1),
+        }
+        for name, counts in whole.items()
+    }
 
 
 def draw(tuned: dict[str, dict[str, Point]], reported: dict[str, Point], folder: Path) -> None:
@@ -123,20 +140,31 @@ def main() -> None:
     arguments.add_argument("--folder", type=Path, default=Path("docs/score"))
     chosen = arguments.parse_args()
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        tuned = tried(*people(TUNED_ON, chosen.wearers, chosen.days), progress)
-        lives, cases = people(REPORTED_ON, chosen.wearers, chosen.days)
-        families = {family: measure(lives, cases, DEFAULT_RULES, family) for family in Family}
+
+        def tried(what: str, some: Variants, seeds: Sequence[int]) -> dict[str, Point]:
+            bar = progress.add_task(what, total=1.0)
+            return measure(
+                some, seeds, chosen.wearers, chosen.days, lambda share: progress.update(bar, completed=share)
+            )
+
+        points = tried("trying thresholds", variants(), TUNED_ON)
+        families = tried("others, as they are", AS_THEY_ARE, REPORTED_ON)
+    tuned = {
+        name: {f"{value:g}": points[f"{name}={value:g}"] for value in values}
+        for name, (_, values) in TRIED.items()
+    }
     reported = {name: families[family] for name, (family, _) in TRIED.items()}
     draw(tuned, reported, chosen.folder)
     (chosen.folder / "tradeoff.json").write_text(
         json.dumps(
             {
+                "rule_set": DEFAULT_RULES.version,
                 "wearers_of_each_seed": chosen.wearers,
                 "days": chosen.days,
                 "tuned_on": TUNED_ON,
                 "tried": tuned,
                 "reported_on": REPORTED_ON,
-                "as_they_are": {str(family): point for family, point in families.items()},
+                "as_they_are": families,
             },
             indent=1,
         )

@@ -60,7 +60,9 @@ def body(curve: list[tuple[int, int]]) -> list[Fraction]:
     return quick if max(quick) >= 150_000 else under(25_000)
 
 
-def shows_drinking(curve: list[tuple[int, int]], first: int, level: int) -> tuple[bool, int, Fraction]:
+def shows_drinking(
+    curve: list[tuple[int, int]], first: int, level: int, sure: int
+) -> tuple[bool, int, Fraction]:
     """Whether the readings that a body can have made show drinking; how many others there are; the peak."""
     limit = body(curve)
     can = [v - b <= 10_000 for (_, v), b in zip(curve, limit, strict=True)]
@@ -69,7 +71,7 @@ def shows_drinking(curve: list[tuple[int, int]], first: int, level: int) -> tupl
     steady = any(
         j - i >= 2
         and curve[j][0] - curve[i][0] >= 50 * MIN
-        and all(can[k] and curve[k][1] >= level for k in range(i, j + 1))
+        and all(can[k] and curve[k][1] >= sure for k in range(i, j + 1))
         for i in range(first, n)
         for j in range(i, n)
     )
@@ -139,7 +141,7 @@ def sort_out(samples: list[Sample]) -> tuple[list[Sample], list[tuple[Sample, bo
     return skin, verdicts
 
 
-def drinks(samples: list[Sample], level: int, now_ms: int) -> list[Drink]:
+def drinks(samples: list[Sample], level: int, sure: int, now_ms: int) -> list[Drink]:
     """Drinking events, as they stand at ``now_ms``."""
     skin, _ = sort_out(samples)
     values = [one.tac or 0 for one in skin]
@@ -156,7 +158,7 @@ def drinks(samples: list[Sample], level: int, now_ms: int) -> list[Drink]:
             if j == len(skin) or values[j] < level or times[j] - times[j - 1] > 75 * MIN:
                 break
         else:
-            event, i = _follow(times, values, i, j, level, now_ms)
+            event, i = _follow(times, values, i, j, (level, sure), now_ms)
             found.append(event)
             continue
         i = j
@@ -164,8 +166,9 @@ def drinks(samples: list[Sample], level: int, now_ms: int) -> list[Drink]:
 
 
 def _follow(
-    times: list[int], values: list[int], i: int, j: int, level: int, now_ms: int
+    times: list[int], values: list[int], i: int, j: int, levels: tuple[int, int], now_ms: int
 ) -> tuple[Drink, int]:
+    level, sure = levels
     begin = i
     while begin and times[begin] - times[begin - 1] <= 75 * MIN and times[i] - times[begin - 1] <= 120 * MIN:
         begin -= 1
@@ -175,7 +178,7 @@ def _follow(
     k = j
     while True:
         curve = list(zip(times[begin : k + 1], values[begin : k + 1], strict=True))
-        drank, beyond, peak = shows_drinking(curve, i - begin, level)
+        drank, beyond, peak = shows_drinking(curve, i - begin, level, sure)
         if drank and confirmed is None:
             confirmed, status = times[k], "confirmed"
         lows = k

@@ -152,6 +152,15 @@ def test_in_limit_mode_the_level_is_the_orders_and_the_words_are_its_own() -> No
     assert "0.080 g/dl, the limit of the order" in alert.sentence
 
 
+@pytest.mark.parametrize(("most", "status"), [(0.094, "suspected"), (0.098, "confirmed")])
+def test_above_a_limit_only_what_is_a_fifth_above_it_confirms(most: float, status: str) -> None:
+    case = tagged(sober_order(0.08))
+    rise = [0.0, *[round(0.02 * i, 3) for i in range(1, 5)], 0.09]
+    fall = [round(most - 0.012 * i, 3) for i in range(1, 8)]
+    (alert,) = judged(every(HALF_HOUR, [*rise, most, most, most, *fall]), case=case)
+    assert (alert.figures["status"], alert.figures["level_g_dl"]) == (status, 0.08)
+
+
 def test_a_limit_never_comes_from_a_default() -> None:
     condition = AlcoholCondition("a", "a", AlcoholMode.LIMIT)
     with pytest.raises(ValueError, match="level of the order"):

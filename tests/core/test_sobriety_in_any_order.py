@@ -18,9 +18,9 @@ from tests.core.drinkers import readings_of, sober_order, tagged, tags
 from tests.core.sobriety_reference import MIN, Cover, Drink, Sample, covers, drinks
 
 
-def promised(samples: list[Sample], level: int, now_ms: int) -> list[tuple[object, ...]]:
+def promised(samples: list[Sample], level: int, sure: int, now_ms: int) -> list[tuple[object, ...]]:
     found: list[tuple[object, ...]] = []
-    for one in (*drinks(samples, level, now_ms), *covers(samples)):
+    for one in (*drinks(samples, level, sure, now_ms), *covers(samples)):
         if isinstance(one, Drink):
             body = round(float(one.body) / 1e6, 3)
             shown: tuple[object, ...] = (one.high, one.beyond, body, round(one.peak / 1e6, 3))
@@ -56,7 +56,7 @@ def test_alerts_about_alcohol_are_what_the_sentences_promise(
     now_ms = samples[-1].t_ms + after_min * MIN
     case = tagged(sober_order(limit))
     alerts = evaluate([case], {case.id: readings_of(samples)}, now_ms, families=(Sobriety,))
-    true = promised(samples, 20_000 if limit is None else 80_000, now_ms)
+    true = promised(samples, *((20_000, 20_000) if limit is None else (80_000, 96_000)), now_ms)
     event(f"{min(len(true), 4)} alerts")
     for row in true:
         event(f"{row[0]} {row[3]}")
