@@ -128,8 +128,9 @@ class RuleSet:
         The skin lags behind the breath by this: 4140 s, 69 min, the median of PMC6779481 (domain.md, Q).
     tac_lag_more_s
         A skin may lag behind by so much more: drinking that seems to have begun so soon after midnight may have begun
-        before it, and leaves the day before UNVERIFIED: 3600 s. Nobody publishes how lags are spread that we know of;
-        default of ours, scored on simulated lives (docs/score.md).
+        before it, and leaves the day before UNVERIFIED: 7200 s. Skins differ, and who drinks slowly is long below the
+        level: the simulated lives that were called SOBER with 3600 s had drunk for two hours before midnight. Nobody
+        publishes how lags are spread that we know of; default of ours (docs/score.md).
     tac_carry_s
         A drinking event that goes on this far into a later day leaves that day UNVERIFIED too: 43,200 s (noon).
         It would hide whatever was drunk. Default of ours.
@@ -253,7 +254,7 @@ class RuleSet:
     tac_scatter_g_dl: float = 0.010
     tac_limit_share: float = 0.2
     tac_lag_s: int = 4140
-    tac_lag_more_s: int = 3600
+    tac_lag_more_s: int = 7200
     tac_carry_s: int = 43_200
     tac_note_g_dl: float = 0.15
     tac_note_s: int = 86_400

@@ -6,7 +6,7 @@ after the next.** A day is judged once they are in.
 - NOT_SOBER: a confirmed drinking event began on it.
 - UNVERIFIED, else, if it was not monitored whole, fewer than 90 % of its half-hours have a valid reading, there is none
   for more than 2 h, the strap was open or the sensor obstructed, or a drinking event leaves it in doubt: one that is
-  only suspected, may have begun on another day too (skins differ: one within the first hour after midnight may have
+  only suspected, may have begun on another day too (skins differ: one within two hours after midnight may have
   begun before it), or was carried over from an earlier day and hides what was drunk.
 - SOBER, else.
 

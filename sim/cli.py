@@ -356,7 +356,8 @@ def _score_table(out: Console, found: dict[str, Any]) -> None:
     for family, row in unknown.items():
         out.print(
             f"unknown time ({family}): {row['share']:.1%}; {row['inside_whereabouts_unknown']} of"
-            f" {row['violations']} violations in it lie inside an alert of whereabouts unknown"
+            f" {row['violations']} violations in it lie inside an alert of whereabouts unknown,"
+            f" {row['told_outright']} more were told outright"
         )
 
 

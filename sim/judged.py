@@ -103,12 +103,16 @@ def untold(one: Lived) -> Case:
 
 
 def no_link(life: Life) -> list[Span]:
-    """When nothing the wearer has on could send: no network, or no power. Home units have their own line."""
+    """When nothing the wearer has on could send: no network, or no power.
+
+    Home units have their own line: who wears no GPS tag but one that a unit hears has no such time by the network's
+    fault. (What an alcohol tag of theirs tells is later than that; no target is set for it.)
+    """
     way = life.way.left_behind(life.off_ankle)
     ends = np.append(way.start_ms[1:], way.end_ms)
     bare = np.flatnonzero(~way.covered)
     dark = list(zip(way.start_ms[bare].tolist(), ends[bare].tolist(), strict=True))
-    if life.wears == {"rf_tag"}:
+    if "rf_tag" in life.wears and "gps_tag" not in life.wears:
         dark = []
     if "gps_tag" in life.wears:
         dark += list(life.flat)

@@ -330,13 +330,14 @@ def quantile(values: Sequence[float], share: float) -> float:
 def unknown(cases: Sequence[Case]) -> dict[str, Any]:
     """The share of time in which nothing could be known, and whether what happened there lies inside an alert.
 
-    An alert of whereabouts unknown reaches back to the last position or contact that its sentence names.
+    An alert of whereabouts unknown reaches back to the last position or contact that its sentence names. *Outright* is
+    told what an alert accuses of although so little of it could be known.
     """
     whole = sum(case.end_ms - case.start_ms for case in cases)
     found: dict[str, Any] = {}
     for family in (Family.EXCLUSION, Family.INCLUSION, Family.CURFEW):
         dark = sum(length_ms(union(case.hidden.get(family, ()))) for case in cases)
-        events = inside = 0
+        events = inside = outright = 0
         bare: list[tuple[str, Happening]] = []
         for case in cases:
             spans = [_reach(told, case.end_ms) for told in case.told if told.alert.rule == UNKNOWN]
@@ -346,13 +347,16 @@ def unknown(cases: Sequence[Case]) -> dict[str, Any]:
                     hidden = both([(one.start_ms, one.end_ms)], case.hidden[family])
                     left = less(hidden, union(spans))
                     covered = length_ms(left) == 0
+                    found_out = not covered and delay(case, one, case.told) is not None
                     inside += covered
-                    if not covered:
+                    outright += found_out
+                    if not covered and not found_out:
                         bare.append((case.name, one))
         found[str(family)] = {
             "share": round(dark / whole, 4) if whole else 0.0,
             "violations": events,
             "inside_whereabouts_unknown": inside,
+            "told_outright": outright,
             "not_inside": [_named(name, one) for name, one in bare],
         }
     return found

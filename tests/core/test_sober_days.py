@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,13 +77,16 @@ def test_an_event_belongs_to_the_day_on_which_drinking_began_not_on_which_the_sk
     assert states(days) == ["NOT_SOBER", "UNVERIFIED", "SOBER"]
     assert whys(days[1]) == {Why.CARRIED_OVER}
     t, tac = steady()
-    drink(t, tac, midnight(MONDAY + timedelta(days=1)) + 150 * MIN)  # 01:21
+    drink(t, tac, midnight(MONDAY + timedelta(days=1)) + 240 * MIN)  # 02:51
     assert states(calendar(samples_of(t, tac))) == ["SOBER", "NOT_SOBER", "SOBER"]
 
 
-def test_an_event_that_began_soon_after_midnight_leaves_the_day_before_unverified_for_skins_differ() -> None:
+@pytest.mark.parametrize("after_min", [120, 180])  # 00:51 and 01:51, by a lag of 69 min
+def test_an_event_that_began_soon_after_midnight_leaves_the_day_before_unverified_for_skins_differ(
+    after_min: int,
+) -> None:
     t, tac = steady()
-    drink(t, tac, midnight(MONDAY + timedelta(days=1)) + 120 * MIN)  # 00:51, by a lag of 69 min
+    drink(t, tac, midnight(MONDAY + timedelta(days=1)) + after_min * MIN)
     days = calendar(samples_of(t, tac))
     assert states(days) == ["UNVERIFIED", "NOT_SOBER", "SOBER"]
     assert whys(days[0]) == {Why.BEGAN_UNSEEN}
@@ -98,7 +102,7 @@ def test_the_day_is_a_civil_day_of_london_and_has_46_or_50_half_hours_when_the_c
 
 def test_an_event_in_the_hours_after_the_clocks_change_belongs_to_the_day_of_the_clock() -> None:
     t, tac = steady(start=date(2026, 10, 24))
-    drink(t, tac, midnight(date(2026, 10, 25)) + 150 * MIN)
+    drink(t, tac, midnight(date(2026, 10, 25)) + 240 * MIN)
     assert states(calendar(samples_of(t, tac))) == ["SOBER", "NOT_SOBER", "SOBER"]
 
 

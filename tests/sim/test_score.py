@@ -81,6 +81,8 @@ def test_what_could_not_be_known_is_no_miss_but_has_to_lie_inside_an_alert_of_wh
     row = unknown([replace(one, told=(asked,))])["curfew"]
     assert (row["violations"], row["inside_whereabouts_unknown"]) == (1, 1)
     assert row["share"] == round(150 / (7 * 24 * 60), 4)
+    row = unknown([replace(one, told=(told(80, 92),))])["curfew"]
+    assert (row["inside_whereabouts_unknown"], row["told_outright"], row["not_inside"]) == (0, 1, [])
     # of an absence that begins in the dark and goes on in the light for long enough, it is a miss
     assert counts(case([absence(60, 230)], [], hidden=dark)) == (1, 0, 0, 0, 0)
 
