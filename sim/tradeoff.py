@@ -117,8 +117,11 @@ def draw(tuned: dict[str, dict[str, Point]], reported: dict[str, Point], folder:
         recall = [100 * point["found"] / point["events"] for point in points.values()]
         false = [point["false_per_1000_wearer_days"] for point in points.values()]
         axis.plot(false, recall, "-o", color="#1d70b8", markersize=4)
+        together: dict[tuple[float, float], list[str]] = {}
         for value, x, y in zip(points, false, recall, strict=True):
-            axis.annotate(value, (x, y), textcoords="offset points", xytext=(4, -9), fontsize=7)
+            together.setdefault((x, y), []).append(value)
+        for at, values in together.items():
+            axis.annotate(", ".join(values), at, textcoords="offset points", xytext=(5, -10), fontsize=7)
         here = reported[name]
         axis.plot(
             [here["false_per_1000_wearer_days"]], [100 * here["found"] / here["events"]], "D", color="#d4351c"
@@ -126,8 +129,8 @@ def draw(tuned: dict[str, dict[str, Point]], reported: dict[str, Point], folder:
         axis.set_title(f"{name} ({TRIED[name][0]})", fontsize=9)
         axis.set_xlabel("false alerts in 1,000 wearer-days", fontsize=8)
         axis.set_ylabel("recall, %", fontsize=8)
-        axis.set_xscale("symlog", linthresh=1)
-        axis.set_xlim(left=-0.1)
+        axis.set_xlim(-0.1, max(1.5, 1.1 * max(false)))
+        axis.set_ylim(min(95.0, min(recall) - 0.5), 100.4)
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "tradeoff.svg", metadata={"Date": None})
 
