@@ -13,12 +13,13 @@ QUIET := $(shell test -t 2 || echo --quiet)
 PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check
 export TAGWATCH_DATA ?= $(abspath ../shared/data)
 
-.PHONY: demo test test-long test-nojit check bench firmware setup system format clean help
+.PHONY: demo test test-long test-nojit fuzz check bench firmware setup system format clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       simulated tags, a real broker and gateway, alerts here and on a page"
 	@echo "make test       the whole suite          make test-long   the long fault and soak forms"
+	@echo "make fuzz       decoders fed by a fuzzer, some twenty minutes"
 	@echo "make test-nojit the whole suite with the core's kernels as plain Python (about twice as long)"
 	@echo "make check      format, lint, types      make bench       measure; writes bench.json"
 	@echo "make firmware   compiles what boards run, into build/firmware"
@@ -68,6 +69,9 @@ test-nojit: setup system
 
 test-long: setup system
 	@$(BIN)/python -m pytest -m "long or not long" $(BESIDE) --timeout 7200 $(ARGS)
+
+fuzz: setup system
+	@$(BIN)/python -m pytest -m "long or not long" --timeout 7200 tests/fuzz $(ARGS)
 
 check: setup
 	@$(BIN)/ruff format --check .

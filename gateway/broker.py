@@ -209,6 +209,7 @@ def configuration(settings: Settings, authority: Authority, door: DoorKey) -> st
             "auth_callout": {"issuer": account_key(door.private), "auth_users": [DOOR], "account": "SYS"},
         },
         "max_payload": settings.broker_max_payload,
+        "max_connections": settings.broker_connections,
         "max_pending": 64 * 1024 * 1024,
         "log_file": str(folder / "broker.log"),
         "logfile_size_limit": 1024 * 1024,

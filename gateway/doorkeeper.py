@@ -30,6 +30,7 @@ from gateway import broker, child, identities, logs, nats_tokens
 from gateway.authority import Authority
 from gateway.heartbeat import Heartbeat
 from gateway.identities import Rights
+from gateway.rates import BARRED_MS
 from gateway.settings import Settings
 from gateway.store import Store, devices, state
 
@@ -58,7 +59,7 @@ class Doorkeeper:
         self._store = store
         self._authority = authority
         self._changes = -1
-        self._revoked: set[str] = set()
+        self._unwanted: set[str] = set()
         self._cutting: dict[str, float] = {}
 
     async def run(self, stopping: asyncio.Event, heart: Heartbeat) -> None:
@@ -97,12 +98,12 @@ class Doorkeeper:
     async def _watch(self, client: Client, stopping: asyncio.Event, heart: Heartbeat) -> None:
         """Look for revoked devices for as long as the broker lives."""
         self._changes = -1
-        self._revoked = set()
+        self._unwanted = set()
         first = True
         while client.is_connected and not stopping.is_set():
             heart.beat()
             try:
-                new = self._newly_revoked()
+                new = self._newly_unwanted()
                 if first:
                     await self._sweep(client)
                     first = False
@@ -161,10 +162,13 @@ class Doorkeeper:
         if rights is None:
             with self._store.read() as connection:
                 device = devices.one(connection, name)
+                barred = devices.barred_until(connection).get(name, 0)
             if device is None:
                 raise Refused(f"{name!r} was never added")
             if device.revoked_at_ms is not None:
                 raise Refused(f"{name} was revoked")
+            if _is_barred(barred):
+                raise Refused(f"{name} said too much and is kept out for a while")
             if device.certificate and device.certificate != certificate.public_bytes(Encoding.DER):
                 raise Refused(f"{name} shows another certificate than it was given")
             rights = identities.of_device(name)
@@ -172,14 +176,16 @@ class Doorkeeper:
             raise Refused(f"{name} may not use another's client id")
         return name, rights
 
-    def _newly_revoked(self) -> set[str]:
+    def _newly_unwanted(self) -> set[str]:
         with self._store.read() as connection:
             changes = state.changes(connection)
             if changes == self._changes:
                 return set()
-            revoked = devices.revoked(connection)
-        new = revoked - self._revoked
-        self._changes, self._revoked = changes, revoked
+            unwanted = devices.revoked(connection)
+            barred = devices.barred_until(connection)
+            unwanted |= {name for name, until_ms in barred.items() if _is_barred(until_ms)}
+        new = unwanted - self._unwanted
+        self._changes, self._unwanted = changes, unwanted
         return new
 
     async def _sweep(self, client: Client) -> None:
@@ -188,7 +194,7 @@ class Doorkeeper:
         while True:
             server, found = await _connections(client, {"limit": _PAGE, "offset": offset})
             for one in found:
-                if one.get("mqtt_client") in self._revoked:
+                if one.get("mqtt_client") in self._unwanted:
                     await _kick(client, server, one)
             offset += len(found)
             if len(found) < _PAGE:
@@ -202,6 +208,11 @@ class Doorkeeper:
                 await _kick(client, server, one)
             if now > until:
                 del self._cutting[device]
+
+
+def _is_barred(until_ms: int) -> bool:
+    """Whether somebody is kept out still. The box's clock may have been set back since: then it is over, too."""
+    return 0 < until_ms - time.time_ns() // 1_000_000 <= BARRED_MS
 
 
 async def _connect(settings: Settings, authority: Authority, door: broker.DoorKey) -> Client:
@@ -240,7 +251,7 @@ async def _kick(client: Client, server: str, connection: Mapping[str, Any]) -> N
     await client.request(
         f"$SYS.REQ.SERVER.{server}.KICK", json.dumps({"cid": connection["cid"]}).encode(), timeout=_ANSWER_S
     )
-    log.info("a revoked device was cut off", device=connection.get("mqtt_client"))
+    log.info("a device that may not be here was cut off", device=connection.get("mqtt_client"))
 
 
 def _permissions(rights: Rights) -> dict[str, Any]:

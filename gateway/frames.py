@@ -96,6 +96,7 @@ class FrameSocket:
         self._others = bytearray()
         self._left = False
         self._need = 0
+        self._lost = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -138,6 +139,10 @@ class FrameSocket:
     def _split(self) -> None:
         """Deal out every whole packet, up to what there is room for."""
         data = bytes(self._read)
+        if self._lost:
+            self._others += data
+            self._read.clear()
+            return
         room = self._room()
         at, end = 0, len(data)
         found: list[Published] = []
@@ -154,16 +159,17 @@ class FrameSocket:
                 if not byte & 0x80:
                     break
                 if begin - at >= _MOST_HEAD:
-                    # no length of MQTT: paho says so to the broker
+                    # no length of MQTT: paho says so to the broker, and where a packet begins nobody knows any more
                     self._others += data[at:]
+                    self._lost = True
                     at = begin = end
                     break
             else:
                 break
+            if at == end:
+                break
             if begin + length > end:
                 self._need = begin + length - at
-                break
-            if at == end:
                 break
             qos = data[at] >> 1 & 3
             if data[at] >> 4 != _PUBLISH or qos > 1 or length < 2 + 2 * qos:

@@ -37,12 +37,13 @@ from gateway.group import Committed, Received
 from gateway.heartbeat import Heartbeat
 from gateway.judge import Judge
 from gateway.orders import Orders
+from gateway.rates import BARRED_MS, Rates
 from gateway.replica import Copier
 from gateway.seal import SealError, Vault
 from gateway.settings import Settings
-from gateway.store import Store, StoreError, alerts, state
+from gateway.store import Store, StoreError, alerts, devices, state
 from gateway.store.marks import Mark
-from gateway.uplink import Echo, LinkDeadError, Uplink
+from gateway.uplink import Echo, LinkDeadError, Unread, Uplink
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +85,7 @@ class Ingest:
         vault: Vault,
         link: Uplink,
         clock: Clock,
+        rates: Rates,
         heart: Heartbeat | None = None,
         copier: Copier | None = None,
     ) -> None:
@@ -95,6 +97,7 @@ class Ingest:
         self._owed: list[tuple[int, Committed]] = []
         """What is to be answered once the replica holds it; the number is what its copier was asked for."""
         self._link = link
+        self._rates = rates
         self._clock = clock
         self._committer = Committer(
             store,
@@ -139,12 +142,27 @@ class Ingest:
                 if self._copier is not None:
                     self._copier.ask()  # alerts, and what others have written
                 self._link.check()
+                self._bar_floods()
                 if self._settings.clock == "system":
                     self._look_at_clock()
                     self._say_commands(present=self._clock.certain)
                     self._judge_now()
             if self._settling or time.monotonic() >= self._mark_s:
                 self._mark()
+
+    def _bar_floods(self) -> None:
+        """Have whoever says too much kept out for a while; the doorkeeper reads it in the store."""
+        names = [topics.speaker(topic.decode(errors="replace")) for topic in self._rates.taken()]
+        floods = [name for name in names if name is not None]
+        if not floods:
+            return
+        log.warning("a device says more than any may, and is kept out for a while", devices=sorted(floods))
+
+        def bar() -> None:
+            with self._store.write() as connection:
+                devices.bar(connection, floods, time.time_ns() // 1_000_000 + BARRED_MS)
+
+        self._look(bar)
 
     def _compile(self) -> None:
         """Have the rules compiled before anybody is told that this gateway is ready."""
@@ -257,10 +275,13 @@ class Ingest:
             return None
         return round(time.monotonic() - self._judged_s, 3)
 
-    def _work(self, items: Sequence[Received | Echo]) -> None:
+    def _work(self, items: Sequence[Received | Unread | Echo]) -> None:
         """Commit messages; at an echo of a step of the clock, what came before it is done first."""
-        messages: list[Received] = []
+        messages: list[Received | Unread] = []
         for item in items:
+            if isinstance(item, Unread):
+                messages.append(item)
+                continue
             if isinstance(item, Received):
                 # it was stamped by a clock that is never set; what time that was is known best now
                 messages.append(item._replace(received_ms=self._clock.at(item.received_ms)))
@@ -278,12 +299,17 @@ class Ingest:
                     )
         self._handle(messages)
 
-    def _handle(self, messages: Sequence[Received]) -> None:
+    def _handle(self, messages: Sequence[Received | Unread]) -> None:
         if not messages:
             return
-        for group, committed in self._committed(messages):
-            # only now, with everything on disk, may anyone be told
-            self._link.acknowledge([message.ticket for message in group])
+        wanted = [message for message in messages if isinstance(message, Received)]
+        done = self._committed(wanted) if wanted else []
+        # only now, with everything on disk, may anyone be told
+        if sum(len(group) for group, _ in done) == len(wanted):
+            self._link.acknowledge([message.ticket for message in messages])
+        else:
+            self._link.acknowledge([message.ticket for group, _ in done for message in group])
+        for _, committed in done:
             if self._copier is None:
                 self._answer(committed)
             else:
@@ -551,12 +577,16 @@ def main(arguments: list[str] | None = None) -> int:
     except DBAPIError as error:
         log.error("the store can not be used; nothing is received until it can", problem=logs.safe(error))
         return 1
+    # simulated tags are as fast as their time, and each of them is slowed down by its own answers
+    limited = settings.clock == "system" and settings.tag_messages_per_s > 0
+    rates = Rates(settings.tag_messages_per_s)
     link = Uplink(
         place,
         broker.client_tls(authority) if place.tls else None,
         queue_size=settings.queue_size,
         stamp=clock.stamp,
         open_to_us=lambda: not settings.embedded or broker.door_is_open(settings),
+        rates=rates if limited else None,
     )
     heart = Heartbeat(ready_fd, settings.hung_after_s)
     try:
@@ -564,7 +594,7 @@ def main(arguments: list[str] | None = None) -> int:
     except DBAPIError as error:
         log.error("the store can not be written; nothing is received until it can", problem=logs.safe(error))
         return 1
-    ingest = Ingest(settings, store, authority.vault, link, clock, heart, copier)
+    ingest = Ingest(settings, store, authority.vault, link, clock, rates, heart, copier)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())
     control = ControlServer(settings.control_path, ingest.answer)

@@ -60,6 +60,10 @@ PROCESS_COUNTERS = {
         "tagwatch_ingest_queue_full",
         "Times that the ingest stopped reading because its queue was full.",
     ),
+    "beyond_rate": (
+        "tagwatch_ingest_beyond_rate",
+        "Messages beyond what one device may say; they stay in its journal.",
+    ),
     "unsent": ("tagwatch_ingest_unsent", "Commits and commands that found no connection; devices ask again."),
     "commands_said": ("tagwatch_ingest_commands_said", "Times that a command was said to a device."),
 }

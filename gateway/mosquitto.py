@@ -70,6 +70,8 @@ certfile {installed}/server.pem
 keyfile {installed}/server.key.pem
 crlfile {installed}/revoked.pem
 require_certificate true
+# said before the listener, this would open another one, bare, on port 1883
+max_connections {settings.broker_connections}
 # who somebody is, his certificate says: neither a user name nor a client id of his choice
 use_identity_as_username true
 use_username_as_clientid true

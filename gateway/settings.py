@@ -100,6 +100,22 @@ class Settings(BaseSettings):
         ge=4096,
         description="Bytes of a message beyond which the embedded broker cuts a client off.",
     )
+    broker_connections: int = Field(
+        20_000,
+        ge=10,
+        description=(
+            "Connections that the broker (embedded, or configured by `tagwatch broker config`) has at most. Each that "
+            "says nothing holds 20 to 40 KiB until it is cut off."
+        ),
+    )
+    tag_messages_per_s: int = Field(
+        300,
+        ge=0,
+        description=(
+            "Messages a second, over 5 s, beyond which what a tag says is not read but left in its journal, and the "
+            "embedded broker keeps it out for a minute; 0 for no limit. One that obeys the protocol reaches 150."
+        ),
+    )
     # who may do what at the broker
     partition_senders: tuple[str, ...] = Field(
         (),

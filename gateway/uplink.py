@@ -23,6 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from gateway.broker import Address
 from gateway.frames import Bounded, FrameSocket, Published, puback, publish
 from gateway.group import Received
+from gateway.rates import Rates
 from gateway.topics import UP_FILTER
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,12 @@ class Echo(NamedTuple):
     """Something that this link sent to itself: all that was published before it has been taken."""
 
     token: str
+    ticket: Ticket
+
+
+class Unread(NamedTuple):
+    """A message beyond what one tag may say: it is acknowledged in its turn, and stays in the tag's journal."""
+
     ticket: Ticket
 
 
@@ -118,11 +125,13 @@ class Uplink:
         queue_size: int,
         stamp: Callable[[], int],
         open_to_us: Callable[[], bool] = lambda: True,
+        rates: Rates | None = None,
     ) -> None:
         self._place = place
         self._stamp = stamp
         self._open_to_us = open_to_us
-        self._queue: Bounded[Received | Echo] = Bounded(queue_size, _QUEUE_BYTES)
+        self._rates = rates
+        self._queue: Bounded[Received | Unread | Echo] = Bounded(queue_size, _QUEUE_BYTES)
         self._guard = threading.Lock()
         self._connection = 0
         self._current: int | None = None
@@ -172,7 +181,7 @@ class Uplink:
         """Messages in the queue, about."""
         return len(self._queue)
 
-    def take(self, most: int, wait_s: float, company_s: float) -> list[Received | Echo]:
+    def take(self, most: int, wait_s: float, company_s: float) -> list[Received | Unread | Echo]:
         """Messages in the order of their arrival: at most ``most``, none if there is none within ``wait_s``.
 
         After the first it waits up to ``company_s`` for more.
@@ -293,7 +302,7 @@ class Uplink:
         return False
 
     def _take_in(self, published: Sequence[Published]) -> None:
-        items: list[tuple[Received | Echo, int]] = []
+        items: list[tuple[Received | Unread | Echo, int]] = []
         for message in published:
             try:
                 items.append((self._item(message), len(message.payload)))
@@ -302,11 +311,16 @@ class Uplink:
                 log.exception("a message could not be taken in")
         self._queue.put(items)
 
-    def _item(self, message: Published) -> Received | Echo:
+    def _item(self, message: Published) -> Received | Unread | Echo:
         ticket = Ticket(self._connection, message.message_id, message.qos)
         if message.topic == self._echo_bytes:
             self._echo_heard = time.monotonic()
             return Echo(message.payload.decode(), ticket)
+        if self._rates is not None and self._rates.over(message.topic, time.monotonic()):
+            self.counts["beyond_rate"] += 1
+            # something has come, so the link lives, though the echo may stand in a long queue behind it
+            self._echo_heard = time.monotonic()
+            return Unread(ticket)
         try:
             topic = message.topic.decode()
         except UnicodeDecodeError:

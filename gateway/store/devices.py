@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from gateway.store import state
-from gateway.store.dialect import put_rows
-from gateway.store.tables import device, heard
+from gateway.store.dialect import put_rows, upsert
+from gateway.store.tables import barred, device, heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,19 @@ def put_keys(connection: Connection, keys: Mapping[str, bytes]) -> None:
 def revoked(connection: Connection) -> set[str]:
     """The ids of the revoked devices."""
     return set(connection.execute(select(device.c.id).where(device.c.revoked_at_ms.is_not(None))).scalars())
+
+
+def bar(connection: Connection, names: Iterable[str], until_ms: int) -> None:
+    """Keep devices out of the embedded broker until then, by the clock of the box; unknown ones are passed over."""
+    known = set(connection.execute(select(device.c.id).where(device.c.id.in_(list(names)))).scalars())
+    rows = [{"device": name, "until_ms": until_ms} for name in sorted(known)]
+    upsert(connection, barred, rows, ("device",), replace=("until_ms",))
+    state.note_change(connection)
+
+
+def barred_until(connection: Connection) -> dict[str, int]:
+    """Until when devices are kept out; most of it may be past."""
+    return dict(iter(connection.execute(select(barred.c.device, barred.c.until_ms))))
 
 
 def kinds(connection: Connection) -> dict[str, str]:

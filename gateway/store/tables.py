@@ -411,3 +411,12 @@ replica_change = Table(
     Column("row_key", Text, nullable=False, doc="JSON: the values of its primary key"),
     sqlite_autoincrement=True,
 )
+
+# --- who is kept out for a while: store/devices.py ---
+
+barred = Table(
+    "barred",
+    metadata,
+    Column("device", Text, ForeignKey("device.id"), primary_key=True),
+    Column("until_ms", BigInteger, nullable=False, doc="by the clock of the box"),
+)

@@ -267,7 +267,7 @@ def test_a_backup_of_an_earlier_version_is_restored_with_its_keys_sealed(kept: K
     box.store.close()
 
 
-LATER = ("replica", "replica_change")
+LATER = ("replica", "replica_change", "barred")
 """Tables that the store did not have when it kept keys open."""
 
 
