@@ -176,7 +176,7 @@ def settings(facts: Facts) -> list[Finding]:
 def clock(facts: Facts) -> list[Finding]:
     """Does this box know the time, and will it after a power cut?"""
     now, found = facts.clock, []
-    why = "Silence is measured by this clock, and tags that do not know the time are told it by this gateway."
+    why = "After a start the gateway takes its time from this clock; else silence is told of late, and no tag the time."
     if now.now_ms < BUILT_MS:
         found.append(
             Finding(
@@ -240,10 +240,10 @@ def clock(facts: Facts) -> list[Finding]:
                 "note" if now.kept_on_disk else "warning",
                 "no hardware clock: after a power cut the box wakes in the past"
                 + (", at the time saved last" if now.kept_on_disk else ""),
-                "A gateway that starts before a time server has answered measures silence wrongly.",
+                "Until a time server has answered silence is told of late, and no tag is told the time.",
                 "Fit an RTC with a battery"
                 + ("" if now.kept_on_disk else ", or at least install fake-hwclock")
-                + "; let the service wait for the time: docs/installation.md, 'The box'.",
+                + "; docs/operation.md, 'When the clock of the box jumps'.",
             )
         )
     return found

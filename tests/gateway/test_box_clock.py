@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from gateway import gateway_time
 from gateway.gateway_time import BUILT_MS, BoxClock
 from gateway.group import Committed
 from gateway.judge import Judge
-from gateway.orders import activate, add_order
+from gateway.orders import OrderRefused, activate, add_order, deactivate
 from gateway.store import Store, alerts, devices, outbox, state
 from gateway.store.clock import BELIEVE
 from gateway.trust import PATIENCE_MS, SETTLE_MS, STEP_MS, Basis, Line, Look, weigh
@@ -398,6 +399,31 @@ def test_what_waits_to_be_told_moves_with_the_time_by_which_it_was_put_off(
     assert waiting["old"].next_ms == before_ms + 900_000, "it was due long ago"
     assert waiting["new"].next_ms == true_ms + 900_000
     assert (path.failing_ms, path.retry_ms) == (true_ms, true_ms + 5000)
+
+
+def test_other_processes_read_the_time_from_the_store_and_know_when_it_is_only_a_lower_bound(
+    bare: Path, tmp_path: Path
+) -> None:
+    shutil.copy(bare, file := tmp_path / "store.sqlite")
+    store = Store.open(file)
+    assert gateway_time.now(store, "system").known, "a machine's clock, where no gateway has ever run"
+    box = gateway_time.ThisBox("box")
+    clock = BoxClock(store, box, 0)
+    assert not gateway_time.now(store, "system").known
+    clock.look()
+    told = gateway_time.now(store, "system")
+    assert told.known and abs(told.ms - clock.now_ms()) < STEP_MS
+    with store.write() as connection:
+        devices.hear(connection, {DEVICES[0]: told.ms + HOUR_MS})
+        state.set_number(connection, "clock_boot", 1)  # and then the machine was switched off and on
+    after = gateway_time.now(store, "system")
+    assert not after.known and after.ms > told.ms + HOUR_MS
+    with pytest.raises(OrderRefused, match="has not been told the time"):
+        deactivate(store, f"{DEVICES[0]}-1")
+    store.close()
+    reader = gateway_time.Reader(store, "system")
+    assert reader().ms > 0
+    store.engine.dispose()
 
 
 _ALERT = alerts.AlertEntry("a1", DEVICES[0], None, "strap_open", "open", "high", START_MS, "{}")

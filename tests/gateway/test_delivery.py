@@ -63,12 +63,15 @@ class Box:
         self.store = store
         self.clock = SteppedClock(START_MS)
         self.routes = routes.of(document)
+        self.known = True
         self.begin()
 
     def begin(self) -> None:
         """A new process: it knows what the store knows."""
-        self.planner = Planner(self.store, self.routes, self.now_ms)
-        self.workers = {worker.name: worker for worker in workers(self.store, self.routes, self.now_ms)}
+        known = lambda: self.known  # noqa: E731
+        self.planner = Planner(self.store, self.routes, self.now_ms, known)
+        made = workers(self.store, self.routes, self.now_ms, known)
+        self.workers = {worker.name: worker for worker in made}
         self.planner.begin()
 
     def now_ms(self) -> int:
@@ -324,6 +327,27 @@ def modem_stand() -> Iterator[ModemStand]:
         yield stand
     finally:
         stand.close()
+
+
+def test_while_nobody_knows_what_hour_it_is_whoever_is_off_duty_is_told_too_and_digests_wait(
+    store: Store, receiver: Web
+) -> None:
+    document = to(receiver.url, hours=["20:00-21:00"])
+    document["route"][0] |= {"hours": ["20:00-21:00"], "severities": ["high"]}
+    document["route"].append({"name": "low", "rota": ["ann"], "severities": ["low"], "digest": ["12:00"]})
+    box = Box(store, document)
+    number = box.alert()
+    box.work()
+    assert receiver.got == [], "at eleven no route takes it"
+    box.known = False
+    box.alert("a2", severity="low")
+    box.work()
+    assert len(receiver.got) == 1 and f"Alert {number}" in receiver.got[0]
+    box.wait(180)
+    assert len(receiver.got) == 1, "a digest comes at an hour"
+    box.known = True
+    box.work()
+    assert len(receiver.got) == 2
 
 
 def test_with_a_dead_uplink_messages_go_by_sms_and_afterwards_nothing_is_told_again(

@@ -143,6 +143,16 @@ def test_the_doctor_finds_a_running_gateway_sound_and_the_box_as_it_is(house: Ho
     assert "Do:" in plain.stdout
 
 
+def test_the_command_tells_what_time_the_gateway_takes_it_for_and_upon_what_that_rests(house: House) -> None:
+    folder = str(house.settings.data_dir)
+    done = CliRunner().invoke(app, ["clock", "--json", "--data-dir", folder])
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["basis"], told["certain"], told["doubt"]) == (0, "box", True, "")
+    assert abs(told["box_off_s"]) < 2
+    believed = CliRunner().invoke(app, ["clock", "--believe", "--data-dir", folder])
+    assert believed.exit_code == 0 and "by the machine's own clock" in believed.stdout
+
+
 def test_a_hung_ingest_is_told_within_seconds_and_started_again_without_loss(house: House) -> None:
     tag = house.new_tag()
     assert tag.say(positions(1, 1)).commit == (EPOCH, 1)
