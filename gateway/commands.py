@@ -299,6 +299,11 @@ class Outbox:
                 some = list(named)
                 self._take(connection, commands.first_open(connection, now_ms, some), some)
 
+    def forget(self) -> None:
+        """Take everything from the store anew: what stands there has been put right."""
+        self._open.clear()
+        self._seen = -1
+
     def next_for(self, device: str, now_ms: int, *, hello: bool, present: bool = True) -> wire.Command | None:
         """The command to go with what is said to ``device`` now, if it is time to say one.
 

@@ -259,6 +259,7 @@ class Ingest:
         self._look(lambda: changed.append(clock.look(lambda: self._heart.beat(_LOADING_S))))
         if changed and changed[0] is not None:
             self._judge = None
+            self._outbox.forget()
 
     def _replica(self, copier: Copier) -> dict[str, Any]:
         failing_s = copier.failing_s
