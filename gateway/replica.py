@@ -79,6 +79,28 @@ def end(store: Store) -> None:
         copying.unwatch(connection)
 
 
+def scrub(store: Store, place: Path | str, *, rewrite: bool, within_s: float) -> bool:
+    """Have nothing left in the copy's files of what is deleted here now; False where that can not be done in time.
+
+    The gateway has to copy the deletion first. Raises StoreError and DBAPIError where the copy can not be reached.
+    """
+    with store.read() as connection:
+        here, wanted = copying.numbers(connection), copying.last_change(connection)
+    deadline = time.monotonic() + within_s
+    copy = Store.open(place, busy_timeout_ms=_BUSY_MS)
+    try:
+        while True:
+            with copy.read() as connection:
+                there = copying.numbers(connection)
+            if there.get("pair") == here.get("pair") and there.get("changes", -1) >= wanted:
+                return dialect.scrub(copy.engine, rewrite=rewrite, within_s=within_s)
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.2)
+    finally:
+        copy.close()
+
+
 class Copy:
     """The second store. Used by one thread."""
 

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from gateway import broker, metrics, replica
+from gateway import broker, metrics, replica, retention
 from gateway.backup import BackupError, backup
 from gateway.check import check
 from gateway.cli import app
@@ -26,10 +26,12 @@ from gateway.devices import Credentials
 from gateway.doctor import examine
 from gateway.doctor_facts import gather
 from gateway.orders import activate, add_order
+from gateway.policy import Policy
 from gateway.replica import Copy, ReplicaError
 from gateway.restore import restore
 from gateway.settings import Settings, SettingsError
-from gateway.store import Store, alerts, copying, state
+from gateway.store import Store, alerts, copying, envelopes, erasures, state
+from gateway.store.marks import Mark
 from gateway.trail import positions_of
 from tests.community_order import community_order
 from tests.gateway.conftest import House, open_house
@@ -185,6 +187,38 @@ def test_changes_that_nobody_noted_are_made_up_for(kept: Kept, tmp_path: Path) -
     other = Store.open(place)
     assert everything(other) == everything(kept.store)
     other.close()
+
+
+def test_what_retention_deletes_is_deleted_on_the_copy_and_gone_from_its_files(
+    kept: Kept, tmp_path: Path
+) -> None:
+    replica.begin(kept.store)
+    tag = kept.add("tag0001")
+    kept.say(tag, positions(1, 5))
+    kept.say(kept.add("tag0002"), positions(1, 1))
+    place = tmp_path / "disk" / "copy.sqlite"
+    policy = Policy.model_validate({"version": "1", "source": "x", "unworn": {"days": 1, "text": "They go."}})
+    with kept.store.read() as connection:
+        (one,) = envelopes.of_device(connection, "tag0001")
+        mark = Mark(10**6, state.changes(connection))
+    with closing(Copy(kept.store, place)) as copy:
+        copy.bring_up()
+        assert one.data[-40:] in _files(place)
+        done = retention.run(kept.store, policy, 1_760_200_000_000, "x", lambda: mark, trust_clock=True)
+        assert done.items == {"unworn": 1}
+        assert not replica.scrub(kept.store, place, rewrite=False, within_s=0), "it is not there yet"
+        copy.bring_up()
+        assert replica.scrub(kept.store, place, rewrite=False, within_s=5)
+    assert one.data[-40:] not in _files(place)
+    other = Store.open(place)
+    assert everything(other) == everything(kept.store)
+    with other.read() as connection:
+        assert [proof.hash for proof in erasures.proofs(connection)] == [proof.hash for proof in done.proofs]
+    other.close()
+
+
+def _files(path: Path) -> bytes:
+    return b"".join(part.read_bytes() for part in sorted(path.parent.glob(path.name + "*")))
 
 
 def test_the_settings_say_what_does_not_go_together() -> None:
