@@ -8,10 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from core.activation import ALWAYS_MS, Activation
-from core.alerts import Alert
+from core.alerts import Alert, Evidence, Source
+from core.atv import Absence
 from core.contact import Contact
+from core.equipment_alerts import Latch
 from core.family import Family
+from core.heard import Spell
 from core.history import Ends, Timeline
 from core.readings import I64
 from core.rows import DTYPES, EVENT, Rows
@@ -32,9 +37,69 @@ class Checkpoint:
     packed: bool
 
     def of_families(self) -> tuple[Any, ...]:
-        """What each family saved."""
-        saved: tuple[Any, ...] = pickle.loads(zlib.decompress(self.saved)) if self.packed else self.saved
+        """What each family saved. Raises ValueError where that is no state at all."""
+        saved: tuple[Any, ...] = _unpacked(self.saved) if self.packed else self.saved
         return saved
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is kept of a case to go on from in another life of this program: its state after all readings dated up to
+    and with ``upto_ms``.
+
+    ``saved`` is what the families saved, packed; ``unworn`` as `core.strap.unworn` has it, as bytes; ``unsettled`` are
+    the alerts, by id, that had been told and might still have come out otherwise by later readings. Good only for the
+    same activation, orders, rules, program, and readings up to ``upto_ms``: who keeps it has to see to that.
+    """
+
+    upto_ms: int
+    saved: bytes
+    unworn: bytes
+    unsettled: tuple[str, ...]
+
+
+_PARTS = {(one.__module__, one.__qualname__): one for one in (Absence, Evidence, Latch, Source, Spell)}
+"""All that saved states are made of, beside numbers, texts, bytes, tuples and dictionaries."""
+
+
+class _Bytes:
+    """Bytes as `pickle.Unpickler` wants to read them."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def read(self, size: int, /) -> bytes:
+        """The next ``size``, or what is left."""
+        begin, self._at = self._at, self._at + size
+        return self._data[begin : self._at]
+
+    def readline(self) -> bytes:
+        """Up to and with the next end of a line."""
+        return self.read((self._data.find(b"\n", self._at) + 1 or len(self._data)) - self._at)
+
+
+class _States(pickle.Unpickler):
+    """Reads saved states, and runs nothing that somebody may have put in their place."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _PARTS[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"{module}.{name} is no part of a saved state") from None
+
+
+def _packed(states: tuple[Any, ...]) -> bytes:
+    return zlib.compress(pickle.dumps(states, pickle.HIGHEST_PROTOCOL), 1)
+
+
+def _unpacked(saved: bytes) -> tuple[Any, ...]:
+    try:
+        states = _States(_Bytes(zlib.decompress(saved))).load()
+    except (zlib.error, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a saved state: {type(error).__name__}") from error
+    if not isinstance(states, tuple):
+        raise ValueError("not a saved state")
+    return states
 
 
 @dataclass(slots=True, eq=False)
@@ -123,14 +188,69 @@ class Case:
 
     def checkpoint(self, families: Sequence[Family], pack: bool) -> None:
         """Remember the state as it is, to come back to; ``pack`` it where memory counts more than a little time."""
-        saved = tuple(
-            None if handle is None else family.save(handle)
-            for family, handle in zip(families, self.handles, strict=True)
-        )
-        kept = zlib.compress(pickle.dumps(saved, pickle.HIGHEST_PROTOCOL), 1) if pack else saved
+        saved = self._states(families)
+        kept = _packed(saved) if pack else saved
         settled = self.forgotten + len(self.settled)
         self.checkpoints = (*self.checkpoints, Checkpoint(self.upto_ms, settled, kept, pack))
         self.since_checkpoint = 0
+
+    def _states(self, families: Sequence[Family]) -> tuple[Any, ...]:
+        return tuple(
+            None if handle is None else family.save(handle)
+            for family, handle in zip(families, self.handles, strict=True)
+        )
+
+    def memory(self, families: Sequence[Family]) -> Memory | None:
+        """What to go on from in another life; None while something is to be told, or to be judged again."""
+        if self.upto_ms == -ALWAYS_MS or self.lacking or self.amnesia:
+            return None
+        if self.told != self.forgotten + len(self.settled):
+            return None
+        unsettled = list(self.shown or ())
+        if self.contact is not None and self.contact.told is not None and self.contact.silent:
+            unsettled.append(self.contact.told.id)
+        return Memory(
+            self.upto_ms,
+            _packed(self._states(families)),
+            b"" if self.unworn is None else self.unworn.tobytes(),
+            tuple(unsettled),
+        )
+
+    def recollect(
+        self,
+        memory: Memory,
+        told: Iterable[Alert],
+        rows: tuple[Rows | None, ...],
+        families: Sequence[Family],
+    ) -> None:
+        """Of a case of which nothing is known yet: go on from ``memory`` with the readings after it.
+
+        ``told`` are the alerts told since and those that were unsettled then, as they stand. Raises ValueError where it
+        is no state of such a case; then nothing is known.
+        """
+        back = Checkpoint(memory.upto_ms, 1, memory.saved, True)
+        states = back.of_families()
+        if [one is None for one in states] != [handle is None for handle in self.handles]:
+            raise ValueError("a saved state of other conditions")
+        try:
+            for family, handle, saved in zip(families, self.handles, states, strict=True):
+                if handle is not None:
+                    family.restore(handle, saved)
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            for family, handle in zip(families, self.handles, strict=True):
+                if handle is not None:
+                    family.reset(handle)
+            raise ValueError(f"not a state of these conditions: {type(error).__name__}") from error
+        self.timeline.add(rows)
+        self.timeline.drop(memory.upto_ms)
+        self.upto_ms = self.floor_ms = memory.upto_ms
+        self.checkpoints = (back,)
+        # all that was settled by then counts as one, told and forgotten
+        self.told = self.forgotten = 1
+        self.shown = {alert.id: alert for alert in told} or None
+        spans = np.frombuffer(memory.unworn, np.int64).reshape(-1, 2)
+        self.unworn = spans if len(spans) else None
+        self._see_strap()
 
     def forget(self, horizon_ms: int) -> None:
         """Let go of what is older than ``horizon_ms`` before the last reading: checkpoints but the last of them, and

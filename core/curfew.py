@@ -165,15 +165,14 @@ class CurfewWatch:
             self._slots.rows[kind]["watch"][first:last] = np.arange(first, last)
         curfews.absences = ()
 
-    def save(self, curfews: Curfews) -> tuple[bytes, int]:
+    def save(self, curfews: Curfews) -> tuple[bytes, tuple[Absence, ...]]:
         """What is known now, to come back to."""
-        return self._slots.save(curfews.first, curfews.count), len(curfews.absences)
+        return self._slots.save(curfews.first, curfews.count), curfews.absences
 
-    def restore(self, curfews: Curfews, saved: tuple[bytes, int]) -> None:
+    def restore(self, curfews: Curfews, saved: tuple[bytes, tuple[Absence, ...]]) -> None:
         """Go back to what `save` gave."""
-        rows, absences = saved
+        rows, curfews.absences = saved
         self._slots.restore(curfews.first, curfews.count, rows)
-        curfews.absences = curfews.absences[:absences]
 
     def advance(self, batch: Batch, parts: Sequence[Part]) -> list[Alert]:
         """Judge positions, contacts and the home units' events of each part; the alerts that they settle."""

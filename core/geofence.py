@@ -149,6 +149,10 @@ class Geofence:
         """Go back to what `save` gave."""
         self._anchors.restore(anchor, 1, saved[0])
         self._visits.restore(*self._visits_of(anchor), saved[1])
+        if saved[2] is not None and anchor not in self._heard:
+            heard = self._units.enrol(self._anchors.owners[anchor])
+            if heard is not None:
+                self._heard[anchor] = heard
         self._units.restore(self._heard.get(anchor), saved[2])
         # which zones are quiet was measured since
         fence = self._anchors.terms[0][anchor]

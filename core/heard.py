@@ -135,6 +135,8 @@ class HomeUnits:
         if heard is None or saved is None:
             self.reset(heard)
         else:
+            if heard.first < 0:  # saved in another life of this program
+                self._begin(heard)
             self._slots.restore(heard.first, heard.count, saved[0])
             heard.spells = saved[1]
 

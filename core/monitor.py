@@ -25,7 +25,7 @@ from core.activation import ALWAYS_MS, LATEST_MS, Activation
 from core.alerts import Alert
 from core.attendance import Attendance
 from core.atv import Absence
-from core.case import Case
+from core.case import Case, Memory
 from core.contact import NO_CONTACT, Contact
 from core.curfew import CurfewWatch
 from core.equipment import EquipmentWatch
@@ -40,7 +40,7 @@ from core.slots import Slots
 from core.sobriety import Sobriety
 from core.trail import TrailWatch
 
-__all__ = ["Activation", "Alert", "Monitor", "NotBoundError", "evaluate"]
+__all__ = ["Activation", "Alert", "Memory", "Monitor", "NotBoundError", "evaluate"]
 
 FAMILIES: tuple[type[Family], ...] = (
     TrailWatch,
@@ -164,6 +164,33 @@ class Monitor:
         case = self._case(activation_id)
         if case.take(rows_from(_all_kinds(readings), self.rules.precision_floor_m), self._families):
             self._touched.add(case.number)
+
+    def memory(self, activation_id: str) -> Memory | None:
+        """What another monitor can go on from (`recollect`), after `judge`; None while there is nothing to.
+
+        Raises `NotBoundError`.
+        """
+        case = self._case(activation_id)
+        return None if case.number in self._touched else case.memory(self._families)
+
+    def recollect(
+        self, activation_id: str, memory: Memory, told: Iterable[Alert], readings: Readings | Positions
+    ) -> None:
+        """Go on from what another monitor knew of an activation, bound here and not judged yet.
+
+        ``readings`` are all that are known, dated after ``memory.upto_ms``; earlier ones are passed over, for the other
+        monitor judged them: who calls this knows that none of those up to then is new. ``told`` are its alerts that
+        ``memory.unsettled`` names and those told since, as they stand now. Needs ``recall`` and ``recall_alerts``.
+        Raises ValueError where the memory is none of these conditions (then nothing is known), and `NotBoundError`.
+        """
+        case = self._case(activation_id)
+        case.recollect(
+            memory,
+            (alert for alert in told if alert.rule != NO_CONTACT),
+            rows_from(_all_kinds(readings), self.rules.precision_floor_m),
+            self._families,
+        )
+        self._touched.add(case.number)
 
     def heard(self, activation_id: str, t_ms: int) -> None:
         """Something was received from the device at ``t_ms``, gateway time. Raises `NotBoundError`.

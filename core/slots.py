@@ -72,17 +72,31 @@ class Slots:
         return b"".join([rows[first : first + count].tobytes() for rows in self.rows])
 
     def restore(self, first: int, count: int, saved: bytes) -> None:
-        """Put back what `save` gave."""
+        """Put back what `save` gave, of these slots or, in another life of this program, of others as many.
+
+        A row that names its own slot (``watch``) then names the one that it lies in now.
+        """
         offset = 0
         for rows in self.rows:
             rows[first : first + count] = np.frombuffer(saved, rows.dtype, count, offset)
             offset += count * rows.itemsize
+            _renumber(rows[first : first + count], first)
+        if offset != len(saved):
+            raise ValueError(f"{len(saved)} bytes of saved state where {offset} are meant")
 
 
 def room_for(count: int) -> int:
     """``count`` or up to a quarter more: one of few lengths, so that runs of about as many serve each other's users."""
     step = 1 << max(count.bit_length() - 3, 0)
     return -(-count // step) * step
+
+
+def _renumber(rows: Rows, first: int) -> None:
+    for name in rows.dtype.names or ():
+        if name == "watch":
+            rows[name] = np.arange(first, first + len(rows))
+        elif rows.dtype[name].names:
+            _renumber(rows[name], first)
 
 
 def _grown(rows: Rows, length: int) -> Rows:

@@ -11,7 +11,9 @@ among the last ``KEPT`` of their tag.
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +41,7 @@ class Beacons:
 
     def __init__(self) -> None:
         self._heard: dict[int, list[_Contact]] = {}
+        self._changed: dict[int, set[str]] = {}
 
     def see(self, unit: str, said: Said, devices: dict[int, str]) -> list[Incident]:
         """Take in what ``unit`` said; an incident for each tag whose counter goes back with it.
@@ -60,17 +63,38 @@ class Beacons:
                 int(contacts.epoch[i]),
                 int(contacts.seq[i]),
             )
-            late = self._add(self._heard.setdefault(number, []), contact)
+            late = self._add(number, contact)
             if late is not None and number not in found:
                 device = devices[number]
                 found[number] = beacon_goes_back(device, late.unit, late.epoch, late.seq, late.end_ms)
         return list(found.values())
 
-    def _add(self, heard: list[_Contact], contact: _Contact) -> _Contact | None:
+    def heard_of(self, number: int) -> str:
+        """What is remembered of a beacon, as text."""
+        return json.dumps(self._heard.get(number, []), separators=(",", ":"))
+
+    def recollect(self, number: int, text: str) -> None:
+        """Take back what `heard_of` told. Raises ValueError where it is nothing of the kind."""
+        try:
+            self._heard[number] = [_Contact(*one) for one in json.loads(text)]
+        except TypeError as error:
+            raise ValueError("not what is remembered of a beacon") from error
+
+    def changed_by(self, units: Iterable[str]) -> list[int]:
+        """The beacons of which any of ``units`` has told anything since this was asked last."""
+        units = set(units)
+        found = [number for number, by in self._changed.items() if by & units]
+        for number in found:
+            del self._changed[number]
+        return found
+
+    def _add(self, number: int, contact: _Contact) -> _Contact | None:
         """Remember a contact; the later one of two of which the counter goes back, if it is one of such."""
+        heard = self._heard.setdefault(number, [])
         at = bisect_left(heard, contact)
         if at < len(heard) and heard[at] == contact:
             return None
+        self._changed.setdefault(number, set()).add(contact.unit)
         late = contact if any(_goes_back(one, contact) for one in heard[:at]) else None
         if late is None:
             late = next((one for one in heard[at:] if _goes_back(contact, one)), None)

@@ -15,18 +15,33 @@ from gateway.seal import Vault
 from gateway.sequences import ERASED, Known, Range, hear
 from gateway.store import Store, commands, devices, envelopes, erasures, quarantine, state
 
+REMEMBERED = 750_000
+"""Enough for a country of 230,000 devices with one journal without holes each."""
+
 
 class Committer:
     """Turns groups of messages into transactions. One per store; used by one thread.
 
-    What is known of a device's numbers is read from the store when the device is first heard.
+    What is known of a device's numbers is read from the store when the device is first heard, and kept for those heard
+    last: ``remembered`` devices, journals and ranges in all, some 200 bytes each.
     """
 
-    def __init__(self, store: Store, vault: Vault, *, quarantine_rows: int, quarantine_bytes: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        *,
+        quarantine_rows: int,
+        quarantine_bytes: int,
+        remembered: int = REMEMBERED,
+    ) -> None:
         self._store = store
         self._quarantine_rows = quarantine_rows
         self._quarantine_bytes = quarantine_bytes
         self._known: dict[str, dict[int, Known]] = {}
+        """The device heard last stands last."""
+        self._weights: dict[str, int] = {}
+        self._remembered, self._weight = remembered, 0
         self._keys = Keyring(vault)
         self._revoked: set[str] = set()
         self._changes = -1
@@ -63,8 +78,9 @@ class Committer:
         except BaseException:
             # nothing was written: what these devices are known for is read from the store again
             for device, _ in group.before:
-                self._known.pop(device, None)
+                self._forget(device)
             raise
+        self._forget_the_oldest(read)
         return group.committed
 
     def refuse(self, message: Received, detail: str) -> Committed:
@@ -93,6 +109,20 @@ class Committer:
         }
         for device, ranges in envelopes.ranges_of(connection, list(new)).items():
             self._known[device] = {epoch: Known(parts) for epoch, parts in ranges.items()}
+
+    def _forget(self, device: str) -> None:
+        self._known.pop(device, None)
+        self._weight -= self._weights.pop(device, 0)
+
+    def _forget_the_oldest(self, read: Sequence[verify.Authentic | verify.Refused]) -> None:
+        """Keep no more in memory than was allowed, of those that were heard last."""
+        for device in dict.fromkeys(one.device for one in read if isinstance(one, verify.Authentic)):
+            known = self._known[device] = self._known.pop(device)
+            weight = 1 + sum([1 + len(one.ranges) for one in known.values()])
+            self._weight += weight - self._weights.get(device, 0)
+            self._weights[device] = weight
+        while self._weight > self._remembered:
+            self._forget(next(iter(self._known)))
 
     def _take(
         self,

@@ -10,6 +10,8 @@ back.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,8 +65,11 @@ class Duties:
         self._worn: dict[str, tuple[Activation, ...]] = {}
         self._looked_ms: dict[str, int] = {}
 
-    def look(self, now_ms: int) -> int:
-        """See what tags are to be told at ``now_ms`` (gateway time), and queue it; returns how many commands."""
+    def look(self, now_ms: int, within_s: float = math.inf) -> int:
+        """See what tags are to be told at ``now_ms`` (gateway time), and queue it; returns how many commands.
+
+        After ``within_s`` no further tag is looked at: it is the next time's.
+        """
         self._refresh()
         due = [
             device
@@ -72,24 +77,39 @@ class Duties:
             if device not in self._looked_ms or abs(now_ms - self._looked_ms[device]) >= LOOK_MS
         ]
         due.sort(key=lambda device: self._looked_ms.get(device, -1))
-        queued = 0
+        queued: dict[str, dict[str, Any]] = {}
+        seen: list[str] = []
+        until_s = time.monotonic() + within_s
         for device in due[:MOST_LOOKS]:
             try:
-                queued += self._see_to(device, now_ms)
+                change = self._see_to(device, now_ms)
             except DBAPIError:
                 raise
             except Exception:
                 # one order that this can not deal with must not keep the others from being told
                 log.exception("a tag can not be told when to send at once", device=device)
-            self._looked_ms[device] = now_ms
-        return queued
+                change = {}
+            if change:
+                queued[device] = change
+            seen.append(device)
+            if time.monotonic() > until_s:
+                break
+        if queued:
+            # together: each transaction waits for the disk, and a commit waits for all of them
+            with self._store.write() as connection:
+                for device, change in queued.items():
+                    commands.expire(connection, device, "settings", now_ms, GATEWAY)
+                    until_ms = now_ms + EXPIRES_MS["settings"]
+                    commands.add(connection, device, "settings", change, now_ms, until_ms)
+        self._looked_ms |= dict.fromkeys(seen, now_ms)
+        return len(queued)
 
     def _refresh(self) -> None:
         with self._store.read() as connection:
             changes = state.changes(connection)
             if changes == self._changes:
                 return
-            kinds = devices.kinds(connection)
+            kinds = devices.kinds(connection, in_use=True)
             rows = orders.activations(connection)
             readable = {activation.id: activation for activation in self._orders.activations(connection)}
             worn: dict[str, list[Activation]] = {}
@@ -99,17 +119,16 @@ class Duties:
                     unreadable.add(row.device)  # what its tag was told stays
                 elif kinds.get(row.device) == "gps_tag":
                     worn.setdefault(row.device, []).append(readable[row.id])
-            for device in list(worn):
-                entry = devices.one(connection, device)
-                if device in unreadable or entry is None or entry.revoked_at_ms is not None:
-                    del worn[device]
+            gone = devices.revoked(connection) | unreadable
+            worn = {device: mine for device, mine in worn.items() if device not in gone}
         for device in self._looked_ms.keys() | worn.keys():
             if device not in worn or self._worn.get(device) != tuple(worn[device]):
                 self._looked_ms.pop(device, None)
         self._worn = {device: tuple(mine) for device, mine in worn.items()}
         self._changes = changes
 
-    def _see_to(self, device: str, now_ms: int) -> int:
+    def _see_to(self, device: str, now_ms: int) -> dict[str, Any]:
+        """The command that a tag is to be told, {} where there is none."""
         mine = self._worn[device]
         running = [one for one in mine if one.removed_ms is None or one.removed_ms > now_ms]
         with self._store.read() as connection:
@@ -118,13 +137,7 @@ class Duties:
         wish = at_once.wanted(running, now_ms, self._near_m, self._timezone, last)
         marks = [mark for one in mine for mark in (one.fitted_ms, one.removed_ms) if mark is not None]
         since_ms = max((mark for mark in marks if mark <= now_ms), default=0)
-        change = _change(rows, wish, since_ms, now_ms)
-        if not change:
-            return 0
-        with self._store.write() as connection:
-            commands.expire(connection, device, "settings", now_ms, GATEWAY)
-            commands.add(connection, device, "settings", change, now_ms, now_ms + EXPIRES_MS["settings"])
-        return 1
+        return _change(rows, wish, since_ms, now_ms)
 
     def _last_spot(
         self, connection: Connection, device: str, running: Sequence[Activation], now_ms: int

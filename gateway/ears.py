@@ -63,7 +63,7 @@ class Ears:
             changes = state.changes(connection)
             if changes == self._changes:
                 return
-            kinds = devices.kinds(connection)
+            kinds = devices.kinds(connection, in_use=True)
             gone = devices.revoked(connection)
             worn = {row.id: row for row in orders.activations(connection)}
             units: dict[str, list[_Spell]] = {}

@@ -6,6 +6,7 @@ decides and writes; the network and the control socket have threads that only ha
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import signal
@@ -24,8 +25,10 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from core import envelope, wire
-from gateway import broker, child, compiling, gateway_time, logs, replica, topics, trust
+from core.rules import DEFAULT_RULES
+from gateway import broker, checkpoints, child, compiling, gateway_time, logs, replica, topics, trust
 from gateway.authority import Authority
+from gateway.checkpoints import Checkpoints
 from gateway.clock import Clock, ClockError, SteppedClock
 from gateway.commands import Outbox
 from gateway.commit import Committer
@@ -50,6 +53,8 @@ log = structlog.get_logger(__name__)
 TICK_S = 1.0
 """How often silence is judged, at least (law 4)."""
 
+_LOOK_S = 0.05
+"""For so long at a time it is looked what tags are to be told: whatever was received waits meanwhile."""
 _WAKE_S = 0.25  # how soon a stop is noticed
 _COPYING_S = 0.005
 _REPLICA_S = 20.0
@@ -64,7 +69,7 @@ _COMPILING_S = 1800.0
 _MARK_S = 3600.0
 """How often it is written down up to where everything is judged; whoever needs it now asks (`gateway.retention`)."""
 _LOADING_S = 900.0
-"""And so long judging anew from the store."""
+"""And so long judging some of what is stored anew."""
 
 
 @dataclass(slots=True)
@@ -109,6 +114,7 @@ class Ingest:
         self._orders = Orders()
         self._duties = Duties(store, settings.near_zone_m, compiled=self._orders)
         self._ears = Ears(store)
+        self._checkpoints = Checkpoints(settings.judged_path, checkpoints.program(DEFAULT_RULES))
         self._judge: Judge | None = None
         self._judge_again_s = 0.0
         self._steps: dict[str, _Step] = {}
@@ -149,6 +155,8 @@ class Ingest:
                     self._judge_now()
             if self._settling or time.monotonic() >= self._mark_s:
                 self._mark()
+        self._with_judge(Judge.rest)
+        self._checkpoints.close()
 
     def _bar_floods(self) -> None:
         """Have whoever says too much kept out for a while; the doorkeeper reads it in the store."""
@@ -412,7 +420,8 @@ class Ingest:
         now_ms = self._clock.now_ms()
         if now_ms is None:
             return
-        self._look(lambda: self._duties.look(now_ms))
+        within_s = _LOOK_S if self._settings.clock == "system" else math.inf
+        self._look(lambda: self._duties.look(now_ms, within_s))
         self._look(lambda: self._ears.look(now_ms))
         if not self._look(lambda: self._outbox.refresh(now_ms)):
             return
@@ -456,7 +465,12 @@ class Ingest:
             return None
         if self._judge is None:
             self._heart.beat(_LOADING_S)
-            self._judge = Judge(self._store, compiled=self._orders)
+            self._judge = Judge(
+                self._store,
+                compiled=self._orders,
+                checkpoints=self._checkpoints,
+                going_on=lambda: self._heart.beat(_LOADING_S),
+            )
         if not self._with_judge(Judge.refresh):
             return None
         written: list[int] = []
@@ -480,6 +494,7 @@ class Ingest:
             log.exception("judging failed; it is tried again", seconds=_REBUILD_S)
             self._counts["judge_errors"] += 1
             self._judge = None
+            self._checkpoints.discard()  # whatever it stumbled over is not to be there again
             self._judge_again_s = time.monotonic() + _REBUILD_S
             return False
         return True

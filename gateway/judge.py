@@ -1,28 +1,35 @@
 """From committed readings to alerts in the store: the monitor, fed and asked.
 
-The monitor's state is a cache. At the start it is made again from the stored envelopes, so a gateway that was killed
-between commit and alert raises that alert when it is back; what the store says already is not said twice. Of each
+The monitor's state is a cache. At the start it is made again from the stored envelopes, from a checkpoint on where one
+is good (`gateway.checkpoints`), so a gateway that was killed between commit and alert raises that alert when it is
+back; what the store says already is not said twice. Of each
 activation only the newest readings are kept in memory, and of the alerts those that are not settled or have been so for
 less than a month; the store is asked for earlier ones when they are needed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
 
-from core.activation import Activation
+from core.activation import ALWAYS_MS, Activation
 from core.alerts import Alert
 from core.contact import NO_CONTACT, ended
-from core.monitor import REMEMBER_S, Monitor
+from core.monitor import REMEMBER_S, Memory, Monitor
 from core.readings import Kind, Readings
 from core.rules import DEFAULT_RULES, RuleSet
 from gateway import clock_alarm, evidence, incidents, logs
 from gateway.beacons import Beacons
+from gateway.checkpoints import Basis, Checkpoints, Found
 from gateway.group import Committed
 from gateway.orders import Orders
 from gateway.register import Register, joined
@@ -30,7 +37,7 @@ from gateway.store import Store, alerts, devices, envelopes, erasures, installat
 from gateway.store.envelopes import Stored
 from gateway.store.marks import Mark, marked
 from gateway.successions import Successions
-from gateway.trail import messages_of
+from gateway.trail import messages_of, messages_since
 
 log = structlog.get_logger(__name__)
 
@@ -42,12 +49,34 @@ _NOT_THE_MONITORS = (*incidents.RULES, clock_alarm.RULE)
 """Alerts that others write."""
 _LOAD_READINGS = 65_536
 """At the start so many stored readings are judged at a time, so that memory stays bounded then, too."""
+KEEP_AFTER = 64
+"""After so many more readings of an activation a checkpoint of it is kept: about once an hour, some hundred bytes. A
+start judges as many of each anew at most."""
+_LOAD_ACTIVATIONS = 500
+_KEEP_AT_ONCE = 50
+"""So many at a time, so that no commit waits for more than some 20 ms."""
+_WRITE_S = 60.0
+"""How often it is written at least up to where the checkpoints hold."""
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Tail(NamedTuple):
+    """A checkpoint, the stored readings after it, and the alerts told since or unsettled then, as they stand."""
+
+    memory: Memory
+    readings: Readings
+    told: list[alerts.AlertEntry]
 
 
 class Judge:
     """Keeps the monitor in step with the store. Used by one thread; ``refresh`` before anything else.
 
-    ``compiled`` may be shared with others in that thread, so that no order is compiled twice.
+    ``compiled`` may be shared with others in that thread, so that no order is compiled twice. With ``checkpoints`` it
+    goes on from them, and keeps them; left out, all that is stored is judged anew. ``going_on`` is called now and then
+    while much is judged.
 
     Every method raises ``sqlalchemy.exc.DBAPIError`` where the store fails; the call can be made again.
     """
@@ -60,6 +89,8 @@ class Judge:
         checkpoint_readings: int = CHECKPOINT_READINGS,
         remember_s: int = REMEMBER_S,
         compiled: Orders | None = None,
+        checkpoints: Checkpoints | None = None,
+        going_on: Callable[[], None] = _nothing,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -76,13 +107,27 @@ class Judge:
         self._register = Register()
         self._beacons = Beacons()
         self._incidents: list[incidents.Incident] = []
-        self._unread: list[str] = []
-        """Activations whose stored readings the monitor has not been given."""
+        self._unread: dict[str, None] = {}
+        """Activations that the monitor does not know yet, in order: their readings are in the store."""
         self._changes = -1
         self._unwritten: dict[str, alerts.AlertEntry] = {}
-        self._reconciled = False
+        self._bound: set[str] = set()
+        """Activations that the monitor knows."""
         self._moved: set[str] = set()
         """Activations that are judged as if new, and have not been compared with what they said."""
+        self._going_on = going_on
+        self._checkpoints = checkpoints
+        self._begun = checkpoints is None
+        self._recollected: dict[str, int] = {}
+        """Up to which instant an activation goes by a checkpoint of an earlier life."""
+        self._silences: list[alerts.AlertEntry] = []
+        """Silences that were open in an earlier life, of activations that go by a checkpoint."""
+        self._since_kept: Counter[str] = Counter()
+        """How many readings have come of an activation since a checkpoint of it was kept."""
+        self._due: dict[str, None] = {}
+        """Activations of which a checkpoint is to be kept, those first of which it has long been so."""
+        self._written_s = time.monotonic()
+        self._reach_ms = ALWAYS_MS
         self._alarmed: frozenset[str] | None = None
         self._told_unreadable: set[int] = set()
         self.held: dict[str, int] = {}
@@ -100,36 +145,35 @@ class Judge:
             register = Register(
                 [one for one in (self._register.activations | known_now).values() if one.id not in closed],
                 installations.every(connection),
-                devices.kinds(connection),
+                devices.kinds(connection, in_use=True),
             )
-            heard = devices.last_heard(connection)
         for name in self._register.activations.keys() - register.activations.keys():
             self._let_go(name)
+            self._forget_checkpoints(name)
+            del self._unread[name]
         for activation in register.activations.values():
             known = self._register.activations.get(activation.id)
             moved = self._register.units(activation.id) != register.units(activation.id)
-            if known is not None and moved:
+            if known is None or moved:
                 # other readings belong to it now: it is judged as if new, and what it said compared with that
                 self._let_go(activation.id)
-                self._moved.add(activation.id)
-            carrying = replace(activation, carried=self._successions.carried(activation.id))
-            if known is None or moved:
-                self._monitor.bind(carrying)
-                self._unread.append(activation.id)
-                self._monitor.heard(activation.id, register.last_heard(activation.id, heard))
-            elif known != activation:
-                self._monitor.rebind(carrying)
+            elif known != activation and activation.id not in self._unread:
+                self._forget_checkpoints(activation.id)
+                self._monitor.rebind(replace(activation, carried=self._successions.carried(activation.id)))
         self._register = register
         self._changes = changes
 
     def _let_go(self, activation_id: str) -> None:
-        """Forget an activation; what was said of it and is written stands."""
-        self._monitor.unbind(activation_id)
+        """Have an activation read from the store, as if it were new; what was said of it and is written stands."""
+        if activation_id in self._bound:
+            self._bound.discard(activation_id)
+            self._monitor.unbind(activation_id)
         self._unwritten = {
             name: entry for name, entry in self._unwritten.items() if entry.activation != activation_id
         }
-        self._unread = [name for name in self._unread if name != activation_id]
+        self._unread[activation_id] = None
         self._moved.discard(activation_id)
+        self._recollected.pop(activation_id, None)
 
     def mark(self) -> Mark | None:
         """Write down up to where everything is judged and written; None where something is still to be.
@@ -161,25 +205,62 @@ class Judge:
             for activation_id in owners:
                 mine = self._register.readings(activation_id, device, said)
                 if len(mine):
-                    self._monitor.add(activation_id, mine)
+                    self._take(activation_id, mine)
         for device, received_ms in committed.heard.items():
             for activation_id in self._register.heard(device, received_ms):
-                self._monitor.heard(activation_id, received_ms)
+                if activation_id in self._bound:
+                    self._monitor.heard(activation_id, received_ms)
+
+    def _take(self, activation_id: str, readings: Readings) -> None:
+        first_ms = min(int(rows.t_ms.min()) for rows in readings.kinds() if len(rows))
+        if self._checkpoints is not None:
+            self._checkpoints.late(activation_id, first_ms)
+            self._since_kept[activation_id] += len(readings)
+            if self._since_kept[activation_id] >= KEEP_AFTER:
+                self._due[activation_id] = None
+        if activation_id not in self._bound:
+            return  # it will be read from the store
+        if first_ms <= self._recollected.get(activation_id, first_ms - 1):
+            # it belongs before the checkpoint that this one goes by: an older one will do, or none
+            self._let_go(activation_id)
+        else:
+            self._monitor.add(activation_id, readings)
 
     def judge(self, now_ms: int, *, present: bool = True) -> int:
         """Judge everything at ``now_ms`` (gateway time); returns how many alerts were written.
 
         ``present`` is False where a stepped clock may stand behind the tags': then nothing is said of clocks.
         """
+        written = 0
+        if not self._begun:
+            self._begin()
+        reach_ms = now_ms + self._rules.ahead_s * 1000
+        if self._checkpoints is not None and reach_ms < self._reach_ms:
+            self._checkpoints.reach(reach_ms)
+        self._reach_ms = reach_ms
         while self._unread:
-            self._load()
+            self._going_on()
+            self._load(now_ms)
             self._ask(now_ms)
+            written += self._write(now_ms)
+            self._keep(now_ms, most=len(self._due))
         self._ask(now_ms)
         self.held = self._monitor.held()
-        if not self._in_step:
-            self._reconcile(now_ms)
         if present and self._alarmed != self.held.keys():
             self._alarm(now_ms)
+        written += self._write(now_ms)
+        self._keep(now_ms)
+        return written
+
+    def rest(self) -> None:
+        """Before the end, after everything was judged: keep checkpoints of all that has changed."""
+        self._due |= {name: None for name, count in self._since_kept.items() if count}
+        self._keep(None, most=len(self._due))
+
+    def _write(self, now_ms: int) -> int:
+        """Write what is to be said; returns how many alerts that were."""
+        if not self._in_step:
+            self._reconcile(now_ms)
         if not self._unwritten and not self._incidents:
             return 0
         with self._store.write() as connection:
@@ -192,7 +273,7 @@ class Judge:
     @property
     def _in_step(self) -> bool:
         """Has what was said before been compared with what is said now? Until then no alert may be forgotten."""
-        return self._reconciled and not self._moved
+        return not self._moved and not self._silences
 
     def _ask(self, now_ms: int) -> None:
         again = True
@@ -200,17 +281,99 @@ class Judge:
             for alert in self._monitor.judge(now_ms, forgetting=self._in_step):
                 device = self._register.activations[alert.activation].device
                 self._unwritten[alert.id] = alerts.entry(alert, device)
-            again = self._successions.hand_on(self._monitor, self._register.chains, now_ms)
+                if self._checkpoints is not None:
+                    self._checkpoints.tell(alert.activation, alert.id)
+            whole = {
+                name: chain
+                for name, chain in self._register.chains.items()
+                if not self._unread or self._bound.issuperset(chain)
+            }
+            again = self._successions.hand_on(self._monitor, whole, now_ms)
 
-    def _load(self) -> None:
-        """Give the monitor the stored readings of some activations."""
+    def _load(self, now_ms: int) -> None:
+        """Have the monitor judge some activations more, by what is stored of them."""
         count = 0
         with self._store.read() as connection:
+            heard = devices.last_heard(connection, in_use=True)
+            # while the clock stands before the newest revision, silence has not yet become what was told of it
+            behind = now_ms < alerts.last_changed_ms(connection)
             while self._unread and count < _LOAD_READINGS:
-                readings = self._stored(connection, self._unread[-1])
-                self._monitor.add(self._unread[-1], readings)
-                count += len(readings)
-                self._unread.pop()
+                some = list(self._unread)[:_LOAD_ACTIVATIONS]
+                tails = {} if behind else self._tails(connection, some)
+                for name in some:
+                    count += self._begin_with(connection, name, tails.get(name))
+                    self._monitor.heard(name, self._register.last_heard(name, heard))
+                    self._bound.add(name)
+                    del self._unread[name]
+                    if count >= _LOAD_READINGS:
+                        break
+
+    def _tails(self, connection: Connection, activations: Sequence[str]) -> dict[str, _Tail]:
+        """What there is beside a checkpoint, of those activations that can go on from one."""
+        if self._checkpoints is None:
+            return {}
+        since = alerts.among(
+            connection, [one for name in activations for one in self._checkpoints.told(name)]
+        )
+        found: dict[str, Found] = {}
+        for name in activations:
+            for one in self._checkpoints.newest_first(name, self._made_for(name)):
+                changed = one.told_since.difference(one.memory.unsettled)
+                # what had been settled by then, and has changed all the same, is not as this memory has it
+                if not any(one.last_alert >= since[told][0] for told in changed if told in since):
+                    found[name] = one
+                    break
+        told = since | alerts.among(
+            connection, [id_ for one in found.values() for id_ in one.memory.unsettled]
+        )
+        from_ms: dict[str, int] = {}
+        for name, (memory, *_) in found.items():
+            for device in self._register.devices(name):
+                from_ms[device] = min(from_ms.get(device, ALWAYS_MS), memory.upto_ms + 1)
+        said: dict[str, evidence.Said] = {}
+        for device, messages in messages_since(connection, from_ms, self._tell_unreadable).items():
+            said[device] = evidence.said(messages)
+            self._compare(device, said[device])
+        tails = {}
+        for name, one in found.items():
+            parts = [
+                self._register.readings(name, device, said[device])
+                for device in self._register.devices(name)
+                if device in said
+            ]
+            ids = dict.fromkeys((*one.memory.unsettled, *sorted(one.told_since)))
+            mine = [told[id_][1] for id_ in ids if id_ in told and told[id_][1].state != "withdrawn"]
+            tails[name] = _Tail(one.memory, joined(parts) if parts else Readings(), mine)
+        return tails
+
+    def _begin_with(self, connection: Connection, activation_id: str, tail: _Tail | None) -> int:
+        """Give the monitor what is stored of an activation, from a checkpoint on if there is one; how many readings."""
+        activation = self._register.activations[activation_id]
+        carrying = replace(activation, carried=self._successions.carried(activation_id))
+        if tail is not None:
+            self._monitor.bind(carrying)
+            try:
+                self._monitor.recollect(
+                    activation_id, tail.memory, map(alerts.alert_of, tail.told), tail.readings
+                )
+            except ValueError as error:
+                self._monitor.unbind(activation_id)
+                log.warning(
+                    "a checkpoint can not be used", activation=activation_id, problem=logs.safe(error)
+                )
+            else:
+                self._recollected[activation_id] = tail.memory.upto_ms
+                self._since_kept[activation_id] = len(tail.readings)
+                if len(tail.readings) >= KEEP_AFTER:
+                    self._due[activation_id] = None
+                self._silences += [one for one in tail.told if one.rule == NO_CONTACT and one.state == "open"]
+                return len(tail.readings)
+        readings = self._stored(connection, activation_id)
+        self._forget_checkpoints(activation_id)
+        self._monitor.bind(carrying)
+        self._monitor.add(activation_id, readings)
+        self._moved.add(activation_id)
+        return len(readings)
 
     def _recall(self, activation_id: str, from_ms: int) -> Readings:
         with self._store.read() as connection:
@@ -270,15 +433,15 @@ class Judge:
         with self._store.read() as connection:
             if now_ms < alerts.last_changed_ms(connection):
                 return
-            if self._reconciled:
-                moved = [self._register.activations[name] for name in sorted(self._moved)]
-                standing = [entry for activation in moved for entry in self._said(connection, activation)]
-            else:
-                standing = list(alerts.standing(connection, _NOT_THE_MONITORS).values())
-            heard = devices.last_heard(connection)
-        current = {alert.id for alert in self._judged()}
-        for entry in standing:
-            if entry.id in current or entry.id in self._unwritten:
+            moved = {name: self._register.activations[name].device for name in self._moved}
+            standing = alerts.standing_among(connection, moved, _NOT_THE_MONITORS)
+            heard = devices.last_heard(connection, in_use=True) if self._silences or standing else {}
+        # none of these has been forgotten
+        current = {alert.id for name in sorted(moved) for alert in self._monitor.alerts(name)}
+        silences = {entry.activation for entry in self._silences}
+        current |= {alert.id for name in silences if name for alert in self._monitor.alerts(name)}
+        for entry in [*standing, *self._silences]:
+            if entry.id in self._unwritten or (entry.id in current and entry.rule != NO_CONTACT):
                 continue
             if entry.activation not in self._register.activations:
                 continue  # nobody judges it any more, or can: what was said stands
@@ -289,17 +452,9 @@ class Judge:
                     self._unwritten[entry.id] = alerts.entry(over, entry.device)
             else:
                 self._unwritten[entry.id] = alerts.withdrawn(entry)
-        self._reconciled = True
         self._moved.clear()
+        self._silences.clear()
         self._monitor.forget()
-
-    def _judged(self) -> Iterator[Alert]:
-        """The alerts of the activations that are to be compared; none of them has been forgotten."""
-        if not self._reconciled:
-            yield from self._monitor.alerts()
-            return
-        for name in self._moved:
-            yield from self._monitor.alerts(name)
 
     def _silent_until(self, entry: alerts.AlertEntry, heard: dict[str, int]) -> int | None:
         """When a silence that an earlier run told of was over; None where it goes on."""
@@ -310,6 +465,82 @@ class Judge:
         if heard_ms > entry.start_ms - self._rules.no_contact_s * 1000:
             return max(entry.start_ms, heard_ms)
         return activation.removed_ms
+
+    def _begin(self) -> None:
+        """Take over what the checkpoints of an earlier life tell, as far as it is true of this store."""
+        assert self._checkpoints is not None
+        basis = self._checkpoints.begin()
+        if basis is not None:
+            with self._store.read() as connection:
+                late = self._late(connection, basis)
+                told = [] if late is None else alerts.told_after(connection, basis.notice)
+            if late is None:
+                log.warning("the store is not the one that the checkpoints were made of: all is judged anew")
+                self._checkpoints.discard()
+            else:
+                for device, first_ms in late.items():
+                    for name in self._register.owners(device):
+                        self._checkpoints.late(name, first_ms)
+                for name, alert_id in told:
+                    self._checkpoints.tell(name, alert_id)
+                self._checkpoints.drop_others(self._register.activations)
+                for number, text in self._checkpoints.beacons().items():
+                    self._beacons.recollect(number, text)
+        self._begun = True
+
+    def _late(self, connection: Connection, basis: Basis) -> dict[str, int] | None:
+        """Of each device, tag time of its earliest reading since ``basis``; None where that is another store's."""
+        if basis.generation != state.generation(connection):
+            return None
+        data = envelopes.at_row(connection, basis.envelope)
+        if data is None or hashlib.sha256(data).hexdigest() != basis.sha256:
+            return None
+        return envelopes.earliest_after(connection, basis.envelope)
+
+    def _made_for(self, activation_id: str) -> bytes:
+        """A digest of what a checkpoint of an activation is good for, beside the program and the readings."""
+        units = repr(self._register.units(activation_id)).encode()
+        return hashlib.sha256(self._orders.fingerprint(activation_id) + units).digest()
+
+    def _forget_checkpoints(self, activation_id: str) -> None:
+        self._recollected.pop(activation_id, None)
+        if self._checkpoints is not None:
+            self._checkpoints.drop(activation_id)
+            self._due[activation_id] = None
+
+    def _keep(self, now_ms: int | None, *, most: int = _KEEP_AT_ONCE) -> None:
+        """Keep checkpoints of activations of which much has come since; where all that was said is written."""
+        if self._checkpoints is None or not self._begun or not self._in_step:
+            return
+        if self._unwritten or self._incidents:
+            return
+        due = list(itertools.islice(self._due, most))
+        due_s = time.monotonic() >= self._written_s + _WRITE_S
+        if not due and not (due_s and now_ms is not None):
+            return
+        kept = []
+        for name in due:
+            memory = self._monitor.memory(name) if name in self._bound else None
+            if memory is not None:
+                self._checkpoints.keep(name, self._made_for(name), memory)
+                kept.append(name)
+            del self._since_kept[name], self._due[name]
+        units = {unit.unit for name in kept for unit in self._register.units(name)}
+        for number in self._beacons.changed_by(units):
+            self._checkpoints.keep_beacon(number, self._beacons.heard_of(number))
+        with self._store.read() as connection:
+            row = envelopes.newest(connection)
+            data = envelopes.at_row(connection, row) or b""
+            basis = Basis(
+                state.generation(connection),
+                row,
+                hashlib.sha256(data).hexdigest(),
+                alerts.newest(connection),
+                alerts.last_notice(connection),
+            )
+        self._written_s = time.monotonic()
+        if not self._checkpoints.write(basis):
+            self._due |= dict.fromkeys(self._bound)
 
     def _alarm(self, now_ms: int) -> None:
         with self._store.read() as connection:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -129,6 +130,11 @@ class Orders:
 
     def __init__(self) -> None:
         self._compiled: dict[tuple[str, int], Order] = {}
+        self._prints: dict[str, bytes] = {}
+
+    def fingerprint(self, activation_id: str) -> bytes:
+        """A digest of all that the store said of an activation and its order when it was read last."""
+        return self._prints[activation_id]
 
     def activations(self, connection: Connection) -> list[Activation]:
         """Every activation, with all versions of its order.
@@ -136,17 +142,28 @@ class Orders:
         One whose order this program can not read (it was taken in by another) is left out, and told of in the log: it
         must not keep everybody else from being judged.
         """
-        every = [self._with_order(connection, row) for row in orders.activations(connection)]
+        # in three questions, however many there are
+        versions, kinds = orders.every_version(connection), devices.kinds(connection, in_use=True)
+        every = [
+            self._with_order(row, versions[row.order_id], kinds[row.device])
+            for row in orders.activations(connection)
+        ]
         return [activation for activation in every if activation is not None]
 
     def activation(self, connection: Connection, activation_id: str) -> Activation | None:
         """The activation of that id, or None; also where its order can not be read."""
         row = orders.one_activation(connection, activation_id)
-        return None if row is None else self._with_order(connection, row)
+        if row is None:
+            return None
+        entry = devices.one(connection, row.device)
+        assert entry is not None, "an activation is of a device that is known"
+        return self._with_order(row, orders.versions(connection, row.order_id), entry.kind)
 
-    def _with_order(self, connection: Connection, row: orders.ActivationRow) -> Activation | None:
+    def _with_order(
+        self, row: orders.ActivationRow, versions: Sequence[orders.OrderVersion], kind: str
+    ) -> Activation | None:
         try:
-            known = [self._read(version) for version in orders.versions(connection, row.order_id)]
+            known = [self._read(version) for version in versions]
         except ValueError as error:
             log.error(
                 "an order can not be read: NOT MONITORED; add it again to be told what is wrong with it",
@@ -154,8 +171,8 @@ class Orders:
                 problem=logs.safe(error),
             )
             return None
-        entry = devices.one(connection, row.device)
-        assert entry is not None, "an activation is of a device that is known"
+        said = [(one.version, one.effective_ms, one.known_at_ms, one.document) for one in versions]
+        self._prints[row.id] = hashlib.sha256(repr((row, kind, said)).encode()).digest()
         return Activation(
             row.id,
             row.device,
@@ -163,7 +180,7 @@ class Orders:
             row.fitted_ms,
             row.removed_ms,
             tuple(known[:-1]),
-            senses=SENSES[entry.kind],
+            senses=SENSES[kind],
         )
 
     def _read(self, version: orders.OrderVersion) -> Order:

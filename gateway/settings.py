@@ -371,6 +371,11 @@ class Settings(BaseSettings):
         return self.data_dir / self.master_key
 
     @property
+    def judged_path(self) -> Path:
+        """The file of the judging's checkpoints (`gateway.checkpoints`): a cache, made anew where it is missing."""
+        return self.data_dir / "judged.sqlite"
+
+    @property
     def control_path(self) -> Path:
         """Unix socket of the ingest."""
         return self.data_dir / "control.sock"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from sqlalchemy import Connection
@@ -38,6 +38,19 @@ def messages_of(
             if unreadable is None:
                 raise
             unreadable(stored, error)
+
+
+def messages_since(
+    connection: Connection, from_ms: Mapping[str, int], unreadable: Callable[[str, Stored, ValueError], None]
+) -> dict[str, list[tuple[wire.Up, Sequence[Span]]]]:
+    """As `messages_of`, of many devices, each from an instant of its own on; without those that have said nothing."""
+    found: dict[str, list[tuple[wire.Up, Sequence[Span]]]] = {}
+    for device, stored in envelopes.since(connection, sorted(from_ms.items())):
+        try:
+            found.setdefault(device, []).append(evidence.read(stored))
+        except ValueError as error:
+            unreadable(device, stored, error)
+    return found
 
 
 def positions_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,9 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, se
 from core.alerts import Alert, Source
 from gateway.store import outbox
 from gateway.store.tables import activation, alert, alert_revision, order_version
+
+_AT_ONCE = 500
+"""So many are asked for in one statement; SQLite takes 32,766 values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,52 @@ def standing_of(
         alert.c.rule.not_in(rules_excepted),
     )
     return [AlertEntry(*row) for row in connection.execute(query)]
+
+
+def standing_among(
+    connection: Connection, activations: Mapping[str, str], rules_excepted: Sequence[str]
+) -> list[AlertEntry]:
+    """The same of several activations, each with its device."""
+    names = [alert.c[name] for name in AlertEntry.__slots__]
+    found: list[AlertEntry] = []
+    every = sorted(activations)
+    for at in range(0, len(every), _AT_ONCE):
+        some = every[at : at + _AT_ONCE]
+        query = select(*names).where(
+            alert.c.device.in_(sorted({activations[name] for name in some})),
+            alert.c.activation.in_(some),
+            alert.c.state != "withdrawn",
+            alert.c.rule.not_in(rules_excepted),
+        )
+        found += [AlertEntry(*row) for row in connection.execute(query)]
+    return found
+
+
+def among(connection: Connection, ids: Iterable[str]) -> dict[str, tuple[int, AlertEntry]]:
+    """The alerts of these identities, by id, each with its number; those that were never written are left out."""
+    names = [alert.c[name] for name in AlertEntry.__slots__]
+    found: dict[str, tuple[int, AlertEntry]] = {}
+    every = sorted(set(ids))
+    for at in range(0, len(every), _AT_ONCE):
+        query = select(alert.c.number, *names).where(alert.c.id.in_(every[at : at + _AT_ONCE]))
+        found |= {row.id: (row.number, AlertEntry(*row[1:])) for row in connection.execute(query)}
+    return found
+
+
+def newest(connection: Connection) -> int:
+    """The number of the last alert; 0 where there is none."""
+    return connection.execute(select(func.max(alert.c.number))).scalar() or 0
+
+
+def told_after(connection: Connection, notice: int) -> list[tuple[str, str]]:
+    """The activation and the id of every alert that changed after notice ``notice``."""
+    query = (
+        select(alert.c.activation, alert.c.id)
+        .join(alert_revision, alert_revision.c.alert == alert.c.number)
+        .where(alert_revision.c.number > notice, alert.c.activation.is_not(None))
+        .distinct()
+    )
+    return [(str(activation), str(alert_id)) for activation, alert_id in connection.execute(query)]
 
 
 def open_of_rule(connection: Connection, rule: str) -> list[AlertEntry]:

@@ -6,7 +6,20 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Row,
+    Text,
+    and_,
+    bindparam,
+    column,
+    delete,
+    func,
+    or_,
+    select,
+    values,
+)
 
 from core.envelope import MAX_ENVELOPE_BYTES
 from gateway.sequences import Range, Span
@@ -146,6 +159,28 @@ def of_device(
         yield Stored(data, _spans(fresh), received_ms, row_id)
 
 
+def since(connection: Connection, wanted: Sequence[tuple[str, int]]) -> Iterator[tuple[str, Stored]]:
+    """The envelopes of many devices that may hold readings from an instant on (tag time), each device's in the order of
+    their hearing.
+    """
+    for at in range(0, len(wanted), _AT_ONCE):
+        some = values(column("device", Text), column("from_ms", BigInteger))
+        asked = some.data(list(wanted[at : at + _AT_ONCE])).cte("asked")
+        query = (
+            select(
+                envelope.c.device, envelope.c.data, envelope.c.fresh, envelope.c.received_ms, envelope.c.id
+            )
+            .join_from(
+                asked,
+                envelope,
+                and_(envelope.c.device == asked.c.device, envelope.c.last_t_ms >= asked.c.from_ms),
+            )
+            .order_by(envelope.c.id)
+        )
+        for device, data, fresh, received_ms, row_id in connection.execute(query):
+            yield device, Stored(data, _spans(fresh), received_ms, row_id)
+
+
 def of_row(row: Row[Any]) -> Stored:
     """What a whole row of the table tells."""
     return Stored(row.data, _spans(row.fresh), row.received_ms, row.id)
@@ -159,6 +194,21 @@ def count(connection: Connection) -> int:
 def newest(connection: Connection) -> int:
     """The row of the envelope that was stored last; 0 where there is none."""
     return connection.execute(select(func.max(envelope.c.id))).scalar() or 0
+
+
+def at_row(connection: Connection, row_id: int) -> bytes | None:
+    """The envelope of a row, or None."""
+    return connection.execute(select(envelope.c.data).where(envelope.c.id == row_id)).scalar()
+
+
+def earliest_after(connection: Connection, row_id: int) -> dict[str, int]:
+    """Of each device that was heard after that row: the tag time of the earliest dated reading that came with it."""
+    query = (
+        select(envelope.c.device, func.min(envelope.c.first_t_ms))
+        .where(envelope.c.id > row_id, envelope.c.first_t_ms.is_not(None))
+        .group_by(envelope.c.device)
+    )
+    return {device: int(first_ms) for device, first_ms in connection.execute(query)}
 
 
 def ranges(connection: Connection, device: str) -> dict[int, list[Range]]:

@@ -51,6 +51,19 @@ def versions(connection: Connection, order_id: str) -> list[OrderVersion]:
     return [OrderVersion(*row) for row in rows]
 
 
+def every_version(connection: Connection) -> dict[str, list[OrderVersion]]:
+    """All versions of every order that anybody was ever fitted under, oldest first."""
+    rows = connection.execute(
+        select(order_version)
+        .where(order_version.c.order_id.in_(select(activation.c.order_id)))
+        .order_by(order_version.c.order_id, order_version.c.version)
+    )
+    found: dict[str, list[OrderVersion]] = {}
+    for row in rows:
+        found.setdefault(row.order_id, []).append(OrderVersion(*row))
+    return found
+
+
 def newest(connection: Connection) -> dict[str, OrderVersion]:
     """The newest version of every order."""
     last = (
