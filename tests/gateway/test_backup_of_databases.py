@@ -103,7 +103,7 @@ def test_a_backup_of_a_file_fills_an_empty_database_and_no_other(
     kept.store.close()
 
 
-@pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [16, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_a_restore_into_a_database_killed_at_any_step_has_changed_nothing_or_is_carried_out(
     tmp_path: Path, postgres_server: PostgresServer, every: int
 ) -> None:
