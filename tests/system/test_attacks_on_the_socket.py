@@ -312,7 +312,7 @@ def test_who_does_not_read_what_is_said_to_him_holds_up_nobody(
     assert resident_mib(pid) - before_mib < 100, "64 MiB at NATS, then it is cut off; Mosquitto drops"
 
 
-FLOOD_S = 6.0
+FLOOD_S = 4.0
 WORST = 4.0
 """So many times its own time an honest tag may wait for its commit, in the median, while another floods."""
 
