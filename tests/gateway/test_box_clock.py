@@ -214,7 +214,7 @@ def stamps(gateway: Gateway) -> dict[str, int]:
         return {device: round(at_ms / 10_000) for device, at_ms in devices.last_heard(connection).items()}
 
 
-TRIED = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TRIED = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @TRIED

@@ -58,7 +58,7 @@ class Town:
         self.tag.forget_answers()
         up = wire.Up(EPOCH, self.upto + 1, (), 4711 + self.upto)
         self.tag.publish(self.tag.seal_payload(wire.encode_up(up)))
-        until_s = time.monotonic() + 4
+        until_s = time.monotonic() + 2.5
         while time.monotonic() < until_s:
             try:
                 answer = self.tag.answer(1)
@@ -86,7 +86,7 @@ class Town:
 
     def looks(self) -> None:
         """The gateway looks at the clock, and judges everybody, twice at least."""
-        time.sleep(2.6)
+        time.sleep(2.1)
         self.until(lambda: (self.house.gateway.status()["judged_ago_s"] or 9) < 2, "it judges")
 
     def silences(self) -> list[tuple[str, str]]:
@@ -121,8 +121,9 @@ def town(box: SteppedBox, tmp_path: Path) -> Iterator[Town]:
 @pytest.mark.parametrize(
     "offs_s",
     [
+        # the last not before 2020: certificates are not valid earlier, and a new process could not connect
         (-30 * YEAR_S, 2 * DAY_S),
-        pytest.param((YEAR_S, -YEAR_S, HOUR_S, -HOUR_S, 30 * YEAR_S, -56 * YEAR_S), marks=pytest.mark.long),
+        pytest.param((YEAR_S, -YEAR_S, HOUR_S, 30 * YEAR_S, -56 * YEAR_S, -HOUR_S), marks=pytest.mark.long),
     ],
 )
 def test_a_running_gateway_keeps_its_time_whatever_the_clock_of_its_box_is_set_to(
@@ -198,9 +199,7 @@ def test_a_disk_that_was_read_only_is_recovered_from_without_a_restart(
     box: SteppedBox, tmp_path: Path, times: int
 ) -> None:
     store = tmp_path / "disk" / "store.sqlite"
-    house = open_house(
-        tmp_path / "data", clock="system", clock_trust="auto", store=str(store), web=True, web_port=0
-    )
+    house = open_house(tmp_path / "data", clock="system", clock_trust="auto", store=str(store), web=False)
     try:
         town = Town(house, box, house.new_tag())
         town.say()
