@@ -95,8 +95,9 @@ class Loaded:
 
 
 def settings_of(folder: Path) -> Settings:
-    """A gateway with everything, on free ports."""
-    return Settings.load(folder, mqtt_port=0, web_port=0, clock_trust="box")
+    """A gateway with everything, on free ports, that lets the fleet speak for its devices."""
+    own = {"mqtt_port": 0, "web_port": 0, "clock_trust": "box", "partition_senders": (fleet.SENDER,)}
+    return Settings.load(folder, **own)
 
 
 def northern_half() -> dict[str, object]:
