@@ -46,8 +46,12 @@ class Kind(NamedTuple):
 
 
 def _step_s(chance: random.Random) -> float:
-    """Seconds that a clock is wrong by: some, or hours, or days, either way."""
-    return chance.choice((-1, 1)) * round(10 ** chance.uniform(1, 5.5))
+    """Seconds that a tag's clock is wrong by: some, or hours, either way.
+
+    Less than half a day: at more than that a tag says that its date is in doubt until the gateway has told it, and what
+    it makes meanwhile proves nothing (firmware/lib/clock.py).
+    """
+    return chance.choice((-1, 1)) * round(10 ** chance.uniform(1, 4.6))
 
 
 KINDS: Mapping[str, Kind] = {
