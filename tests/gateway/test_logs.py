@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +68,22 @@ def test_what_an_exception_quotes_is_not_logged_and_where_it_was_raised_is() -> 
     assert (library["library"], library["words"]) == ("a.library", "could not take %s")
     assert uncaught["error"] == "ValueError" and uncaught["at"][-1].endswith(" read")
     assert {line["process"] for line in lines} == {"trial"}
+
+
+def test_a_line_is_written_at_once_for_other_processes_write_into_the_same_log() -> None:
+    program = (
+        "import structlog; from gateway import logs; logs.configure('x'); structlog.get_logger().info('one')"
+    )
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # a write is a packet
+    with ours, theirs:
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        subprocess.run(
+            [sys.executable, "-c", program], stderr=theirs.fileno(), env=environment, check=True, timeout=60
+        )
+        ours.settimeout(10)
+        line = ours.recv(4096)
+    assert line.endswith(b"\n")
+    assert json.loads(line)["event"] == "one"
 
 
 def test_a_log_for_people_keeps_to_the_same() -> None:
