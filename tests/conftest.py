@@ -6,12 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from gateway import kernels
 
 ROOT = Path(__file__).resolve().parent.parent
 # before any test module imports numba: kernels of these sources, not of those that were here yesterday
 os.environ.update(kernels.environment(None, above=ROOT / "sim"))
+# a deadline is an absolute time, which a shared machine breaks now and then
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
