@@ -26,7 +26,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from gateway import retention
+from gateway import due, retention
 from gateway.backup import backup
 from gateway.check import check
 from gateway.orders import activate, add_order, deactivate
@@ -248,7 +248,7 @@ def delete(box: Path) -> None:
         with store.read() as connection:
             return Mark(10**9, state.changes(connection))
 
-    batch, retention.BATCH = retention.BATCH, 3
+    batch, due.BATCH = due.BATCH, 3
     try:
         retention.run(
             store,
@@ -260,7 +260,7 @@ def delete(box: Path) -> None:
             pause=lambda _: None,
         )
     finally:
-        retention.BATCH = batch
+        due.BATCH = batch
         store.close()
 
 

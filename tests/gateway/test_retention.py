@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from core import envelope as sealing
 from core import wire
-from gateway import holding, incidents, merkle, policy, retention, topics
+from gateway import due, holding, incidents, merkle, policy, retention, topics
 from gateway.check import check
 from gateway.cli import app
 from gateway.devices import Credentials
@@ -461,7 +461,7 @@ def test_a_hold_placed_while_it_runs_stops_it_at_the_next_batch(file_desk: Desk)
         file_desk.say(tag, positions(1 + n, 1, lat=51.6))
     deactivate(file_desk.store, activation_id, REMOVED_MS)
     another(file_desk)
-    retention.BATCH, before = 10, retention.BATCH
+    due.BATCH, before = 10, due.BATCH
     try:
         done = file_desk.run(
             pause=lambda _: (
@@ -471,7 +471,7 @@ def test_a_hold_placed_while_it_runs_stops_it_at_the_next_batch(file_desk: Desk)
             )
         )
     finally:
-        retention.BATCH = before
+        due.BATCH = before
     assert done.items["readings"] == 10
     with file_desk.store.read() as connection:
         assert len(list(envelopes.of_device(connection, "tag0001"))) == 20
