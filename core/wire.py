@@ -226,8 +226,9 @@ def _document(payload: bytes) -> dict[int, Any]:
         raise WireError("not a map with integer keys")
     if not canonical:
         raise WireError("not in deterministic encoding, or bytes after its end")
-    if document.get(1) != VERSION:
-        raise WireError(f"version {document.get(1)!r}, this gateway reads {VERSION}")
+    version = document.get(1)
+    if type(version) is not int or version != VERSION:  # true and 1.0 equal 1, and are other bytes
+        raise WireError(f"version {version!r}, this gateway reads {VERSION}")
     return document
 
 

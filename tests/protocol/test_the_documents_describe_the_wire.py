@@ -186,6 +186,13 @@ def test_noise_is_a_wire_error_and_nothing_else(noise: bytes) -> None:
         wire.decode_up(noise)
 
 
+@pytest.mark.parametrize("version", [True, 1.0])
+def test_what_equals_the_version_and_is_other_bytes_is_refused(version: object) -> None:
+    document = {1: version, 2: 7, 3: 1, 4: []}
+    with pytest.raises(wire.WireError, match="version"):
+        wire.decode_up(cbor2.dumps(document, canonical=True))
+
+
 @given(blocks().filter(bool), st.data())
 def test_a_payload_cut_or_changed_anywhere_reads_as_something_valid_or_is_refused(
     made: tuple[wire.Block, ...], data: st.DataObject
