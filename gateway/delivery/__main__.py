@@ -78,6 +78,7 @@ def run(settings: Settings, store: Store, stopping: threading.Event, heart: Hear
     """Tell people until stopped, or until the routes are others, which a new process reads; returns the exit code."""
     watched = Watched(settings.data_dir)
     routes = watched.load()
+    heart.beat()  # who is ready and never heard again has hung
     heart.ready()
     if routes is None:
         while not stopping.wait(_LOOK_S) and not watched.changed():
