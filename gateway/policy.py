@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.mistakes import in_words
+
 FILE_NAME = "retention.toml"
 DAY_MS = 86_400_000
 
@@ -79,9 +81,4 @@ def read(path: Path) -> Policy | None:
     try:
         return Policy.model_validate(document)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: "
-            + ("nothing is called so" if problem["type"] == "extra_forbidden" else problem["msg"])
-            for problem in error.errors()
-        )
-        raise PolicyError(f"{path} can not be used: {problems}") from None
+        raise PolicyError(f"{path} can not be used: {in_words(error, 'nothing is called so')}") from None

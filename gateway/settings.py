@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from gateway import store_url
+from gateway.mistakes import in_words
 
 FILE_NAME = "tagwatch.toml"
 EMBEDDED = "embedded"
@@ -302,12 +303,8 @@ class Settings(BaseSettings):
         try:
             return cls(**given)
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, problem['loc'])) or 'together'}: "
-                + ("no setting is called so" if problem["type"] == "extra_forbidden" else problem["msg"])
-                for problem in error.errors()
-            )
-            raise SettingsError(f"settings can not be used: {problems}") from None
+            said = in_words(error, "no setting is called so")
+            raise SettingsError(f"settings can not be used: {said}") from None
         except ValueError as error:
             file = (Path(data_dir) if data_dir else Path("tagwatch-data")) / FILE_NAME
             raise SettingsError(f"{file} can not be read: {error}") from None

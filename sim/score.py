@@ -391,12 +391,10 @@ def _utc(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def wrong(cases: Sequence[Case]) -> dict[str, Any]:
+def wrong(totals: Mapping[Family, Tally]) -> dict[str, Any]:
     """Each miss, each late and each false alert by itself, so that whoever reads the figures can look into them."""
-    found = {}
-    for family in Family:
-        total = tally(cases, family)
-        found[str(family)] = {
+    return {
+        str(family): {
             "missed": [_named(name, one) for name, one in total.missed],
             "slow": [{**_named(name, one), "delay_s": round(took_s)} for name, one, took_s in total.slow],
             "false": [
@@ -404,7 +402,8 @@ def wrong(cases: Sequence[Case]) -> dict[str, Any]:
                 for name, told in total.wrong
             ],
         }
-    return found
+        for family, total in totals.items()
+    }
 
 
 def questions(cases: Sequence[Case]) -> dict[str, Any]:
@@ -470,22 +469,27 @@ def report(cases: Sequence[Case]) -> dict[str, Any]:
     """All figures of many lives but those of the peers."""
     wearer_days = sum(case.wearer_days for case in cases)
     strata = sorted({stratum for case in cases for stratum in case.strata})
+    totals = {family: tally(cases, family) for family in Family}
     return {
         "wearers": len(cases),
         "wearer_days": round(wearer_days, 3),
-        "rules": _rules(cases),
+        "rules": _rules(totals, wearer_days),
         "sober_day": sober_days(cases),
         "unknown": unknown(cases),
         "questions_per_1000_wearer_days": questions(cases),
-        "wrong": wrong(cases),
+        "wrong": wrong(totals),
         "strata": {
-            name: {"wearers": len(mine), "rules": _rules(mine)}
+            name: {
+                "wearers": len(mine),
+                "rules": _rules(
+                    {family: tally(mine, family) for family in Family}, sum(case.wearer_days for case in mine)
+                ),
+            }
             for name in strata
             for mine in [[case for case in cases if name in case.strata]]
         },
     }
 
 
-def _rules(cases: Sequence[Case]) -> dict[str, Any]:
-    wearer_days = sum(case.wearer_days for case in cases)
-    return {str(family): figures(tally(cases, family), wearer_days) for family in Family}
+def _rules(totals: Mapping[Family, Tally], wearer_days: float) -> dict[str, Any]:
+    return {str(family): figures(total, wearer_days) for family, total in totals.items()}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing import get_context
+from functools import partial
 from typing import Any
 
 from core.rules import DEFAULT_RULES, RuleSet
@@ -15,6 +13,7 @@ from sim import peers
 from sim.judged import cases, lived
 from sim.people import person
 from sim.score import Case, report
+from sim.side_by_side import side_by_side
 from sim.town import make_town
 
 START_MS = 1_780_268_400_000
@@ -61,21 +60,10 @@ def outcomes(whose: Population, wearers: int, moved: Moved = lambda share: None)
     size = max(1, min(_GROUP, wearers // _SHARES))
     groups = [range(first, min(first + size, wearers)) for first in range(0, wearers, size)]
     found: list[Outcome] = []
-    for done in _side_by_side(whose, groups):
+    for done in side_by_side(partial(outcome, whose), groups):
         found.append(done)
         moved(len(found) / len(groups))
     return found
-
-
-def _side_by_side(whose: Population, groups: Sequence[Sequence[int]]) -> Iterator[Outcome]:
-    processors = len(os.sched_getaffinity(0))
-    if processors == 1 or len(groups) == 1:
-        for group in groups:
-            yield outcome(whose, group)
-        return
-    # not forked: whoever draws a progress bar has a thread
-    with ProcessPoolExecutor(processors, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(outcome, [whose] * len(groups), groups)
 
 
 def score(

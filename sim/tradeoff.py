@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from sim.judged import final_alerts, lived, untold
 from sim.people import person
 from sim.score import Told, tally
 from sim.scoring import START_MS, TOWN_SEED
+from sim.side_by_side import side_by_side
 from sim.town import make_town
 from sim.truth import Family
 
@@ -55,9 +54,13 @@ def variants() -> dict[str, tuple[Family, RuleSet]]:
     return found
 
 
-def counted(some: Variants, seed: int, numbers: Sequence[int], days: int) -> dict[str, Counter[str]]:
-    """Events, those found, false alerts and wearer-days of some people, by the alerts that stand at the end."""
+def counted(some: Variants, days: int, people: tuple[int, Sequence[int]]) -> dict[str, Counter[str]]:
+    """Events, those found, false alerts and wearer-days, by the alerts that stand at the end.
+
+    ``people`` are some numbers of a seed.
+    """
     town = make_town(TOWN_SEED)
+    seed, numbers = people
     lives = [lived(person(town, seed, number, START_MS, days)) for number in numbers]
     owner = {worn.id: one.life.name for one in lives for worn in one.worn.values()}
     cases = [untold(one) for one in lives]
@@ -87,12 +90,10 @@ def measure(
         for first in range(0, wearers, _GROUP)
     ]
     whole: dict[str, Counter[str]] = {name: Counter() for name in some}
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        work = [pool.submit(counted, some, seed, numbers, days) for seed, numbers in groups]
-        for done, one in enumerate(work):
-            for name, counts in one.result().items():
-                whole[name].update(counts)
-            moved((done + 1) / len(work))
+    for done, found in enumerate(side_by_side(partial(counted, some, days), groups), 1):
+        for name, counts in found.items():
+            whole[name].update(counts)
+        moved(done / len(groups))
     return {
         name: {
             "events": counts["events"],

@@ -28,6 +28,7 @@ from pydantic import (
 from core.alerts import Severity
 from core.order import Regime
 from gateway.delivery.hours import Hours, clock_time, hours, within
+from gateway.mistakes import in_words
 from gateway.store.outbox import HEARTBEAT, MODEM, About
 
 FILE_NAME = "routes.toml"
@@ -230,12 +231,7 @@ def of(document: dict[str, Any], file: str = FILE_NAME) -> Routes:
     try:
         return Routes.model_validate(document)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{_key(problem['loc'])}: "
-            + ("there is no such key" if problem["type"] == "extra_forbidden" else _said(problem["msg"]))
-            for problem in error.errors(include_input=False, include_url=False)
-        )
-        raise RoutesError(f"{file} can not be used: {problems}") from None
+        raise RoutesError(f"{file} can not be used: {in_words(error, 'there is no such key')}") from None
 
 
 def taken(routes: Routes, about: About, severity: str, now_ms: int) -> list[Route]:
@@ -267,11 +263,3 @@ def at_any_hour(routes: Routes) -> Routes:
     contacts = {name: one.model_copy(update={"hours": ()}) for name, one in routes.contacts.items()}
     chosen = [one.model_copy(update={"hours": ()}) for one in routes.route]
     return routes.model_copy(update={"contacts": contacts, "route": chosen})
-
-
-def _key(where: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, where)) or "together"
-
-
-def _said(message: str) -> str:
-    return message.removeprefix("Value error, ")

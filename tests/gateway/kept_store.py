@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from gateway.devices import Credentials, add_device
 from gateway.group import Committed, Received
 from gateway.seal import Vault
 from gateway.settings import Settings
-from gateway.store import Store
+from gateway.store import Store, copying
 from tests.gateway.stand_in import EPOCH
 
 _FILE_EVENTS = frozenset(("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "sqlite3.connect"))
@@ -47,6 +47,18 @@ class Kept:
         payload = wire.encode_up(wire.Up(EPOCH, base, tuple(blocks)))
         sealed = envelope.seal(tag.key, tag.device, topic, payload)
         return self.committer.commit([Received(topic, sealed, 1_760_000_000_000)])
+
+
+def everything(store: Store, but: Container[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables that belong to a copy, some tables left out."""
+    with store.read() as connection:
+        return {
+            table.name: [
+                tuple(row) for row in connection.execute(table.select().order_by(*table.primary_key.columns))
+            ]
+            for table in copying.TABLES
+            if table.name not in but
+        }
 
 
 def keep(folder: Path, **chosen: Any) -> Kept:

@@ -261,6 +261,12 @@ def test_no_silence_is_made_up_and_none_forgotten_long(
     assert stamps(jumped) == stamps(right)
 
 
+def begun(bare: Path, folder: Path) -> tuple[Gateway, World]:
+    """A gateway on a store of its own, and the world that it is in."""
+    shutil.copy(bare, file := folder / "store.sqlite")
+    return Gateway(file, world := World()), world
+
+
 LIES = st.one_of(st.integers(-30 * YEAR_MS, -10 * 60_000), st.integers(10 * 60_000, 30 * YEAR_MS))
 
 
@@ -271,8 +277,7 @@ LIES = st.one_of(st.integers(-30 * YEAR_MS, -10 * 60_000), st.integers(10 * 60_0
 def test_a_time_server_that_lies_to_a_running_gateway_is_contradicted_by_tags_or_by_what_it_said_before(
     bare: Path, tmp_path_factory: pytest.TempPathFactory, lie_ms: int, heard: list[str]
 ) -> None:
-    shutil.copy(bare, file := tmp_path_factory.mktemp("run") / "store.sqlite")
-    gateway = Gateway(file, world := World())
+    gateway, world = begun(bare, tmp_path_factory.mktemp("run"))
     gateway.told_time()
     for device in heard:
         gateway.hear(device, 60_000)
@@ -294,8 +299,7 @@ def test_a_time_server_that_lies_to_a_running_gateway_is_contradicted_by_tags_or
 def test_a_time_server_that_lied_at_the_start_is_found_out_when_it_tells_the_truth_and_a_tag_agrees(
     bare: Path, tmp_path: Path
 ) -> None:
-    shutil.copy(bare, file := tmp_path / "store.sqlite")
-    gateway = Gateway(file, world := World())
+    gateway, world = begun(bare, tmp_path)
     gateway.hear(DEVICES[0])
     world.reboot(HOUR_MS, START_MS)
     world.wall_off_ms, world.synchronised = 40 * HOUR_MS, True
@@ -320,8 +324,7 @@ def test_a_time_server_that_lied_at_the_start_is_found_out_when_it_tells_the_tru
 def test_three_tags_tell_a_box_that_nobody_tells_the_time_that_it_is_later_and_two_do_not(
     bare: Path, tmp_path: Path
 ) -> None:
-    shutil.copy(bare, file := tmp_path / "store.sqlite")
-    gateway = Gateway(file, world := World())
+    gateway, world = begun(bare, tmp_path)
     for device in DEVICES:
         gateway.hear(device)
     world.reboot(10 * HOUR_MS, 0)
@@ -343,8 +346,7 @@ def test_three_tags_tell_a_box_that_nobody_tells_the_time_that_it_is_later_and_t
 def test_stamps_of_a_boot_that_was_never_told_the_time_count_as_late_as_they_can_have_been(
     bare: Path, tmp_path: Path
 ) -> None:
-    shutil.copy(bare, file := tmp_path / "store.sqlite")
-    gateway = Gateway(file, world := World())
+    gateway, world = begun(bare, tmp_path)
     for device in DEVICES:
         gateway.hear(device)
     world.reboot(30 * HOUR_MS, 0)
@@ -365,8 +367,7 @@ def test_stamps_of_a_boot_that_was_never_told_the_time_count_as_late_as_they_can
 
 
 def test_what_the_operator_believes_is_believed_at_once_and_only_once(bare: Path, tmp_path: Path) -> None:
-    shutil.copy(bare, file := tmp_path / "store.sqlite")
-    gateway = Gateway(file, world := World())
+    gateway, world = begun(bare, tmp_path)
     world.reboot(HOUR_MS, 0)
     gateway.begin()
     world.wall_off_ms = 500  # set by hand
@@ -384,8 +385,7 @@ def test_what_the_operator_believes_is_believed_at_once_and_only_once(bare: Path
 def test_what_waits_to_be_told_moves_with_the_time_by_which_it_was_put_off(
     bare: Path, tmp_path: Path
 ) -> None:
-    shutil.copy(bare, file := tmp_path / "store.sqlite")
-    gateway = Gateway(file, world := World())
+    gateway, world = begun(bare, tmp_path)
     gateway.hear(DEVICES[0])
     before_ms = world.true_ms
     with gateway.store.write() as connection:

@@ -35,7 +35,7 @@ from gateway.store.marks import Mark
 from gateway.trail import positions_of
 from tests.community_order import community_order
 from tests.gateway.conftest import House, open_house
-from tests.gateway.kept_store import Kept, keep
+from tests.gateway.kept_store import Kept, everything, keep
 from tests.gateway.postgres import PostgresServer
 from tests.gateway.stand_in import EPOCH, START_S, StandIn, positions
 
@@ -50,15 +50,13 @@ def order() -> dict[str, Any]:
     return community_order("o-1", condition, effective="2025-01-01T00:00:00Z")
 
 
-def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of all tables that belong to a copy."""
-    with store.read() as connection:
-        return {
-            table.name: [
-                tuple(row) for row in connection.execute(table.select().order_by(*table.primary_key.columns))
-            ]
-            for table in copying.TABLES
-        }
+def assert_copied(store: Store, place: Path) -> None:
+    """The copy at ``place`` has every row of every table that belongs to one."""
+    other = Store.open(place)
+    try:
+        assert everything(other) == everything(store)
+    finally:
+        other.close()
 
 
 def numbers(store: Store, device: str) -> list[int]:
@@ -125,9 +123,7 @@ def test_a_copy_that_was_cut_off_while_it_was_made_is_gone_on_with(kept: Kept, t
     holding.close()
     copy.bring_up()
     copy.close()
-    other = Store.open(place)
-    assert everything(other) == everything(kept.store)
-    other.close()
+    assert_copied(kept.store, place)
 
 
 def test_a_store_that_was_restored_or_replaced_can_not_write_over_what_is_newer(
@@ -168,9 +164,7 @@ def test_an_empty_place_where_a_copy_was_is_a_disk_that_is_not_mounted(kept: Kep
             copy.bring_up()
         replica.begin_anew(kept.store)
         copy.bring_up()
-    found = Store.open(place)
-    assert everything(found) == everything(kept.store)
-    found.close()
+    assert_copied(kept.store, place)
 
 
 def test_changes_that_nobody_noted_are_made_up_for(kept: Kept, tmp_path: Path) -> None:
@@ -184,9 +178,7 @@ def test_changes_that_nobody_noted_are_made_up_for(kept: Kept, tmp_path: Path) -
     replica.begin(kept.store)
     copy.bring_up()
     copy.close()
-    other = Store.open(place)
-    assert everything(other) == everything(kept.store)
-    other.close()
+    assert_copied(kept.store, place)
 
 
 def test_what_retention_deletes_is_deleted_on_the_copy_and_gone_from_its_files(
