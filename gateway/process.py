@@ -74,8 +74,11 @@ class GatewayProcess:
                 elif self._compiles():
                     deadline = time.monotonic() + timeout_s
         if not said:
+            run = self.run()
             self.stop()
-            raise GatewayError(f"the gateway did not become ready in {timeout_s:.0f} s: {self._last_words()}")
+            raise GatewayError(
+                f"the gateway did not become ready in {timeout_s:.0f} s ({_standing(run)}): {self._last_words()}"
+            )
 
     def _compiles(self) -> bool:
         """Is the ingest, not ready yet, compiling rules?"""
@@ -124,7 +127,9 @@ class GatewayProcess:
             if run.get("ready") and isinstance(pid, int) and pid != old_pid:
                 return pid
             time.sleep(_POLL_S)
-        raise GatewayError(f"{part} was not back in {timeout_s:.0f} s: {self._last_words()}")
+        raise GatewayError(
+            f"{part} was not back in {timeout_s:.0f} s ({_standing(self.run())}): {self._last_words()}"
+        )
 
     def pid(self, part: Part) -> int:
         """The process id of a part, waiting for it while it is started again."""
@@ -211,3 +216,11 @@ class GatewayProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _standing(run: dict[str, Any]) -> str:
+    """Who was waited for, in words."""
+    waited_for = run.get("waited_for")
+    if waited_for is None:
+        return "it had not begun to start its processes"
+    return f"waiting for {', '.join(waited_for)}" if waited_for else "everything was ready"

@@ -26,7 +26,7 @@ from gateway.process import GatewayProcess
 from gateway.seal import SealError
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store, StoreError
-from gateway.supervise import Child, Line, Supervisor, told_ready
+from gateway.supervise import STARTS_S, Child, Line, Supervisor, told_ready
 from gateway.whole_files import write_whole
 
 __all__ = ["GatewayProcess", "Service", "ServiceError", "serve"]
@@ -80,7 +80,9 @@ class Service:
             Child("notifier", self._notifier_command, told_ready, wanted=settings.routes_path.exists)
         )
         environment = settings.environment() | kernels.environment(settings.data_dir)
-        self._supervisor = Supervisor(children, environment, self._write_run)
+        self._supervisor = Supervisor(
+            children, environment, self._write_run, max(STARTS_S, 2 * settings.hung_after_s)
+        )
 
     async def run(self, *, until_stdin_ends: bool) -> None:
         """Serve until SIGTERM or SIGINT, or the end of standard input."""
@@ -156,13 +158,17 @@ class Service:
 
     def _running(self) -> dict[str, object]:
         children = self._supervisor.children
+        waited_for = [
+            child.name
+            for child in children
+            if not child.is_ready.is_set() and (child.lives or child.wanted())
+        ]
         document: dict[str, object] = {
             "serve_pid": os.getpid(),
             "mqtt_host": self._place.host,
             "mqtt_port": self._place.port,
-            "ready": all(
-                child.is_ready.is_set() or (not child.lives and not child.wanted()) for child in children
-            ),
+            "ready": not waited_for,
+            "waited_for": waited_for,
             "lives": {child.name: child.lives for child in children if child.lives or child.wanted()},
         }
         document |= {f"{child.name}_pid": child.pid for child in children if child.lives or child.wanted()}
@@ -178,8 +184,12 @@ class Service:
         with contextlib.suppress(OSError):
             write_whole(self._settings.run_path, json.dumps(self._running()).encode(), 0o600)
 
-    async def _broker_answers(self, _line: Line) -> None:
-        while not broker.door_is_open(self._settings) or not await asyncio.to_thread(self._broker_accepts):
+    async def _broker_answers(self, line: Line) -> None:
+        while True:
+            if not broker.door_is_open(self._settings):
+                line.wait_longer(_POLL_S)  # that is the doorkeeper's beginning, not the broker's
+            elif await asyncio.to_thread(self._broker_accepts):
+                return
             await asyncio.sleep(_POLL_S)
 
     def _broker_accepts(self, timeout_s: float = 2.0) -> bool:

@@ -25,6 +25,8 @@ _BACK_OFF_S = (0.1, 5.0)
 
 _STOP_S = 5.0
 _LOOK_S = 0.5
+STARTS_S = 60.0
+"""Within so long a process says something on its descriptor, or does its work; else it hung as it began."""
 _PROBE_S = 10.0
 _PROBE_TIMES = 3
 """So often a process must fail to answer in a row before it counts as hung."""
@@ -39,12 +41,13 @@ def _nothing() -> str:
 class Line:
     """What a process says on its descriptor (`gateway.heartbeat`), heard by its supervisor."""
 
-    def __init__(self, reading: int) -> None:
+    def __init__(self, reading: int, starts_s: float) -> None:
         self._reading = reading
         self._part = b""
         self.said_ready = asyncio.Event()
-        self._due_s: float | None = None
-        """When it must have been heard again; None while it has said nothing of that."""
+        self._heard = False
+        self._due_s: float | None = time.monotonic() + starts_s
+        """When it must have been heard again; None for one that works and has never said how often it will be."""
         asyncio.get_running_loop().add_reader(reading, self._hear)
 
     def overdue(self) -> bool:
@@ -55,6 +58,11 @@ class Line:
         """The supervisor itself was not at work for so long, and could not have heard it."""
         if self._due_s is not None:
             self._due_s += seconds
+
+    def works(self) -> None:
+        """It does its work, as was seen; it need not say anything if it never did."""
+        if not self._heard:
+            self._due_s = None
 
     def close(self) -> None:
         """Stop listening."""
@@ -72,6 +80,7 @@ class Line:
             else:
                 with contextlib.suppress(ValueError):
                     self._due_s = time.monotonic() + float(line)
+                    self._heard = True
 
 
 @dataclass(slots=True)
@@ -99,9 +108,14 @@ class Supervisor:
     """Keeps ``children`` alive. ``changed`` is called whenever one has begun, become ready or ended."""
 
     def __init__(
-        self, children: Sequence[Child], environment: Mapping[str, str], changed: Callable[[], None]
+        self,
+        children: Sequence[Child],
+        environment: Mapping[str, str],
+        changed: Callable[[], None],
+        starts_s: float = STARTS_S,
     ) -> None:
         self.children = children
+        self._starts_s = starts_s
         given = {name: value for name, value in os.environ.items() if name not in systemd.VARIABLES}
         self._environment = given | dict(environment)
         self._changed = changed
@@ -160,7 +174,7 @@ class Supervisor:
         """One life of a child: whether it became ready, and how it ended."""
         reading, writing = os.pipe()
         process: asyncio.subprocess.Process | None = None
-        line = Line(reading)
+        line = Line(reading, self._starts_s)
         looking: list[asyncio.Task[None]] = []
         try:
             process = await asyncio.create_subprocess_exec(
@@ -197,6 +211,7 @@ class Supervisor:
 
     async def _note_ready(self, child: Child, line: Line) -> None:
         await child.ready(line)
+        line.works()
         child.is_ready.set()
         self._changed()
 
