@@ -17,6 +17,8 @@ MAX_SEQUENCE = 2**32 - 1
 MAX_BLOCKS = 256
 _MAX_BASE_TIME_S = 2**40  # far beyond any clock, small enough for exact milliseconds in 64 bits
 _DT_UNITS_PER_S = 10
+MAX_DEPTH = 8
+"""Of lists and maps in one another; the tags' decoder takes no more either. The protocol needs 4."""
 _UNSET = bytes(flags & TIME_QUALITY_MASK == TimeQuality.UNSET for flags in range(256))
 
 
@@ -215,9 +217,28 @@ def beacon_number(device: str) -> int:
     return int.from_bytes(hashlib.sha256(device.encode()).digest()[:4], "big")
 
 
+def _no_tag(*_: object) -> None:
+    raise WireError("a tag, of which the protocol has none")
+
+
+_NO_TAGS = dict.fromkeys(
+    (*range(6), 25, *range(28, 31), *range(35, 38), 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799),
+    _no_tag,
+)
+"""All that the library would make something of: a date, a regular expression, a number of a billion digits."""
+
+
 def _document(payload: bytes) -> dict[int, Any]:
     try:
-        document = cbor2.loads(payload)
+        document = cbor2.loads(
+            payload,
+            tag_hook=_no_tag,
+            semantic_decoders=_NO_TAGS,
+            # to encode a map whose keys are maps takes twice as long with every level, so 180 bytes could take for ever
+            max_depth=MAX_DEPTH,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+        )
         # decoding is lenient, so the one canonical form is checked by making it again
         canonical = cbor2.dumps(document, canonical=True) == payload
     except Exception as error:  # noqa: BLE001 - a decoder fed by anyone may raise anything, and must stop nothing
