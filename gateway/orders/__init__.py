@@ -1,0 +1,16 @@
+"""Orders and activations: how an order comes in, and what is on record of it.
+
+``register`` keeps typed orders and activations.
+"""
+
+from gateway.orders.register import (
+    OrderRefused,
+    Orders,
+    activate,
+    add_order,
+    beyond,
+    deactivate,
+    instant_ms,
+)
+
+__all__ = ["OrderRefused", "Orders", "activate", "add_order", "beyond", "deactivate", "instant_ms"]
