@@ -39,7 +39,7 @@ NEWEST, DAYS = 3, 8
 """Of each activation so many memories are kept, and of so many days the last one besides."""
 _DAY_MS = 86_400_000
 _FORM = 1
-_GATEWAY = ("checkpoints", "evidence", "judge", "orders", "register", "successions", "trail")
+_GATEWAY = ("checkpoints", "evidence", "judge", "orders/register", "register", "successions", "trail")
 """The modules of the gateway that have a say in what the monitor is given."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS basis (
