@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
-import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from gateway import logs, systemd
+from gateway import logs, systemd, tied
 from gateway.heartbeat import READY
 
 log = structlog.get_logger(__name__)
@@ -30,8 +28,7 @@ STARTS_S = 60.0
 _PROBE_S = 10.0
 _PROBE_TIMES = 3
 """So often a process must fail to answer in a row before it counts as hung."""
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+_TIED = (sys.executable, "-I", "-S", tied.__file__)
 
 
 def _nothing() -> str:
@@ -178,12 +175,13 @@ class Supervisor:
         looking: list[asyncio.Task[None]] = []
         try:
             process = await asyncio.create_subprocess_exec(
+                *_TIED,
+                str(os.getpid()),
                 *child.command(writing),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sys.stderr,
                 env=self._environment,
                 pass_fds=(writing,),
-                preexec_fn=_die_with_parent(os.getpid()),
             )
             os.close(writing)
             writing = -1
@@ -256,14 +254,3 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def _die_with_parent(parent: int) -> Callable[[], None]:
-    """In the child, before it becomes what it is: it is killed when ``parent`` ends, however that ends."""
-
-    def arrange() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)  # the parent ended before this was arranged
-
-    return arrange
