@@ -61,6 +61,8 @@ class IngestFacts:
     stalled_s: float = 0.0
     judged_ago_s: float | None = 0.0
     """None where nobody has been judged since it started."""
+    unjudged: int = 0
+    """So many wearers are still to be judged by what is stored of them."""
     stepped: bool = False
     """It is told when to judge."""
     time_known: bool = True
@@ -84,6 +86,7 @@ def ingest_facts(said: Mapping[str, Any] | None, problem: str, queue_size: int) 
         queue_size=queue_size,
         stalled_s=float(said.get("stalled_s", 0.0)),
         judged_ago_s=said.get("judged_ago_s"),
+        unjudged=int(said.get("unjudged", 0)),
         stepped=said.get("clock") == "stepped",
         time_known=bool(time.get("known", True)),
         time_doubt=str(time.get("doubt", "")),
@@ -191,7 +194,18 @@ def _judges(facts: IngestFacts) -> Iterator[Finding]:
     if facts.stepped:
         return
     ago_s = facts.judged_ago_s
-    if ago_s is None or ago_s > BEHIND_S:
+    if facts.unjudged:
+        yield Finding(
+            "judging",
+            "warning",
+            f"{facts.unjudged} wearers are still to be judged by what is stored of them",
+            "What they send is committed meanwhile; alerts of theirs come late.",
+            "After an upgrade that takes about 7 s for a million stored readings. If the number does not fall: "
+            "journalctl -u tagwatch.",
+            "judging",
+            stops=True,
+        )
+    elif ago_s is None or ago_s > BEHIND_S:
         yield Finding(
             "judging",
             "warning" if ago_s is None else "problem",

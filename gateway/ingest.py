@@ -137,11 +137,13 @@ class Ingest:
         next_tick = time.monotonic() + TICK_S
         while not self._stopping.is_set():
             self._heart.beat()
-            wait_s = max(0.0, min(self._wake_s, next_tick - time.monotonic()))
+            wait_s = 0.0 if self._behind else max(0.0, min(self._wake_s, next_tick - time.monotonic()))
             items = self._link.take(self._settings.group_size, wait_s, self._settings.group_s)
             self._working = "committing and judging" if items else ""
             self._work(items)
             self._working = ""
+            if self._behind and not items and self._judge_now() is None:
+                self._stopping.wait(_WAKE_S)  # the store can not be read, or what time it is
             self._answer_owed()
             if time.monotonic() >= next_tick:
                 next_tick = time.monotonic() + TICK_S
@@ -157,6 +159,11 @@ class Ingest:
                 self._mark()
         self._with_judge(Judge.rest)
         self._checkpoints.close()
+
+    @property
+    def _behind(self) -> int:
+        """How many wearers are still to be judged by what is stored of them; meanwhile messages are committed."""
+        return 0 if self._judge is None else self._judge.behind
 
     def _bar_floods(self) -> None:
         """Have whoever says too much kept out for a while; the doorkeeper reads it in the store."""
@@ -225,6 +232,7 @@ class Ingest:
             "trouble": trouble,
             "stalled_s": round(self._heart.stalled_s, 3),
             "judged_ago_s": self._judged_ago_s(),
+            "unjudged": self._behind,
             "working": self._working,
             "queue": self._link.waiting,
             "messages": counters.get("messages", 0),
@@ -475,8 +483,10 @@ class Ingest:
             return None
         written: list[int] = []
         present = stepped or self._clock.certain
-        self._with_judge(lambda judge: written.append(judge.judge(now_ms, present=present)))
-        if written:
+        # who steps the clock waits until all is judged; who does not can have tags told what is committed meanwhile
+        whole = self._settings.clock != "system"
+        self._with_judge(lambda judge: written.append(judge.judge(now_ms, present=present, whole=whole)))
+        if written and not self._behind:
             self._judged_s = time.monotonic()
         return written[0] if written else None
 

@@ -226,10 +226,16 @@ class Judge:
         else:
             self._monitor.add(activation_id, readings)
 
-    def judge(self, now_ms: int, *, present: bool = True) -> int:
+    @property
+    def behind(self) -> int:
+        """How many activations are still to be judged by what is stored of them."""
+        return len(self._unread)
+
+    def judge(self, now_ms: int, *, present: bool = True, whole: bool = True) -> int:
         """Judge everything at ``now_ms`` (gateway time); returns how many alerts were written.
 
-        ``present`` is False where a stepped clock may stand behind the tags': then nothing is said of clocks.
+        ``present`` is False where a stepped clock may stand behind the tags': then nothing is said of clocks. Without
+        ``whole`` some of what the store has to be asked for is left for the next call (``behind`` says how many).
         """
         written = 0
         if not self._begun:
@@ -244,9 +250,12 @@ class Judge:
             self._ask(now_ms)
             written += self._write(now_ms)
             self._keep(now_ms, most=len(self._due))
+            if not whole:
+                break
         self._ask(now_ms)
         self.held = self._monitor.held()
-        if present and self._alarmed != self.held.keys():
+        # of those that are still to be judged nobody knows yet whether their clocks are right
+        if present and not self._unread and self._alarmed != self.held.keys():
             self._alarm(now_ms)
         written += self._write(now_ms)
         self._keep(now_ms)

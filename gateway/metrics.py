@@ -254,6 +254,11 @@ def _ingest(said: Mapping[str, Any]) -> Iterator[Metric]:
         "For how long the ingest has done nothing.",
         said.get("stalled_s", 0.0),
     )
+    yield _gauge(
+        "tagwatch_unjudged_wearers",
+        "Wearers who are still to be judged by what is stored of them.",
+        said.get("unjudged", 0),
+    )
     if said.get("judged_ago_s") is not None:
         yield _gauge(
             "tagwatch_judged_ago_seconds", "How long ago everybody was judged.", said["judged_ago_s"]

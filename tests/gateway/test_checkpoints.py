@@ -14,7 +14,7 @@ import pytest
 
 from core.monitor import Memory
 from core.rules import DEFAULT_RULES
-from gateway import incidents
+from gateway import incidents, judge
 from gateway.checkpoints import DAYS, NEWEST, Basis, Checkpoints, Found, program
 from gateway.group import Received
 from gateway.installations import install
@@ -172,6 +172,41 @@ def test_killed_at_any_time_with_late_readings_and_a_spoilt_file_it_ends_in_the_
     box.judge.judge(LAST_MS)
     assert box.final() == calm
     box.recollected()
+    assert box.final() == calm
+    anew = Judge(box.street.store)
+    anew.refresh()
+    assert anew.judge(LAST_MS) == 0, "judged anew, it says the same to the last byte"
+    box.street.store.close()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_comes_while_the_others_are_still_to_be_judged_anew_ends_in_the_same_alerts(
+    tmp_path: Path, calm: Final, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "_LOAD_READINGS", 1)  # one wearer at a time
+    dice = random.Random(seed)
+    box = Box(tmp_path / "box")
+    steps = [(now_ms, message) for now_ms, messages in evenings(box.street) for message in messages]
+    clocks = sorted(now_ms for now_ms, _ in steps)
+    for _ in range(seed // 3):
+        steps.insert(dice.randrange(len(steps)), steps.pop(dice.randrange(len(steps))))
+    between = 0
+    for at, (_, message) in enumerate(steps):
+        if at in (len(steps) // 2, len(steps) - 1) or dice.random() < 0.3:
+            if dice.random() < 0.5:
+                lose(box, dice)  # an upgrade: no checkpoint is good
+            box.begin()
+            box.judge.judge(clocks[at - 1], whole=False)
+        between += box.judge.behind == 1
+        box.hear(message)
+        if dice.random() < 0.7:
+            box.judge.judge(clocks[at], whole=False)
+        if dice.random() < 0.5:
+            box.judge.rest()
+    assert between, "messages came while one was judged and the other was not"
+    while box.judge.behind:
+        box.judge.judge(LAST_MS, whole=False)
+    box.judge.judge(LAST_MS)
     assert box.final() == calm
     anew = Judge(box.street.store)
     anew.refresh()

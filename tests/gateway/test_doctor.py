@@ -107,6 +107,11 @@ CASES = {
     "a file of root's": (replace(SOUND, secrets=(FileFacts("store.sqlite", 0o600, 0),)), "problem", "owner"),
     "a command by another user": (replace(SOUND, user=1000), "warning", "another user"),
     "a gateway that stands still": (replace(SOUND, runs=False), "warning", "does not run"),
+    "wearers judged anew": (
+        replace(SOUND, ingest=replace(INGEST, unjudged=1234, judged_ago_s=None)),
+        "warning",
+        "1234 wearers are still to be judged",
+    ),
     "an ingest that hangs": (replace(SOUND, ingest=IngestFacts(problem="timed out")), "problem", "timed out"),
     "an ingest that has stalled": (replace(SOUND, ingest=replace(INGEST, stalled_s=90)), "problem", "90 s"),
     "a store that can not be written": (replace(SOUND, ingest=replace(INGEST, trouble="full")), "problem", "full"),
