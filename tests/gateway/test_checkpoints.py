@@ -192,9 +192,10 @@ def test_what_comes_while_the_others_are_still_to_be_judged_anew_ends_in_the_sam
         steps.insert(dice.randrange(len(steps)), steps.pop(dice.randrange(len(steps))))
     between = 0
     for at, (_, message) in enumerate(steps):
-        if at in (len(steps) // 2, len(steps) - 1) or dice.random() < 0.3:
-            if dice.random() < 0.5:
-                lose(box, dice)  # an upgrade: no checkpoint is good
+        upgraded = at in (len(steps) // 2, len(steps) - 1)
+        if upgraded or dice.random() < 0.3:
+            if upgraded or dice.random() < 0.5:
+                lose(box, dice)  # no checkpoint is good
             box.begin()
             box.judge.judge(clocks[at - 1], whole=False)
         between += box.judge.behind == 1
