@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -12,20 +13,26 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from gateway import systemd
+from gateway.cli import app
 
-UNIT = Path(__file__).resolve().parents[2] / "packaging" / "tagwatch.service"
+PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
+UNIT = PACKAGING / "tagwatch.service"
+DAILY, TIMER = PACKAGING / "tagwatch-retention.service", PACKAGING / "tagwatch-retention.timer"
 EXPOSURE_AT_MOST = 2.5
 """Of 10, by systemd's own scale; below 3 it calls a service OK."""
 
 
-@pytest.fixture
-def unit(tmp_path: Path) -> Path:
-    """The unit with a program that there is on this machine."""
-    copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace("/opt/tagwatch/venv/bin/tagwatch", sys.executable))
-    return copy
+@pytest.fixture(params=[UNIT, DAILY, TIMER], ids=lambda unit: unit.name)
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A unit with a program that there is on this machine, and the others beside it."""
+    for path in (UNIT, DAILY, TIMER):
+        text = path.read_text().replace("/opt/tagwatch/venv/bin/tagwatch", sys.executable)
+        (tmp_path / path.name).write_text(text)
+    wanted: Path = request.param
+    return tmp_path / wanted.name
 
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
@@ -41,12 +48,27 @@ def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path) -> None:
 
 
 @needs_systemd
+@pytest.mark.parametrize("unit", [UNIT, DAILY], ids=lambda unit: unit.name, indirect=True)
 def test_the_unit_may_do_little(unit: Path) -> None:
     threshold = ["--offline=true", "--no-pager", f"--threshold={round(EXPOSURE_AT_MOST * 10)}"]
     done = subprocess.run(
         ["systemd-analyze", "security", *threshold, str(unit)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout.splitlines()[-1]
+
+
+def test_what_the_timer_starts_every_day_is_a_command_that_there_is_and_does_nothing_without_a_policy(
+    tmp_path: Path,
+) -> None:
+    text = DAILY.read_text()
+    assert "ConditionPathExists=/var/lib/tagwatch/retention.toml" in text
+    command = shlex.split(next(line for line in text.splitlines() if line.startswith("ExecStart="))[10:])
+    refused = CliRunner().invoke(app, [*command[1:], "--data-dir", str(tmp_path)])
+    assert refused.exit_code == 1, "its options are taken, else it were 2; there is no policy"
+    assert "retention.toml" in refused.output
+    timer = configparser.ConfigParser(interpolation=None)
+    timer.read(TIMER)
+    assert timer["Timer"]["Persistent"] == "true", "a day on which the box was off is made up for"
 
 
 def test_the_unit_leaves_rules_that_are_compiled_executable_and_stops_in_order() -> None:
