@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway import keys_cli, operation_cli, retention_cli
+from gateway import keys_cli, operation_cli, retention_cli, zones_cli
 from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ app.add_typer(device_app, name="device")
 app.add_typer(order_app, name="order")
 operation_cli.register(app)
 retention_cli.register(app)
+zones_cli.register(app)
 app.add_typer(keys_cli.app, name="keys")
 alert_app = typer.Typer(help="One alert: who has taken notice of it.", no_args_is_help=True)
 delivery_app = typer.Typer(help="Telling people of alerts: paths, and what waits.", no_args_is_help=True)
