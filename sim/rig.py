@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Rig:
 
     ``patience_s`` is how long, in real seconds, a tag's time stands still for an answer that does not come.
     ``senders`` are certificates' names that may say and hear everything at the broker.
+    With ``clock`` "system" the gateway has its box's clock, and nobody steps it: `advance` with ``judge`` False.
     """
 
     def __init__(
@@ -66,10 +67,11 @@ class Rig:
         seed: int = 0,
         patience_s: float = 3.0,
         senders: tuple[str, ...] = (),
+        clock: Literal["stepped", "system"] = "stepped",
     ) -> None:
         self.settings = Settings.load(
             data_dir,
-            clock="stepped",
+            clock=clock,
             web=web,
             mqtt_port=0,
             web_port=0,

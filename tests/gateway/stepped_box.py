@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 import subprocess
 import time
@@ -63,20 +62,28 @@ class SteppedBox:
             file.write(struct.pack("<q", value))
 
 
+def made(folder: Path, disk: Path) -> tuple[SteppedBox, dict[str, str]]:
+    """A box that is right, with ``disk`` in it, and what processes need in their environment to be in it.
+
+    Raises FileNotFoundError where there is no C compiler.
+    """
+    library, file = folder / "box.so", folder / "box"
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, _SOURCE], check=True, timeout=60)
+    file.write_bytes(bytes(4096))
+    box = SteppedBox(file)
+    box._write(_NUMBER, 1)
+    box.set_wall(0, kept=True)
+    return box, {"LD_PRELOAD": str(library), "TEST_BOX": str(file), "TEST_DISK": f"{disk}{os.sep}"}
+
+
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SteppedBox:
     """A box that is right until a test says otherwise, for processes that the test starts."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler on this machine")
-    library, file = tmp_path / "box.so", tmp_path / "box"
-    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, _SOURCE], check=True, timeout=60)
-    file.write_bytes(bytes(4096))
-    made = SteppedBox(file)
-    made._write(_NUMBER, 1)
-    made.set_wall(0, kept=True)
     (tmp_path / "disk").mkdir()
-    monkeypatch.setenv("LD_PRELOAD", str(library))
-    monkeypatch.setenv("TEST_BOX", str(file))
-    monkeypatch.setenv("TEST_DISK", f"{tmp_path / 'disk'}{os.sep}")
-    return made
+    try:
+        box, environment = made(tmp_path, tmp_path / "disk")
+    except FileNotFoundError:
+        pytest.skip("no C compiler on this machine")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return box

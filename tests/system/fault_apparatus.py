@@ -6,7 +6,7 @@ import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -47,23 +47,26 @@ class Disk:
 
 
 class Failing:
-    """Has calls to the disk fail in processes that were started within `preloaded` (libfiu)."""
+    """Has calls to the disk fail in processes that were started within `preloaded` (libfiu).
 
-    def __init__(self, pipes: Path) -> None:
+    ``others`` is what those processes are to have in their environment beside it.
+    """
+
+    def __init__(self, pipes: Path, others: Mapping[str, str]) -> None:
         self._pipes = pipes
+        self._others = others
         self.works = (_FIU / "fiu_posix_preload.so").exists() and shutil.which("fiu-ctrl") is not None
 
     @contextmanager
     def preloaded(self) -> Iterator[None]:
         """What is started within can be told that its calls fail."""
-        if not self.works:
-            yield
-            return
-        given = {
-            "FIU_CTRL_FIFO": str(self._pipes),
-            "FIU_ENABLE": "",
-            "LD_PRELOAD": f"{_FIU}/fiu_run_preload.so {_FIU}/fiu_posix_preload.so",
-        }
+        given = dict(self._others)
+        if self.works:
+            given |= {
+                "FIU_CTRL_FIFO": str(self._pipes),
+                "FIU_ENABLE": "",
+                "LD_PRELOAD": f"{_FIU}/fiu_run_preload.so {_FIU}/fiu_posix_preload.so {given['LD_PRELOAD']}",
+            }
         before = {name: os.environ.get(name) for name in given}
         os.environ.update(given)
         try:

@@ -54,6 +54,11 @@ def _step_s(chance: random.Random) -> float:
     return chance.choice((-1, 1)) * round(10 ** chance.uniform(1, 4.6))
 
 
+def _far_s(chance: random.Random) -> float:
+    """Seconds that a box's clock is wrong by: some, or a generation, either way."""
+    return chance.choice((-1, 1)) * round(10 ** chance.uniform(1, 9))
+
+
 KINDS: Mapping[str, Kind] = {
     "ingest": Kind("kill -9 of the ingest, which also judges"),
     "broker": Kind("kill -9 of the broker, whose store is wiped"),
@@ -75,6 +80,10 @@ KINDS: Mapping[str, Kind] = {
     ),
     "provider": Kind("the receiver of notifications refuses everything for {minutes} min", (1, 12)),
     "twice": Kind("all that was said arrives again"),
+    "box": Kind(
+        "the clock of the gateway's box is wrong by {amount:+.0f} s for {minutes} min", (1, 20), _far_s
+    ),
+    "readonly": Kind("the file system with the gateway's folder is read-only for {minutes} min", (1, 4)),
     "brim": Kind("the disks with the gateway's folder and the broker's are full for {minutes} min", (1, 3)),
     "notes": Kind(
         "{amount:.0%} of the notifier's fsyncs fail for {minutes} min",

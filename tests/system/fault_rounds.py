@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,7 +27,7 @@ from sqlalchemy import select
 
 from core.rules import RuleSet
 from gateway import broker, clock_alarm
-from gateway.control import ControlError, IngestGoneError
+from gateway.control import Control, ControlError
 from gateway.process import GatewayError, GatewayProcess, Part
 from gateway.sequences import How
 from gateway.store import alerts, envelopes, outbox
@@ -40,6 +40,7 @@ from sim.itinerary import Itinerary, Place
 from sim.relay import Relay
 from sim.rig import Rig
 from tests.community_order import community_order, every_day
+from tests.gateway import stepped_box
 from tests.gateway.receivers import Web
 from tests.system.fault_apparatus import Disk, Failing
 from tests.system.fault_plan import FAIL, FILL, LENGTH_MIN, Fault, Plan
@@ -49,7 +50,7 @@ HOME = Place(52.9630, -1.1710)
 CORNERS = [HOME.offset(*corner) for corner in ((300, -150), (600, -150), (600, 150), (300, 150), (300, -150))]
 ZONE = {"type": "Polygon", "coordinates": [[[round(p.lon, 6), round(p.lat, 6)] for p in CORNERS]]}
 DAY_MS, MINUTE_MS = 86_400_000, 60_000
-FIRST_EVENING = datetime(2026, 11, 2, 18, 50, tzinfo=ZoneInfo("Europe/London"))
+LONDON = ZoneInfo("Europe/London")
 LENGTH_MS = LENGTH_MIN * MINUTE_MS
 FIX_MS = 15_000
 AHEAD_S = RuleSet().ahead_s
@@ -57,13 +58,12 @@ OFFICER = "ann"
 _DISK_MB = 256
 _LAST_LINES = 40
 _PATIENCE_S = 120.0
-_DRAIN_MS, _DRAINS = 150_000, 5
-"""A reading waits 120 s at most. No longer: after a quarter of an hour without positions the curfew asks."""
+_WAITS_MS, _DRAIN_MS, _LAST_UPLOAD_MS = 150_000, 30_000, 12 * MINUTE_MS
+"""A reading waits 120 s at most. After a quarter of an hour without positions the curfew asks where somebody is."""
+_POLL_S, _LOOK_S = 0.02, 1.0
 _AS_ONE_MS = 5 * MINUTE_MS
 """People are told of one alert at most once in 5 minutes (law 3)."""
 _SHORT_PATIENCE_S, _LONG_PATIENCE_S = 0.3, 5.0
-_BROKER_S = 90.0
-"""A broker that does not answer is ended after three looks, 10 s and an answer's 5 s each."""
 _NOTIFIER_S, _TRIED_S, _ECHO_S = 1.2, 5.0, 1.0
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 MESSAGE = re.compile(r"Alert (\d+), revision (\d+): (\w+)\. \[(.*)\]")
@@ -157,7 +157,7 @@ class World:
     def commits(self) -> bool:
         """Whether the gateway can write anything within this minute; if not, the tag's time goes on without it."""
         stops = [fault for fault in (*self.lasting, *self.soon) if fault.minutes]
-        return not any(fault.kind in {*FILL, "sick", "gateway"} for fault in stops)
+        return not any(fault.kind in {*FILL, "readonly", "sick", "gateway"} for fault in stops)
 
 
 class Hand(threading.Thread):
@@ -185,16 +185,18 @@ class Stage:
         self._folder = folder
         self._disk = Disk(folder / "disk", _DISK_MB)
         self._brokers_disk = Disk(folder / "brokers-disk", _DISK_MB)
-        self._failing = Failing(folder / "fiu")
-        self._web = Web()
         data = self._disk.place / "gateway"
         data.mkdir(mode=0o700)
+        self._box, environment = stepped_box.made(folder, data)
+        self._failing = Failing(folder / "fiu", environment)
+        self._web = Web()
         (data / "broker").symlink_to(self._brokers_disk.place)
         (folder / "tags").mkdir()
         (data / "tags").symlink_to(folder / "tags")  # a tag's flash is not on the gateway's disk
         (data / "routes.toml").touch(0o600)
         (data / "routes.toml").write_text(routes(self._web))
-        self._rig = Rig(data, patience_s=_SHORT_PATIENCE_S, senders=(ECHO,))
+        self._rig = Rig(data, patience_s=_SHORT_PATIENCE_S, senders=(ECHO,), clock="system")
+        self._today = datetime.now(LONDON).replace(hour=18, minute=50, second=0, microsecond=0)
         self._down = False
         self._revived: GatewayProcess | None = None
         self._fails: dict[int, float] = {}
@@ -250,10 +252,11 @@ class Stage:
         self._days += 1
         device = f"tag{self._days:05d}"
         # ten to seven by the clock on the wall, also when the rounds have come as far as summer time
-        start_ms = int((FIRST_EVENING + timedelta(days=self._days)).timestamp() * 1000)
+        start_ms = int((self._today + timedelta(days=self._days)).timestamp() * 1000)
         line = GnssReceiver(evening(start_ms), seed=1, interval_ms=FIX_MS).sentences(
             start_ms, start_ms + LENGTH_MS
         )
+        self._let_pass(start_ms)
         port = self._relay.port(device)
         self._rig.enrol(device, start_ms, line, order=order(device), every_fix=True, upload_s=30, port=port)
         world = World(plan, device)
@@ -287,12 +290,15 @@ class Stage:
             self._take_over()
         if hand.error is not None:
             raise hand.error
+        if world.commits and not self._down:
+            self._until_connected()
         if world.soon or world.lasting:
             self._check_flash(world.device)
 
     def _advance(self, world: World, at_ms: int) -> None:
         """To ``at_ms``; a tag that was killed gets its power back, and hears again what it had not yet kept."""
         tag = self._rig.tags[world.device]
+        self._let_pass(at_ms)
         while True:
             try:
                 self._rig.advance(at_ms, judge=False)
@@ -302,17 +308,27 @@ class Stage:
                 tag.step_clock(world.shift_s)
                 world.shift_s = 0
                 tag.start()
+
+    def _let_pass(self, at_ms: int) -> None:
+        """In the gateway's box it becomes as late as it is for the tag; later it may be already."""
+        self._box.let_pass(max(0, at_ms - self._box.now_ms()) / 1000)
+
+    def _until_connected(self) -> None:
+        """Wait until the gateway hears the tags: their time runs much faster than ours."""
+        self._until(lambda control: control.link()[0], "the ingest has its connection")
+
+    def _settle(self) -> None:
+        """Wait until the gateway has judged all that it has committed."""
+        self._until(lambda control: bool(control.ask({"do": "settle"})), "everything is judged")
+
+    def _until(self, true: Callable[[Control], bool], what: str) -> None:
         give_up = time.monotonic() + _PATIENCE_S
-        while world.commits and not self._down:
-            try:
-                self._rig.gateway.advance(self._rig.now_ms)
-                break
-            except IngestGoneError:
-                if time.monotonic() > give_up:  # on a machine that has other work a start takes long
-                    raise
-            except ControlError:
-                if not world.holds("fsync"):
-                    raise
+        while True:
+            with closing(self._rig.gateway.control()) as control, suppress(ControlError):
+                if true(control):
+                    return
+            assert time.monotonic() < give_up, f"{what}: not within {_PATIENCE_S:.0f} s"
+            time.sleep(_POLL_S)
 
     # -------------------------------------------------------------------------------------- the faults
 
@@ -346,6 +362,10 @@ class Stage:
                 self._spoil_fsync(world)
             case "provider":
                 self._web.status = 503
+            case "box":
+                self._box.set_wall(fault.amount, kept=False)
+            case "readonly":
+                self._box.read_only(True)
             case "twice":
                 self._echo.repeat(wait_s=_ECHO_S)
             case "shuffled":
@@ -359,6 +379,10 @@ class Stage:
             self._brokers_disk.clear()
         if not world.holds(*FILL):
             self._disk.clear()
+        if not world.holds("readonly"):
+            self._box.read_only(False)
+        if not world.holds("box"):
+            self._box.set_wall(0, kept=True)
         if not world.holds("link"):
             self._relay.connect(world.device)
         if not world.holds("provider"):
@@ -385,9 +409,9 @@ class Stage:
         revived = GatewayProcess(self._rig.settings)
         try:
             with self._failing.preloaded():
-                revived.start(_TRIED_S if world.holds(*FILL) else _PATIENCE_S)
+                revived.start(_TRIED_S if world.holds(*FILL, "readonly") else _PATIENCE_S)
         except GatewayError:
-            if not world.holds(*FILL):
+            if not world.holds(*FILL, "readonly"):
                 raise
             return
         self._revived, self._down = revived, False
@@ -414,24 +438,24 @@ class Stage:
     def _drain(self, world: World) -> None:
         """The tag sends the rest, until its journal is empty.
 
-        Its time runs faster than ours, so it is held until the broker takes connections, and has patience with it.
+        Its time runs much faster than ours, so it has patience, and gives the gateway time that does not answer.
         """
-        probe = broker.probe_tls(self._rig.authority), self._rig.settings.server_names[0]
-        give_up = time.monotonic() + _BROKER_S
-        while not broker.answers(broker.address(self._rig.settings), *probe):
-            assert time.monotonic() < give_up, "the broker takes no connection"
-            time.sleep(0.1)
-        self._rig.tags[world.device].patience_s = _LONG_PATIENCE_S
-        for _ in range(_DRAINS):
-            self._rig.now_ms += _DRAIN_MS
-            self._advance(world, self._rig.now_ms)
-            base, made, _ = self._check_flash(world.device)
-            if base > made:
-                return
-        raise AssertionError(f"{world.device} still holds {base}…{made}")
+        self._until_connected()
+        tag = self._rig.tags[world.device]
+        tag.patience_s = _LONG_PATIENCE_S
+        until_ms = self._rig.now_ms + _LAST_UPLOAD_MS
+        self._advance(world, self._rig.now_ms + _WAITS_MS)
+        held = self._check_flash(world.device)
+        while held and self._rig.now_ms < until_ms:
+            self._advance(world, self._rig.now_ms + _DRAIN_MS)
+            before, held = held, self._check_flash(world.device)
+            if held == before:
+                time.sleep(_LOOK_S)
+        assert not held, f"{world.device} still holds {held} readings"
+        self._settle()
 
-    def _check_flash(self, device: str) -> tuple[int, int, int]:
-        """No tag has deleted an uncommitted reading. The first it holds, the last it made, and its epoch."""
+    def _check_flash(self, device: str) -> int:
+        """No tag has deleted an uncommitted reading. Returns how many it holds."""
         self._copies += 1
         image = self._rig.tags[device].folder / "flash.img"
         journal = journal_of(image, self._folder / f"flash-{self._copies}")
@@ -442,7 +466,7 @@ class Stage:
         )
         self._made[device] = journal.epoch, journal.next - 1
         shutil.rmtree(self._folder / f"flash-{self._copies}")
-        return journal.base, journal.next - 1, journal.epoch
+        return int(journal.next - journal.base)
 
     def _known(self, device: str) -> dict[int, list[tuple[int, int, int]]]:
         with self._rig.store.read() as connection:
@@ -474,8 +498,7 @@ class Stage:
                     return
                 time.sleep(0.02)
             assert time.monotonic() < give_up, f"people are never told: {waiting}"
-            self._rig.now_ms += _AS_ONE_MS
-            self._rig.gateway.advance(self._rig.now_ms)
+            self._box.let_pass(_AS_ONE_MS / 1000)
 
     def _check_told(self, world: World) -> set[int]:
         """Whoever is to be told knows each alert as it stands; nothing is lost, and nothing told twice without need.
@@ -524,7 +547,7 @@ class Stage:
         """No process complained of anything but the faults of this round."""
         log = (self._rig.settings.data_dir / "gateway.log").read_bytes()
         said, self._logged = log[self._logged :].decode(errors="replace"), len(log)
-        disk = bool((FILL | FAIL) & set(plan.kinds))
+        disk = bool((FILL | FAIL | {"readonly"}) & set(plan.kinds))
         amiss = []
         for line in filter(None, said.split("\n")):
             try:
@@ -542,7 +565,7 @@ class Stage:
         """As an officer does in the morning: nobody else has to be told."""
         with self._rig.store.write() as connection:
             for alert in self._rig.alerts(device):
-                outbox.acknowledge(connection, alert["number"], OFFICER, self._rig.now_ms)
+                outbox.acknowledge(connection, alert["number"], OFFICER, self._box.now_ms())
 
     def _standing(self, device: str, start_ms: int, told: set[int]) -> list[Raised]:
         """The alerts that are not withdrawn."""
