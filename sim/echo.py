@@ -60,6 +60,10 @@ class Echo:
             with suppress(RuntimeError):  # there is no broker now; the client says it to the next
                 said.wait_for_publish(max(0.0, deadline - time.monotonic()))
 
+    def say(self, topic: str, data: bytes) -> None:
+        """Say something that nobody has said; it is not waited for."""
+        self._client.publish(topic, data, qos=1)
+
     def leave(self) -> None:
         """Disconnect."""
         self._client.disconnect()

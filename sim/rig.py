@@ -56,6 +56,7 @@ class Rig:
     ``patience_s`` is how long, in real seconds, a tag's time stands still for an answer that does not come.
     ``senders`` are certificates' names that may say and hear everything at the broker.
     With ``clock`` "system" the gateway has its box's clock, and nobody steps it: `advance` with ``judge`` False.
+    ``group_ms`` is the setting of that name.
     """
 
     def __init__(
@@ -68,10 +69,12 @@ class Rig:
         patience_s: float = 3.0,
         senders: tuple[str, ...] = (),
         clock: Literal["stepped", "system"] = "stepped",
+        group_ms: int | None = None,
     ) -> None:
         self.settings = Settings.load(
             data_dir,
             clock=clock,
+            group_ms=group_ms,
             web=web,
             mqtt_port=0,
             web_port=0,
@@ -181,6 +184,10 @@ class Rig:
                 address = (addresses or {}).get(tag)
                 install(self.store, device, self._worn[tag], address, installed=start_ms)
         return unit
+
+    def mac_key(self, device: str) -> bytes:
+        """What a device seals its messages with."""
+        return self._keys[device]
 
     def beacon_key(self, tag: str) -> bytes:
         """What a home unit is given to know a tag's beacons by."""

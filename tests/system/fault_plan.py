@@ -80,6 +80,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "provider": Kind("the receiver of notifications refuses everything for {minutes} min", (1, 12)),
     "twice": Kind("all that was said arrives again"),
+    "liar": Kind("somebody who has the tag's key says other things under numbers that are known"),
     "box": Kind(
         "the clock of the gateway's box is wrong by {amount:+.0f} s for {minutes} min", (1, 20), _far_s
     ),
@@ -95,6 +96,8 @@ KINDS: Mapping[str, Kind] = {
 
 FILL, FAIL = frozenset({"full", "brim"}), frozenset({"fsync", "sick", "notes"})
 """Kinds that need a small file system of one's own, and those that need libfiu."""
+REFUSE = frozenset({"readonly"})
+"""Kinds during which nothing in the gateway's folder can be written, though there is room."""
 SLOW = frozenset({"brim"})
 """Kinds that come only as the first of a plan: until a broker that lost its disk is noticed takes up to 45 s."""
 
