@@ -257,6 +257,7 @@ def main() -> None:
 
     def part(what: str, measure: Callable[[Path], dict[str, float | int]]) -> None:
         _say(f"· {what}")
+        os.sync()  # the part before has thrown away some gigabytes, which is not to be waited for in this one
         with tempfile.TemporaryDirectory(dir=os.environ.get("TAGWATCH_BENCH_DIR")) as name:
             figures.update(measure(Path(name)))
 
