@@ -23,13 +23,17 @@ SECRET = "geheim4711"
 
 
 class Web:
-    """A webhook. ``status`` is what it answers, after ``slow_s``; ``got`` are the messages that it took."""
+    """A webhook. ``status`` is what it answers, after ``slow_s``; ``got`` are the messages that it took.
+
+    ``taken`` is called when it has one more, before it says so.
+    """
 
     def __init__(self) -> None:
         self.status = 200
         self.slow_s = 0.0
         self.got: list[str] = []
         self.calls: list[str] = []
+        self.taken: Callable[[], object] = lambda: None
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,6 +42,7 @@ class Web:
                 receiver.calls.append(self.path)
                 if receiver.status == 200:
                     receiver.got.append(json.loads(body)["message"])
+                    receiver.taken()
                 self._answer()
 
             def do_GET(self) -> None:

@@ -85,6 +85,8 @@ KINDS: Mapping[str, Kind] = {
         "the clock of the gateway's box is wrong by {amount:+.0f} s for {minutes} min", (1, 20), _far_s
     ),
     "readonly": Kind("the file system with the gateway's folder is read-only for {minutes} min", (1, 4)),
+    "raised": Kind("kill -9 of the ingest as soon as it has written that an alert begins or changes"),
+    "taken": Kind("kill -9 of the notifier as soon as the receiver has a message, before it has said so"),
     "brim": Kind("the disks with the gateway's folder and the broker's are full for {minutes} min", (1, 3)),
     "notes": Kind(
         "{amount:.0%} of the notifier's fsyncs fail for {minutes} min",

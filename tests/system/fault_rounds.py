@@ -63,7 +63,7 @@ _LAST_LINES = 40
 _PATIENCE_S = 120.0
 _WAITS_MS, _DRAIN_MS, _LAST_UPLOAD_MS = 150_000, 30_000, 12 * MINUTE_MS
 """A reading waits 120 s at most. After a quarter of an hour without positions the curfew asks where somebody is."""
-_POLL_S, _LOOK_S = 0.02, 1.0
+_POLL_S, _LOOK_S, _WATCH_S = 0.02, 1.0, 0.0005
 _AS_ONE_MS = 5 * MINUTE_MS
 """People are told of one alert at most once in 5 minutes (law 3)."""
 _SHORT_PATIENCE_S, _LONG_PATIENCE_S = 0.3, 5.0
@@ -149,6 +149,7 @@ class World:
     soon: list[Fault] = field(default_factory=list)
     """Faults that strike within this minute."""
     notifier_deaths: int = 0
+    watches: list[Watch] = field(default_factory=list)
     shift_s: int = 0
     """What the tag's clock is to step by before it has power again."""
 
@@ -183,6 +184,27 @@ class Hand(threading.Thread):
                 action()
         except Exception as error:  # noqa: BLE001 (told to who waits for this thread)
             self.error = error
+
+
+class Watch(threading.Thread):
+    """Does something once, as soon as what ``look`` returns has changed, unless it is stopped before."""
+
+    def __init__(self, look: Callable[[], object], act: Callable[[], object]) -> None:
+        super().__init__(name="the hand that waits")
+        self._look, self._act, self._first = look, act, look()
+        self._stopping = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._stopping.wait(_WATCH_S):
+            if self._look() != self._first:
+                self._act()
+                return
+
+    def stop(self) -> None:
+        """It is not waited for any more."""
+        self._stopping.set()
+        self.join()
 
 
 class Stage:
@@ -269,9 +291,13 @@ class Stage:
         port = self._relay.port(device)
         self._rig.enrol(device, start_ms, line, order=order(device), every_fix=True, upload_s=30, port=port)
         world = World(plan, device)
-        for minute in range(1, LENGTH_MIN + 1):
-            # five seconds after a fix: what the receiver said has been read, and what was read can be asked for
-            self._live(world, minute, start_ms + minute * MINUTE_MS + 5000)
+        try:
+            for minute in range(1, LENGTH_MIN + 1):
+                # five seconds after a fix: what the receiver said has been read, and what was read can be asked for
+                self._live(world, minute, start_ms + minute * MINUTE_MS + 5000)
+        finally:
+            for watch in world.watches:
+                watch.stop()
         self._mend(world, LENGTH_MIN + 1)
         assert not world.lasting and not self._down
         self._drain(world)
@@ -281,6 +307,7 @@ class Stage:
         self._rig.retire(device)
         self._relay.cut(device)
         self._until_told(device)
+        self._web.taken = lambda: None
         self._check_committed(world)
         told = self._check_told(world)
         self._check_log(plan)
@@ -367,6 +394,10 @@ class Stage:
                 with suppress(ProcessLookupError):
                     self._rig.gateway.kill_part(fault.kind)
                 world.notifier_deaths += fault.kind == "notifier"
+            case "raised":
+                world.watches.append(Watch(self._alerts_by_state, partial(self._kill_at_once, "ingest")))
+            case "taken":
+                self._web.taken = partial(self._kill_notifier_once, world)
             case "gateway":
                 world.notifier_deaths += 1
                 self._kill_gateway()
@@ -432,6 +463,22 @@ class Stage:
             self._start_gateway(world)
             self._take_over()
         self._spoil_fsync(world)
+
+    def _alerts_by_state(self) -> object:
+        with self._rig.store.read() as connection:
+            return alerts.count_by_state(connection)
+
+    def _kill_at_once(self, part: Part) -> None:
+        """Kill what runs now, if it does."""
+        pid = None if self._down else self._rig.gateway.run().get(f"{part}_pid")
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _kill_notifier_once(self, world: World) -> None:
+        self._web.taken = lambda: None
+        world.notifier_deaths += 1
+        self._kill_at_once("notifier")
 
     def _kill_gateway(self) -> None:
         if self._down:
