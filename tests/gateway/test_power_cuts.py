@@ -108,11 +108,8 @@ class Cuts:
         pytest.fail(f"of {10 * rounds} tries {self.killed} were killed before they ended")
 
 
-@pytest.mark.parametrize(("rounds", "seed"), ROUNDS)
-def test_a_migration_from_the_first_form_killed_at_any_moment_leaves_a_store_that_opens(
-    tmp_path: Path, rounds: int, seed: int
-) -> None:
-    template = tmp_path / "template"
+def first_form(template: Path) -> Path:
+    """A folder with a store as the first version made it: a device, and what it has sent."""
     template.mkdir()
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -134,6 +131,14 @@ def test_a_migration_from_the_first_form_killed_at_any_moment_leaves_a_store_tha
                 )
             )
     engine.dispose()
+    return template
+
+
+@pytest.mark.parametrize(("rounds", "seed"), ROUNDS)
+def test_a_migration_from_the_first_form_killed_at_any_moment_leaves_a_store_that_opens(
+    tmp_path: Path, rounds: int, seed: int
+) -> None:
+    template = first_form(tmp_path / "template")
     cuts = Cuts(seed, lambda box: Store.open(box / "store.sqlite").close(), template, tmp_path / "box")
     for box in cuts.until(rounds):
         store = Store.open(box / "store.sqlite")  # what a gateway does when it starts
@@ -168,9 +173,9 @@ def at(box: Path) -> Settings:
     return Settings.load(box / "data", mqtt_port=0)
 
 
-def numbers(store: Store) -> list[int]:
+def numbers(store: Store, device: str = "tag0001") -> list[int]:
     with store.read() as connection:
-        return [int(number) for number in positions_of(connection, "tag0001").seq]
+        return [int(number) for number in positions_of(connection, device).seq]
 
 
 @pytest.mark.parametrize(("rounds", "seed"), ROUNDS)
