@@ -14,11 +14,13 @@ from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from core.activation import in_turn
-from core.order import Condition, CurfewCondition, Order
+from core.order import Condition, CurfewCondition, Order, UnmonitoredCondition
 from core.schedule import ALWAYS_MS, Interval
 from core.timetable import DAY_MINUTES, CurfewTimetable, joined
 
-C = TypeVar("C", bound=Condition)
+C = TypeVar("C", bound=Condition | UnmonitoredCondition)
+Curfew = CurfewCondition | UnmonitoredCondition
+"""A curfew, whether it is monitored or waits for its place on the map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +36,33 @@ class Specified(Generic[C]):
     condition: C
 
 
-def specified(orders: Sequence[Order], kind: type[C]) -> list[Specified[C]]:
-    """Every condition of type ``kind``, by all versions of an order, each while it is the one in force."""
+def specified(
+    orders: Sequence[Order], kind: type[C], unwatched: str
+) -> list[Specified[C | UnmonitoredCondition]]:
+    """Every condition of type ``kind``, by all versions of an order, each while it is the one in force.
+
+    With them those that are not monitored and are of the type that is called ``unwatched``: the law asks what was
+    imposed. A curfew whose hours were not stated has none to count.
+    """
     if not orders:
         return []
     first = min(orders, key=lambda order: (order.effective_ms, order.version))
-    found: list[Specified[C]] = []
+    found: list[Specified[C | UnmonitoredCondition]] = []
     for from_ms, to_ms, order in in_turn(orders, -ALWAYS_MS, ALWAYS_MS):
         # the first version known speaks for the time before it, except where it is the first of all and says no start
         if order is first and (order.start_ms is not None or order.version != 1):
             from_ms = -ALWAYS_MS
-        for condition in order.conditions:
-            if isinstance(condition, kind):
-                start, end = order.dates_of(condition)
-                start, end = max(start, from_ms), min(end, to_ms)
-                if start < end:
-                    found.append(Specified(start, end, condition))
+        mine: list[C | UnmonitoredCondition] = [one for one in order.conditions if isinstance(one, kind)]
+        mine += [
+            one
+            for one in order.unmonitored
+            if one.type == unwatched and (one.places or kind is not CurfewCondition)
+        ]
+        for condition in mine:
+            start, end = order.dates_of(condition)
+            start, end = max(start, from_ms), min(end, to_ms)
+            if start < end:
+                found.append(Specified(start, end, condition))
     return found
 
 
@@ -69,9 +82,7 @@ def last_day(end_ms: int, zone: ZoneInfo) -> date:
     return civil_day(end_ms - 1, zone)
 
 
-def curfew_minutes(
-    parts: Sequence[Specified[CurfewCondition]], zone: ZoneInfo, days: Interval
-) -> list[Interval]:
+def curfew_minutes(parts: Sequence[Specified[Curfew]], zone: ZoneInfo, days: Interval) -> list[Interval]:
     """Curfew of all addresses together as intervals of clock minutes, ascending, apart from each other.
 
     ``days`` are ordinals, from the one up to and with the other; what begins or ends there is cut.

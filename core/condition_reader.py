@@ -17,7 +17,9 @@ from core.conditions import (
     ExclusionCondition,
     InclusionCondition,
     RestrictionCondition,
+    StatedHours,
     TrailCondition,
+    UnmonitoredCondition,
 )
 from core.document import Reader, fact, join
 from core.schedule import ALWAYS, ALWAYS_MS, Interval, Schedule
@@ -123,6 +125,22 @@ def _curfew(read: Reader, body: Body, condition_id: str, path: str) -> Condition
     if len(set(names)) != len(names):
         read.refuse(f"{path}.also", "two addresses have the same name", "Give every address its own name.")
     return CurfewCondition(condition_id, name, primary.address, primary.timetable, others, boundary, *dates)
+
+
+def unmonitored(read: Reader, body: Body, condition_id: str, kind: str, path: str) -> UnmonitoredCondition:
+    """A condition that the document itself says can not be monitored yet, and why."""
+    read.keys(body, path, "id", "type", "not_monitored", "name", "hours", "from", "to")
+    places = []
+    for i, item in enumerate(read.items(body, "hours", path) if "hours" in body else []):
+        at = f"{path}.hours[{i}]"
+        stated = read.mapping(item, at)
+        if stated is not None:
+            read.keys(stated, at, "address", "timetable")
+            timetable = _timetable(read, stated, "timetable", at)
+            if timetable is not None:
+                places.append(StatedHours(read.text(stated, "address", at), timetable))
+    reason, name = read.text(body, "not_monitored", path), _name(read, body, path, "")
+    return UnmonitoredCondition(condition_id, kind, reason, name, tuple(places), *_dates(read, body, path))
 
 
 def _place(read: Reader, body: Body, path: str) -> CurfewPlace | None:

@@ -145,12 +145,30 @@ class AlcoholCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class StatedHours:
+    """The times of a curfew at an address that has no place on the map yet; ``name`` is primary, secondary, ..."""
+
+    name: str
+    timetable: CurfewTimetable
+
+
+@dataclass(frozen=True, slots=True)
 class UnmonitoredCondition:
-    """A condition that is on the order but that nothing here watches; a person has to be told."""
+    """A condition that is on the order but that nothing here watches; a person has to be told.
+
+    ``places`` are the hours of a curfew where they were stated: the law counts them although nobody is watched yet.
+    """
 
     id: str
     type: str
     reason: str
+    name: str = ""
+    places: tuple[StatedHours, ...] = ()
+    from_ms: int = -ALWAYS_MS
+    to_ms: int = ALWAYS_MS
+
+    def __str__(self) -> str:
+        return f"condition {self.id!r} ({self.name or self.type}): {self.reason}"
 
 
 ZoneCondition = ExclusionCondition | InclusionCondition | RestrictionCondition

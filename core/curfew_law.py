@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from core.clock_hours import (
+    Curfew,
     Specified,
     by_calendar,
     by_start,
@@ -46,7 +47,7 @@ class _Case:
 
     order: Order
     zone: ZoneInfo
-    parts: list[Specified[CurfewCondition]]
+    parts: list[Specified[Curfew]]
     first: date | None
     days: Interval
     ended: bool
@@ -62,7 +63,7 @@ class _Case:
 
 def curfew_problems(orders: Sequence[Order], order: Order, zone: ZoneInfo) -> list[LegalProblem]:
     """What is doubtful about the curfews of ``order``; ``orders`` are all its versions, itself among them."""
-    parts = specified(orders, CurfewCondition)
+    parts = specified(orders, CurfewCondition, "curfew")
     if not parts:
         return []
     case, problems = _case(order, zone, parts), []
@@ -75,7 +76,7 @@ def curfew_problems(orders: Sequence[Order], order: Order, zone: ZoneInfo) -> li
     return problems
 
 
-def _case(order: Order, zone: ZoneInfo, parts: list[Specified[CurfewCondition]]) -> _Case:
+def _case(order: Order, zone: ZoneInfo, parts: list[Specified[Curfew]]) -> _Case:
     starts, ends = [part.from_ms for part in parts], [part.to_ms for part in parts]
     known = [t_ms for t_ms in (*starts, *ends, order.effective_ms) if abs(t_ms) != ALWAYS_MS]
     told, ended = min(starts) != -ALWAYS_MS, max(ends) != ALWAYS_MS

@@ -51,7 +51,7 @@ def _doubts(order: Order, zone: ZoneInfo) -> list[LegalProblem]:
 
 def _alcohol(orders: Sequence[Order], order: Order, zone: ZoneInfo) -> list[LegalProblem]:
     """Each condition for itself; several that are within the limit each, but not together, are a doubt."""
-    limit, parts = ALCOHOL.get(order.regime), specified(orders, AlcoholCondition)
+    limit, parts = ALCOHOL.get(order.regime), specified(orders, AlcoholCondition, "alcohol")
     if limit is None or not parts:
         return []
     unknown = sorted({p.condition.id for p in parts if p.from_ms == -ALWAYS_MS or p.to_ms == ALWAYS_MS})

@@ -13,7 +13,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from core.condition_reader import MAX_RADIUS_M, READERS, interval_of
+from core.condition_reader import MAX_RADIUS_M, READERS, interval_of, unmonitored
 from core.conditions import (
     Address,
     AlcoholCondition,
@@ -52,6 +52,7 @@ __all__ = [
     "Regime",
     "RestrictionCondition",
     "Schedule",
+    "StatedException",
     "Suspension",
     "TrailCondition",
     "UnmonitoredCondition",
@@ -113,6 +114,17 @@ class Suspension:
 
 
 @dataclass(frozen=True, slots=True)
+class StatedException:
+    """What the court excepts from a condition, in its words ("except to attend court").
+
+    It is shown with an alert of that condition, for a person to weigh; it never suppresses one.
+    """
+
+    condition: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One version of an order, in force from ``effective_ms`` (UTC ms) until a higher version is.
 
@@ -139,8 +151,13 @@ class Order:
     suspensions: tuple[Suspension, ...] = ()
     discounts: tuple[DiscountedTime, ...] = ()
     atv_allowance_min: int | None = None
+    exceptions: tuple[StatedException, ...] = ()
 
-    def dates_of(self, condition: Condition) -> Interval:
+    def exception_to(self, condition_id: str) -> str:
+        """What the court excepts from a condition, in its words; '' where it excepts nothing."""
+        return next((one.text for one in self.exceptions if one.condition == condition_id), "")
+
+    def dates_of(self, condition: Condition | UnmonitoredCondition) -> Interval:
         """From when to when this version has ``condition`` in force, suspensions apart (UTC ms)."""
         start = -ALWAYS_MS if self.start_ms is None else self.start_ms
         end = ALWAYS_MS if self.end_ms is None else self.end_ms
@@ -184,8 +201,8 @@ def order_from_json(document: Mapping[str, object]) -> Order:
     allowance = None
     if "atv_allowance_min" in document:
         allowance = read.whole(document, "atv_allowance_min", "", "Give minutes as a whole number.", 0)
-    conditions, unmonitored = _conditions(read, document)
-    known = {condition.id for condition in (*conditions, *unmonitored)}
+    conditions, unwatched, exceptions = _conditions(read, document)
+    known = {condition.id for condition in (*conditions, *unwatched)}
     suspensions = tuple(_suspension(read, *item) for item in _objects(read, document, "suspensions"))
     discounts = tuple(_discount(read, *item, known) for item in _objects(read, document, "discounts"))
     if read.problems or who is None:
@@ -197,21 +214,23 @@ def order_from_json(document: Mapping[str, object]) -> Order:
         who,
         effective_ms,
         tuple(conditions),
-        tuple(unmonitored),
+        tuple(unwatched),
         None if start_ms == -ALWAYS_MS else start_ms,
         None if end_ms == ALWAYS_MS else end_ms,
         conviction,
         suspensions,
         discounts,
         allowance,
+        tuple(exceptions),
     )
 
 
 def _conditions(
     read: Reader, document: Mapping[str, object]
-) -> tuple[list[Condition], list[UnmonitoredCondition]]:
+) -> tuple[list[Condition], list[UnmonitoredCondition], list[StatedException]]:
     conditions: list[Condition] = []
-    unmonitored: list[UnmonitoredCondition] = []
+    unwatched: list[UnmonitoredCondition] = []
+    exceptions: list[StatedException] = []
     seen: set[str] = set()
     for i, item in enumerate(read.items(document, "conditions", "")):
         path = f"conditions[{i}]"
@@ -223,14 +242,22 @@ def _conditions(
             read.refuse(f"{path}.id", f"{condition_id!r} stands twice", "Give every condition its own id.")
         seen.add(condition_id)
         kind = read.text(body, "type", path)
-        if kind in READERS:
+        if "exception" in body:
+            exceptions.append(StatedException(condition_id, read.text(body, "exception", path)))
+        if "stated" in body:
+            read.mapping(body["stated"], f"{path}.stated")
+        # what the court said is kept and shown; it changes nothing of what is watched
+        body = {key: value for key, value in body.items() if key not in ("exception", "stated")}
+        if kind and "not_monitored" in body:
+            unwatched.append(unmonitored(read, body, condition_id, kind, path))
+        elif kind in READERS:
             condition = READERS[kind](read, body, condition_id, path)
             if condition is not None:
                 conditions.append(condition)
         elif kind:
             reason = f"conditions of type {kind!r} are not monitored by this version"
-            unmonitored.append(UnmonitoredCondition(condition_id, kind, reason))
-    return conditions, unmonitored
+            unwatched.append(UnmonitoredCondition(condition_id, kind, reason))
+    return conditions, unwatched, exceptions
 
 
 def _objects(read: Reader, document: Mapping[str, object], key: str) -> list[tuple[Mapping[str, Any], str]]:

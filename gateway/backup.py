@@ -38,7 +38,8 @@ STORE = "store.sqlite"
 MANIFEST = "manifest.json"
 AUTHORITY_FILES = ("ca.pem", "ca.der", SEALED_KEY)
 """They belong to a backup: a tag believes only this authority. Those of broker and gateway are made anew."""
-FOLDERS = ("authority", "devices")
+ATTACHMENTS = "attachments"
+FOLDERS = ("authority", "devices", ATTACHMENTS)
 """What may stand in one; the second in those of earlier versions only, which held keys that lay open."""
 FILES = (FILE_NAME, "routes.toml", "retention.toml")
 """And these: settings, who is told of alerts, and how long what is kept."""
@@ -291,13 +292,15 @@ def _files(data_dir: Path) -> dict[str, Path]:
     wanted = [
         *(data_dir / "authority" / name for name in AUTHORITY_FILES),
         *(data_dir / name for name in FILES),
+        # what the store tells of is there, and never changes; what is just arriving belongs to no backup
+        *(path for path in sorted((data_dir / ATTACHMENTS).glob("*")) if not path.suffix),
     ]
     found = [path for path in wanted if path.exists()]
     return {path.relative_to(data_dir).as_posix(): path for path in found}
 
 
 def _left_out(settings: Settings) -> tuple[str, ...]:
-    kept = {"authority", *FILES}
+    kept = {"authority", ATTACHMENTS, *FILES}
     if isinstance(settings.store_place, Path):
         name = settings.store_place.name
         kept |= {name, *(name + suffix for suffix in sqlite_file.BESIDE)}

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway import keys_cli, operation_cli, retention_cli, zones_cli
+from gateway import keys_cli, operation_cli, orders_cli, retention_cli, zones_cli
 from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ broker_app = typer.Typer(help="A broker that is not ours: what it is configured 
 app.add_typer(broker_app, name="broker")
 app.add_typer(device_app, name="device")
 app.add_typer(order_app, name="order")
+orders_cli.register(order_app)
 operation_cli.register(app)
 retention_cli.register(app)
 zones_cli.register(app)

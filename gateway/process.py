@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from gateway.control import WORKING, Control, ControlError, IngestGoneError
 from gateway.settings import Settings
 
-Part = Literal["broker", "door", "ingest", "web", "notifier"]
+Part = Literal["broker", "door", "ingest", "web", "orders", "notifier"]
 
 _START_S = 60.0  # not counting the time in which rules are compiled
 _STOP_S = 15.0

@@ -76,6 +76,12 @@ class Service:
                 settings.data_dir / "web-port", settings.web_host
             )
             children.append(Child("web", self._web_command, self._page_answers, answers=self._page_lives))
+        self._order_port = 0
+        if settings.orders:
+            self._order_port = settings.order_port or broker.kept_port(
+                settings.data_dir / "order-port", settings.order_host
+            )
+            children.append(Child("orders", self._orders_command, told_ready))
         children.append(
             Child("notifier", self._notifier_command, told_ready, wanted=settings.routes_path.exists)
         )
@@ -177,6 +183,8 @@ class Service:
                 "web_port": self._web_port,
                 "web_url": f"http://{self._settings.web_host}:{self._web_port}/",
             }
+        if self._settings.orders:
+            document["order_port"] = self._order_port
         return document
 
     def _write_run(self) -> None:
@@ -228,6 +236,9 @@ class Service:
     def _web_command(self, _ready: int) -> list[str]:
         where = ["--host", self._settings.web_host, "--port", str(self._web_port)]
         return [*self._module("gateway.web"), *where]
+
+    def _orders_command(self, ready: int) -> list[str]:
+        return [*self._module("gateway.orders"), "--ready-fd", str(ready)]
 
     def _notifier_command(self, ready: int) -> list[str]:
         return [*self._module("gateway.delivery"), "--ready-fd", str(ready)]

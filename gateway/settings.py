@@ -59,6 +59,36 @@ class Settings(BaseSettings):
     web_port: int = Field(
         8080, ge=0, le=65535, description="Port of the page; 0 picks a free one and keeps it."
     )
+    # orders in
+    orders: bool = Field(False, description="Take in orders over HTTP (docs/intake.md).")
+    order_host: str = Field(
+        "127.0.0.1",
+        description="Address at which orders are taken in; other than this machine's only with TLS.",
+    )
+    order_port: int = Field(
+        8084, ge=0, le=65535, description="Port of that; 0 picks a free one and keeps it."
+    )
+    order_prefix: str = Field(
+        "/x_seem_cemo",
+        pattern=r"^(/[A-Za-z0-9._-]+)*$",
+        description="Prefix of the addresses that take in messages.",
+    )
+    order_token_path: str = Field(
+        "/oauth_token.do",
+        pattern=r"^(/[A-Za-z0-9._-]+)+$",
+        description="Where an order service gets its token.",
+    )
+    order_token_s: int = Field(1800, ge=1, le=86_400, description="How long a token is good, seconds.")
+    order_body_bytes: int = Field(
+        1 << 20, ge=4096, description="Bytes of the largest message that is taken in."
+    )
+    order_attachment_bytes: int = Field(
+        16 << 20, ge=4096, description="Bytes of the largest file that is taken in with an order."
+    )
+    order_certificate: Path | None = Field(
+        None, description="Certificate (PEM, with its chain) for TLS where orders are taken in."
+    )
+    order_certificate_key: Path | None = Field(None, description="Its key (PEM).")
     clock: Literal["system", "stepped"] = Field(
         "system", description="'stepped' lets the simulator own time, over the control socket."
     )
@@ -263,6 +293,17 @@ class Settings(BaseSettings):
             )
         if named and self.replica_place == self.store_place:
             raise ValueError("replica is the store itself: give another machine's, or another disk's")
+        return self
+
+    @model_validator(mode="after")
+    def _orders_do_not_travel_readable(self) -> Settings:
+        if (self.order_certificate is None) != (self.order_certificate_key is None):
+            raise ValueError("give both order_certificate and order_certificate_key, or neither")
+        if self.order_host not in LOOPBACK and self.order_certificate is None:
+            raise ValueError(
+                f"order_host {self.order_host} can be reached from other machines, and orders would travel readable: "
+                "give order_certificate and order_certificate_key, or 127.0.0.1 and a proxy that speaks TLS"
+            )
         return self
 
     @model_validator(mode="after")

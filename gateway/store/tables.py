@@ -420,3 +420,93 @@ barred = Table(
     Column("device", Text, ForeignKey("device.id"), primary_key=True),
     Column("until_ms", BigInteger, nullable=False, doc="by the clock of the box"),
 )
+
+# --- orders as they come in: gateway/orders, store/intake.py, store/order_clients.py ---
+
+order_client = Table(
+    "order_client",
+    metadata,
+    Column("name", Text, primary_key=True, doc="its client id, and its user name"),
+    Column("secret", Text, nullable=False, doc="scrypt: gateway/orders/clients.py"),
+    Column("password", Text, nullable=False, doc="scrypt"),
+    Column("added_at_ms", BigInteger, nullable=False),
+    Column("revoked_at_ms", BigInteger),
+)
+
+order_token = Table(
+    "order_token",
+    metadata,
+    Column("hash", Text, primary_key=True, doc="SHA-256 of the token, hex"),
+    Column("client", Text, ForeignKey("order_client.name"), nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Index("order_token_by_end", "expires_ms"),
+)
+
+order_case = Table(
+    "order_case",
+    metadata,
+    Column("id", Text, primary_key=True, doc="32 hexadecimal digits: what the order service is told"),
+    Column("kind", Text, nullable=False, doc="wearer or order"),
+    Column("wearer", Text, doc="of an order: the id of its wearer's case; none where it named nobody"),
+    Column("reference", Text, nullable=False, doc="of an order: what the order service calls it, or ''"),
+    Column("added_at_ms", BigInteger, nullable=False),
+    Index("order_case_by_wearer", "wearer"),
+)
+
+order_identity = Table(
+    "order_identity",
+    metadata,
+    Column("case_id", Text, ForeignKey("order_case.id"), primary_key=True, doc="of a wearer"),
+    Column("token", Text, primary_key=True, doc="'pnc_id=...', or 'person=' with name and date of birth"),
+    Index("order_identity_by_token", "token"),
+)
+
+order_message = Table(
+    "order_message",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("case_id", Text, ForeignKey("order_case.id"), nullable=False, doc="what it made or changed"),
+    Column("operation", Text, nullable=False, doc="createDW, updateCPMO, ..."),
+    Column("client", Text, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False, doc="of data, hex"),
+    Column("content", Text, nullable=False, doc="SHA-256 of what it says, however it is written, hex"),
+    Column("data", LargeBinary, nullable=False, doc="as received"),
+    Column("times", BigInteger, nullable=False, doc="how often it came"),
+    Column("last_ms", BigInteger, nullable=False),
+    UniqueConstraint("operation", "content", name="order_message_once"),
+    Index("order_message_by_case", "case_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+order_attachment = Table(
+    "order_attachment",
+    metadata,
+    Column("id", Text, primary_key=True, doc="32 hexadecimal digits; its bytes lie in a file of that name"),
+    Column("case_id", Text, ForeignKey("order_case.id"), nullable=False),
+    Column("file_name", Text, nullable=False, doc="as told; nothing is opened by it"),
+    Column("about", Text, nullable=False, doc="the table that the order service named"),
+    Column("client", Text, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    UniqueConstraint("case_id", "file_name", "sha256", name="order_attachment_once"),
+)
+
+order_task = Table(
+    "order_task",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("order_id", Text, nullable=False),
+    Column("kind", Text, nullable=False, doc="see gateway/orders/tasks.py"),
+    Column("about", Text, nullable=False, doc="which part of the order: a condition, a field, or ''"),
+    Column("sentence", Text, nullable=False),
+    Column("version", Integer, nullable=False, doc="of the order, in which it was found last"),
+    Column("raised_ms", BigInteger, nullable=False),
+    Column("done_ms", BigInteger, doc="none: somebody has to see to it"),
+    Column("done_by", Text, doc="who, or 'version N' where that has settled it"),
+    Column("note", Text, doc="what was done"),
+    UniqueConstraint("order_id", "kind", "about", name="order_task_once"),
+    Index("order_task_by_state", "done_ms", "id"),
+    sqlite_autoincrement=True,
+)
