@@ -42,7 +42,7 @@ def specified(
     """Every condition of type ``kind``, by all versions of an order, each while it is the one in force.
 
     With them those that are not monitored and are of the type that is called ``unwatched``: the law asks what was
-    imposed. A curfew whose hours were not stated has none to count.
+    imposed.
     """
     if not orders:
         return []
@@ -53,11 +53,7 @@ def specified(
         if order is first and (order.start_ms is not None or order.version != 1):
             from_ms = -ALWAYS_MS
         mine: list[C | UnmonitoredCondition] = [one for one in order.conditions if isinstance(one, kind)]
-        mine += [
-            one
-            for one in order.unmonitored
-            if one.type == unwatched and (one.places or kind is not CurfewCondition)
-        ]
+        mine += [one for one in order.unmonitored if one.type == unwatched]
         for condition in mine:
             start, end = order.dates_of(condition)
             start, end = max(start, from_ms), min(end, to_ms)

@@ -66,13 +66,17 @@ def curfew_problems(orders: Sequence[Order], order: Order, zone: ZoneInfo) -> li
     parts = specified(orders, CurfewCondition, "curfew")
     if not parts:
         return []
-    case, problems = _case(order, zone, parts), []
-    if hours := HOURS.get(order.regime):
-        problems += _most_hours(case, hours) + _least_hours(case, hours)
-    if week := WEEK.get(order.regime):
-        problems += _week_hours(case, week)
+    problems: list[LegalProblem] = []
+    # one whose hours were not stated has none to count, but it has its dates
+    timed = [part for part in parts if part.condition.places]
+    if timed:
+        case = _case(order, zone, timed)
+        if hours := HOURS.get(order.regime):
+            problems += _most_hours(case, hours) + _least_hours(case, hours)
+        if week := WEEK.get(order.regime):
+            problems += _week_hours(case, week)
     if span := SPAN.get(order.regime):
-        problems += _span(case, span)
+        problems += _span(_case(order, zone, parts), span)
     return problems
 
 

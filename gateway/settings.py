@@ -85,10 +85,14 @@ class Settings(BaseSettings):
     order_attachment_bytes: int = Field(
         16 << 20, ge=4096, description="Bytes of the largest file that is taken in with an order."
     )
-    order_certificate: Path | None = Field(
-        None, description="Certificate (PEM, with its chain) for TLS where orders are taken in."
+    order_certificate: str = Field(
+        "",
+        description=(
+            "File with the certificate (PEM, with its chain) for TLS where orders are taken in, seen from the data "
+            "folder; empty for none."
+        ),
     )
-    order_certificate_key: Path | None = Field(None, description="Its key (PEM).")
+    order_certificate_key: str = Field("", description="File with its key (PEM).")
     clock: Literal["system", "stepped"] = Field(
         "system", description="'stepped' lets the simulator own time, over the control socket."
     )
@@ -297,9 +301,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _orders_do_not_travel_readable(self) -> Settings:
-        if (self.order_certificate is None) != (self.order_certificate_key is None):
+        if bool(self.order_certificate) != bool(self.order_certificate_key):
             raise ValueError("give both order_certificate and order_certificate_key, or neither")
-        if self.order_host not in LOOPBACK and self.order_certificate is None:
+        if self.order_host not in LOOPBACK and not self.order_certificate:
             raise ValueError(
                 f"order_host {self.order_host} can be reached from other machines, and orders would travel readable: "
                 "give order_certificate and order_certificate_key, or 127.0.0.1 and a proxy that speaks TLS"

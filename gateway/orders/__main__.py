@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from pathlib import Path
 
 import structlog
 import uvicorn
@@ -94,12 +95,16 @@ def serve(settings: Settings, heart: Heartbeat) -> None:
             timeout_graceful_shutdown=_STOP_S,
             backlog=_CONNECTIONS,
             ws="none",
-            ssl_certfile=settings.order_certificate,
-            ssl_keyfile=settings.order_certificate_key,
+            ssl_certfile=_file(settings, settings.order_certificate),
+            ssl_keyfile=_file(settings, settings.order_certificate_key),
         )
         Server(config, heart).run(sockets=[listener])
     finally:
         store.close()
+
+
+def _file(settings: Settings, name: str) -> Path | None:
+    return settings.data_dir / name if name else None
 
 
 def main(arguments: list[str] | None = None) -> int:
