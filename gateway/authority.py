@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -27,9 +28,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gateway import seal
 from gateway.seal import AUTHORITY, AUTHORITY_KEY, MASTER_FILE, SealError, Vault
 from gateway.settings import Settings
-from gateway.whole_files import wipe, write_whole
+from gateway.whole_files import sync_folder, wipe, write_whole
 
 GATEWAY_NAME = "tagwatch-gateway"
 """Has a hyphen, so that no device can be called so."""
@@ -41,6 +43,11 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1")
 
 AUTHORITY_NAME = "Tagwatch authority"
 SEALED_KEY = "ca.key.sealed"
+NEXT_CERTIFICATE, NEXT_SEALED_KEY = "ca.next.pem", "ca.next.key.sealed"
+"""Of the authority that is to take its place; while the first lies there both are trusted."""
+TAKES_PLACE = "ca.next.takes-place"
+"""While this lies there, the one is being put in the place of the other."""
+_TRUSTED = "trusted.pem"
 _OPEN_KEY = "ca.key.pem"
 """Where earlier versions kept it, as it is."""
 VALID_FROM = datetime(2020, 1, 1, tzinfo=UTC)
@@ -48,6 +55,8 @@ VALID_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 
 AUTHORITY_YEARS = 30
 CERTIFICATE_YEARS = 10
+RENEWED_BEFORE = timedelta(days=365)
+"""So long before they end, the certificates of broker and gateway are made anew at a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +77,22 @@ class Authority:
 
     ``ca.pem``, ``server.pem``, ``gateway.pem`` (and ``.der``) are certificates, ``*.key.pem`` their keys, but for
     ``ca.key.sealed``. ``vault`` holds the master key under which that and the devices' keys are sealed.
+
+    While the authority is changed there is a next one: both are trusted, the next one signs for devices, and the
+    present one for the broker, because the devices in the field know no other yet.
     """
 
-    def __init__(self, folder: Path, vault: Vault, certificate: x509.Certificate) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        vault: Vault,
+        certificate: x509.Certificate,
+        following: x509.Certificate | None = None,
+    ) -> None:
         self.folder = folder
         self.vault = vault
         self._certificate = certificate
+        self._next = following
 
     @classmethod
     def open(cls, folder: Path, server_names: tuple[str, ...], master_key: Path | None = None) -> Authority:
@@ -88,17 +107,25 @@ class Authority:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two programs at once must not make two authorities
             cert_path, sealed = folder / "ca.pem", folder / SEALED_KEY
             vault = Vault.open(master_key) if sealed.exists() else Vault.open_or_make(master_key)
+            _put_in_place(folder)
             if cert_path.exists():
-                authority = cls(folder, vault, x509.load_pem_x509_certificate(cert_path.read_bytes()))
+                coming = folder / NEXT_CERTIFICATE
+                authority = cls(
+                    folder,
+                    vault,
+                    x509.load_pem_x509_certificate(cert_path.read_bytes()),
+                    x509.load_pem_x509_certificate(coming.read_bytes()) if coming.exists() else None,
+                )
                 if (folder / _OPEN_KEY).exists():
                     seal_authority(folder, vault)
             else:
                 key = ec.generate_private_key(ec.SECP256R1())
-                certificate = _authority_certificate(key)
-                _write_sealed(folder, vault, key)
+                certificate = _authority_certificate(key, AUTHORITY_NAME)
+                _write_sealed(folder / SEALED_KEY, vault, key, 1)
                 authority = cls(folder, vault, certificate)
                 write_whole(folder / "ca.der", certificate.public_bytes(Encoding.DER), 0o644)
                 write_whole(cert_path, certificate.public_bytes(Encoding.PEM), 0o644)
+            authority._write_trusted()
             names = tuple(dict.fromkeys((*server_names, *LOOPBACK_NAMES)))
             authority._ensure("server", server_names[0], names, server=True)
             authority._ensure("gateway", GATEWAY_NAME, (), server=False)
@@ -110,10 +137,47 @@ class Authority:
         """Load the authority of the gateway with these settings, or make it."""
         return cls.open(settings.authority_dir, settings.server_names, settings.master_key_path)
 
+    def begin_change(self) -> None:
+        """Make the next authority: from now on both are trusted. Where there is one, it stays. Raises OSError."""
+        if self._next is not None:
+            return
+        key = ec.generate_private_key(ec.SECP256R1())
+        number = seal.number_of((self.folder / SEALED_KEY).read_bytes()) + 1
+        certificate = _authority_certificate(key, f"{AUTHORITY_NAME} {number}")
+        # the key goes first: a certificate without its key would look finished
+        _write_sealed(self.folder / NEXT_SEALED_KEY, self.vault, key, number)
+        write_whole(self.folder / NEXT_CERTIFICATE, certificate.public_bytes(Encoding.PEM), 0o644)
+        self._next = certificate
+        self._write_trusted()
+
+    def end_change(self, server_names: tuple[str, ...]) -> Authority:
+        """The next authority takes the place of the present one, which is trusted no more. Raises OSError."""
+        if self._next is not None:
+            # from its being on disk on, whoever opens the authority carries it out to the end
+            write_whole(self.folder / TAKES_PLACE, b"", 0o600)
+        return Authority.open(self.folder, server_names, self.vault.path)
+
     @property
-    def _key(self) -> ec.EllipticCurvePrivateKey:
-        """The authority's own key; it is not held longer than it signs. Raises SealError."""
-        path = self.folder / SEALED_KEY
+    def changes(self) -> bool:
+        """Whether there is a next authority."""
+        return self._next is not None
+
+    def is_of_next(self, cert_der: bytes) -> bool:
+        """Whether a certificate was signed by the next authority."""
+        return self._next is not None and _signed_by(x509.load_der_x509_certificate(cert_der), self._next)
+
+    def _write_trusted(self) -> None:
+        path = self.folder / _TRUSTED
+        if self._next is None:
+            path.unlink(missing_ok=True)
+            return
+        both = b"".join(one.public_bytes(Encoding.PEM) for one in (self._certificate, self._next))
+        if not path.exists() or path.read_bytes() != both:
+            write_whole(path, both, 0o644)
+
+    def _key(self, *, following: bool = False) -> ec.EllipticCurvePrivateKey:
+        """The authority's own key, or the next one's; it is not held longer than it signs. Raises SealError."""
+        path = self.folder / (NEXT_SEALED_KEY if following else SEALED_KEY)
         try:
             sealed = path.read_bytes()
         except OSError as error:
@@ -126,13 +190,14 @@ class Authority:
 
     @property
     def ca_pem(self) -> Path:
-        """Certificate of the authority."""
-        return self.folder / "ca.pem"
+        """The certificate of the authority, and of the next one: who is trusted."""
+        return trusted_path(self.folder)
 
     @property
     def ca_der(self) -> bytes:
-        """Certificate of the authority, DER."""
-        return self._certificate.public_bytes(Encoding.DER)
+        """The same, DER, one after the other: what a device is provisioned with."""
+        both = (self._certificate, self._next)
+        return b"".join(one.public_bytes(Encoding.DER) for one in both if one is not None)
 
     def paths(self, name: str) -> tuple[Path, Path]:
         """Certificate and key file (PEM) of ``server``, ``gateway`` or ``probe``."""
@@ -150,12 +215,14 @@ class Authority:
 
         It is good for ten years, or ``until`` then.
         """
-        key, own = ec.generate_private_key(ec.SECP256R1()), self._key
+        following = self._next is not None and not server and common_name not in (GATEWAY_NAME, PROBE_NAME)
+        issuer = self._next if following and self._next is not None else self._certificate
+        key, own = ec.generate_private_key(ec.SECP256R1()), self._key(following=following)
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
-            .issuer_name(self._certificate.subject)
+            .issuer_name(issuer.subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(VALID_FROM)
@@ -178,24 +245,33 @@ class Authority:
     def revocations(self, serials: Sequence[int]) -> bytes:
         """The list of revoked certificates (CRL, PEM), by serial number. It is good for as long as the authority.
 
-        A list that runs out would shut everybody out, and a broker's clock may be wrong.
+        A list that runs out would shut everybody out, and a broker's clock may be wrong. While the authority is changed
+        there are two, one after the other: a broker wants one of each authority that it trusts.
         """
-        builder = (
-            x509.CertificateRevocationListBuilder()
-            .issuer_name(self._certificate.subject)
-            .last_update(VALID_FROM)
-            .next_update(self._certificate.not_valid_after_utc)
-        )
-        for serial in serials:
-            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(VALID_FROM)
-            builder = builder.add_revoked_certificate(entry.build())
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        lists = []
+        for issuer in (self._certificate, self._next):
+            if issuer is None:
+                continue
+            builder = (
+                x509.CertificateRevocationListBuilder()
+                .issuer_name(issuer.subject)
+                .last_update(VALID_FROM)
+                .next_update(issuer.not_valid_after_utc)
+            )
+            for serial in serials:
+                entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(VALID_FROM)
+                builder = builder.add_revoked_certificate(entry.build())
+            signed = builder.sign(self._key(following=issuer is self._next), hashes.SHA256())
+            lists.append(signed.public_bytes(Encoding.PEM))
+        return b"".join(lists)
 
     def _ensure(self, name: str, common_name: str, names: tuple[str, ...], *, server: bool) -> None:
         cert_path, key_path = self.paths(name)
         if cert_path.exists() and key_path.exists():
             certificate = x509.load_pem_x509_certificate(cert_path.read_bytes())
-            if not names or _names_of(certificate) == sorted(names):
+            lasts = certificate.not_valid_after_utc - datetime.now(UTC) > RENEWED_BEFORE
+            same = not names or _names_of(certificate) == sorted(names)
+            if same and lasts and _signed_by(certificate, self._certificate):
                 return
         made = self.certify(common_name, names, server=server)
         certificate = x509.load_der_x509_certificate(made.cert_der)
@@ -206,8 +282,41 @@ class Authority:
         write_whole(cert_path, certificate.public_bytes(Encoding.PEM), 0o644)
 
 
-def _authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, AUTHORITY_NAME)])
+def trusted_path(folder: Path) -> Path:
+    """Where the certificates stand of who is trusted, in the folder of an authority."""
+    both = folder / _TRUSTED
+    return both if both.exists() else folder / "ca.pem"
+
+
+def _put_in_place(folder: Path) -> None:
+    """Put the next authority in the place of the present one, if that was begun. May be cut off and done again."""
+    if not (folder / TAKES_PLACE).exists():
+        return
+    key, certificate = folder / NEXT_SEALED_KEY, folder / NEXT_CERTIFICATE
+    if key.exists():
+        key.replace(folder / SEALED_KEY)
+        sync_folder(folder)
+    if certificate.exists():
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        write_whole(folder / "ca.der", found.public_bytes(Encoding.DER), 0o644)
+        certificate.replace(folder / "ca.pem")
+    (folder / _TRUSTED).unlink(missing_ok=True)
+    sync_folder(folder)
+    (folder / TAKES_PLACE).unlink()
+    sync_folder(folder)
+
+
+def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _authority_certificate(key: ec.EllipticCurvePrivateKey, called: str) -> x509.Certificate:
+    # no two of one gateway have the same name: which list of revoked certificates is whose, brokers tell by it
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, called)])
     return (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -264,17 +373,19 @@ def seal_authority(folder: Path, vault: Vault) -> None:
     lies_open, path = folder / _OPEN_KEY, folder / SEALED_KEY
     if lies_open.exists():
         if not path.exists():
-            _write_sealed(folder, vault, _key_of(lies_open.read_bytes(), lies_open))
+            _write_sealed(path, vault, _key_of(lies_open.read_bytes(), lies_open), 1)
         wipe(lies_open)
-    sealed = path.read_bytes()
-    anew = vault.resealed(AUTHORITY_KEY, AUTHORITY, sealed)
-    if anew != sealed:
-        write_whole(path, anew, 0o600)
+    for one in (path, folder / NEXT_SEALED_KEY):
+        if one is not path and not one.exists():
+            continue
+        sealed = one.read_bytes()
+        anew = vault.resealed(AUTHORITY_KEY, AUTHORITY, sealed)
+        if anew != sealed:
+            write_whole(one, anew, 0o600)
 
 
-def _write_sealed(folder: Path, vault: Vault, key: ec.EllipticCurvePrivateKey) -> None:
-    sealed = vault.seal(AUTHORITY_KEY, AUTHORITY, _key_bytes(key, Encoding.PEM))
-    write_whole(folder / SEALED_KEY, sealed, 0o600)
+def _write_sealed(path: Path, vault: Vault, key: ec.EllipticCurvePrivateKey, number: int) -> None:
+    write_whole(path, vault.seal(AUTHORITY_KEY, AUTHORITY, _key_bytes(key, Encoding.PEM), number), 0o600)
 
 
 def _key_of(pem: bytes, path: Path) -> ec.EllipticCurvePrivateKey:

@@ -24,7 +24,7 @@ from typing import IO, Any
 from sqlalchemy.exc import DBAPIError
 
 from gateway import store_url
-from gateway.authority import SEALED_KEY
+from gateway.authority import NEXT_CERTIFICATE, NEXT_SEALED_KEY, SEALED_KEY, TAKES_PLACE
 from gateway.clock import utc_text
 from gateway.keys import held
 from gateway.seal import SealError, Vault, is_sealed, master_of
@@ -36,7 +36,7 @@ from gateway.whole_files import sync_folder
 VERSION = 1
 STORE = "store.sqlite"
 MANIFEST = "manifest.json"
-AUTHORITY_FILES = ("ca.pem", "ca.der", SEALED_KEY)
+AUTHORITY_FILES = ("ca.pem", "ca.der", SEALED_KEY, NEXT_CERTIFICATE, NEXT_SEALED_KEY, TAKES_PLACE)
 """They belong to a backup: a tag believes only this authority. Those of broker and gateway are made anew."""
 ATTACHMENTS = "attachments"
 FOLDERS = ("authority", "devices", ATTACHMENTS)
@@ -249,6 +249,8 @@ def _sealed_under(settings: Settings, copied: Path) -> str:
 
 def _keys(path: Path) -> list[bytes]:
     rows = sqlite_file.rows(path, "SELECT key FROM device")
+    if sqlite_file.rows(path, "SELECT 1 FROM sqlite_master WHERE name = 'device_key'"):
+        rows += sqlite_file.rows(path, "SELECT key FROM device_key WHERE use != 'shredded'")
     return [bytes(key) for (key,) in rows if isinstance(key, bytes)]
 
 

@@ -17,9 +17,11 @@ from sqlalchemy.exc import DBAPIError
 
 from core import envelope as sealing
 from gateway import evidence, topics
+from gateway.keys import PURPOSES
 from gateway.seal import DEVICE_KEY, SealError, Vault
 from gateway.sequences import How, Known, Range, Span
-from gateway.store import Store, devices, dialect, envelopes, erasures
+from gateway.shredding import unproven
+from gateway.store import Store, device_keys, devices, dialect, envelopes, erasures
 from gateway.store.tables import alert, alert_revision, conflict, envelope, gap
 
 _MOST = 1000
@@ -62,11 +64,12 @@ def _look(
 ) -> None:
     for fault in dialect.faults(connection):
         found.tell("the database", fault)
-    keys = {entry.id: entry.key for entry in devices.every(connection)}
-    for name in watch(sorted(keys)):
+    entries = {entry.id: entry for entry in devices.every(connection)}
+    for name in watch(sorted(entries)):
         try:
-            key = vault.open_sealed(DEVICE_KEY, name, keys[name])
-            _device(connection, found, name, key)
+            _device(connection, found, name, _keys_of(connection, vault, entries[name]))
+            for number in unproven(connection, entries[name]):
+                found.tell(f"device {name}", f"its key {number or ''} is gone, and no proof says why")
         except SealError as error:
             found.tell(f"device {name}", str(error))
         except DBAPIError as error:
@@ -78,7 +81,17 @@ def _look(
         found.tell(where, what)
 
 
-def _device(connection: Connection, found: Found, name: str, key: bytes) -> None:
+def _keys_of(connection: Connection, vault: Vault, entry: devices.Device) -> list[bytes]:
+    """The keys under which a device may have said what is stored: that in use, and those before. Raises SealError."""
+    found = [vault.open_sealed(DEVICE_KEY, entry.id, entry.key)] if entry.key else []
+    for row in reversed(device_keys.of_device(connection, entry.id)):
+        if row.use != "shredded":
+            key = vault.open_sealed(PURPOSES[row.use], entry.id, row.key)
+            found += [key] if row.use == "retired" else []
+    return found
+
+
+def _device(connection: Connection, found: Found, name: str, keys: Sequence[bytes]) -> None:
     stored: dict[int, Known] = {}
     rows = connection.execute(
         select(envelope).where(envelope.c.device == name).order_by(envelope.c.id),
@@ -89,7 +102,7 @@ def _device(connection: Connection, found: Found, name: str, key: bytes) -> None
         where = (
             f"device {name}, envelope in row {row.id} (epoch {row.epoch}, {row.first_seq} to {row.last_seq})"
         )
-        spans = _spans(found, where, name, key, row)
+        spans = _spans(found, where, name, keys, row)
         known = stored.setdefault(row.epoch, Known())
         for span in spans:
             new = known.fill(span.first, span.last, How.STORED)
@@ -99,13 +112,13 @@ def _device(connection: Connection, found: Found, name: str, key: bytes) -> None
                 )
     for row in connection.execute(select(conflict).where(conflict.c.device == name)):
         found.looked_at["conflicts"] += 1
-        _authentic(found, f"device {name}, conflict in row {row.id}", name, key, row.data)
+        _authentic(found, f"device {name}, conflict in row {row.id}", name, keys, row.data)
     _numbers(connection, found, name, stored)
 
 
-def _spans(found: Found, where: str, name: str, key: bytes, row: Row[Any]) -> tuple[Span, ...]:
+def _spans(found: Found, where: str, name: str, keys: Sequence[bytes], row: Row[Any]) -> tuple[Span, ...]:
     """The numbers that an envelope is evidence of; what is wrong with it is told."""
-    if not _authentic(found, where, name, key, row.data):
+    if not _authentic(found, where, name, keys, row.data):
         return ()
     try:
         up, fresh = evidence.read(envelopes.of_row(row))
@@ -125,7 +138,7 @@ def _spans(found: Found, where: str, name: str, key: bytes, row: Row[Any]) -> tu
     return tuple(inside)
 
 
-def _authentic(found: Found, where: str, name: str, key: bytes, data: bytes) -> bool:
+def _authentic(found: Found, where: str, name: str, keys: Sequence[bytes], data: bytes) -> bool:
     try:
         sealed = sealing.parse(data)
     except ValueError as error:
@@ -134,7 +147,7 @@ def _authentic(found: Found, where: str, name: str, key: bytes, data: bytes) -> 
     if sealed.kid != name:
         found.tell(where, f"is one of {sealed.kid}")
         return False
-    if not sealing.authentic(sealed, key, topics.up(name)):
+    if not any(sealing.authentic(sealed, key, topics.up(name)) for key in keys):
         found.tell(where, "its MAC is wrong: it is not what the device sent")
         return False
     return True

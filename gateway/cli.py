@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway import keys_cli, operation_cli, orders_cli, retention_cli, zones_cli
+from gateway import keys_cli, operation_cli, orders_cli, retention_cli, rotation_cli, zones_cli
 from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ operation_cli.register(app)
 retention_cli.register(app)
 zones_cli.register(app)
 app.add_typer(keys_cli.app, name="keys")
+rotation_cli.register(device_app, keys_cli.app)
 alert_app = typer.Typer(help="One alert: who has taken notice of it.", no_args_is_help=True)
 delivery_app = typer.Typer(help="Telling people of alerts: paths, and what waits.", no_args_is_help=True)
 replica_app = typer.Typer(help="The second store, which tags wait for.", no_args_is_help=True)

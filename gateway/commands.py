@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -23,16 +24,19 @@ from core.readings import Outcome
 from gateway import gateway_time
 from gateway.clock import utc_text
 from gateway.register import WITHOUT_LINK
-from gateway.seal import DEVICE_KEY, SealError, Vault
-from gateway.store import Store, commands, devices, state
+from gateway.seal import DEVICE_KEY, NEXT_KEY, SealError, Vault
+from gateway.store import Store, commands, device_keys, devices, state
 from gateway.store.commands import CommandRow
 
 log = structlog.get_logger(__name__)
 
 TIME = "time"
+REKEY = device_keys.REKEY
 HEAR, UNHEAR = commands.HEARING
 TIME_MS = 120_000
 """How long the answer to a nonce is said; a tag believes it for 60 s of its own time."""
+SALT_BYTES = 16
+"""Before each masked next key: drawn anew each time it is said, so that no pad is used twice."""
 AGAIN_MS = 30_000
 """How often a command is said again to a device that does not speak."""
 
@@ -54,6 +58,7 @@ EXPIRES_MS: Mapping[str, int] = {
     "settings": 7 * 1440 * _MINUTE_MS,
     HEAR: 7 * 1440 * _MINUTE_MS,
     UNHEAR: 7 * 1440 * _MINUTE_MS,
+    REKEY: 7 * 1440 * _MINUTE_MS,
     "pursuit": 60 * _MINUTE_MS,
     "locate": 60 * _MINUTE_MS,
     "vibrate": 15 * _MINUTE_MS,
@@ -226,22 +231,36 @@ def beacon_key(device_key: bytes) -> bytes:
     return hmac.digest(device_key, b"beacon", hashlib.sha256)
 
 
-def masked(unit_key: bytes, tag_key: bytes, number: int, salt: int) -> bytes:
+def masked(unit_key: bytes, of_beacon: bytes, number: int, salt: int) -> bytes:
     """An RF tag's beacon key as only the home unit of that device key can read it (docs/protocol.md, "Commands")."""
-    mask = hmac.digest(unit_key, b"hear" + struct.pack("<II", number, salt), hashlib.sha256)
-    return bytes(a ^ b for a, b in zip(mask, beacon_key(tag_key), strict=True))
+    return _covered(unit_key, b"hear" + struct.pack("<II", number, salt), of_beacon)
 
 
-def on_the_wire(row: CommandRow, now_ms: int, masked_key: bytes = b"") -> wire.Command:
-    """A command as the device reads it; ``now_ms`` is what a command ``time`` tells.
+def masked_next(key: bytes, next_key: bytes, salt: bytes) -> bytes:
+    """A device's next key as only who has the key in use can read it, after the ``salt`` that belongs to it."""
+    return salt + _covered(key, b"rekey" + salt, next_key)
 
-    ``masked_key`` belongs to the RF tag that a command ``hear`` names: no key stands in a command's arguments.
+
+def _covered(key: bytes, purpose: bytes, secret: bytes) -> bytes:
+    """``secret``, 32 bytes, under a pad that nobody without ``key`` can make, and that is used once."""
+    return bytes(a ^ b for a, b in zip(hmac.digest(key, purpose, hashlib.sha256), secret, strict=True))
+
+
+def on_the_wire(row: CommandRow, now_ms: int, key: bytes = b"", secret: bytes = b"") -> wire.Command:
+    """A command as the device of this ``key`` reads it; ``now_ms`` is what a command ``time`` tells.
+
+    ``secret`` is the beacon key of the RF tag that a command ``hear`` names, or the next key that ``rekey`` gives: no
+    key stands in a command's arguments.
     """
+    if row.name == REKEY:
+        return wire.Command(row.n, REKEY, [masked_next(key, secret, secrets.token_bytes(SALT_BYTES))])
     arguments = row.arguments
     if row.name in commands.HEARING:
         number = wire.beacon_number(arguments["tag"])
         hears = row.name == HEAR
-        return wire.Command(row.n, row.name, [number, row.n, masked_key] if hears else [number])
+        return wire.Command(
+            row.n, row.name, [number, row.n, masked(key, secret, number, row.n)] if hears else [number]
+        )
     if row.name == TIME:
         return wire.Command(row.n, TIME, [now_ms // 100, arguments["nonce"]])
     if row.name == "settings":
@@ -269,19 +288,21 @@ def state_of(row: CommandRow, now_ms: int, generation: int) -> str:
 @dataclass(slots=True)
 class _Open:
     row: CommandRow
-    masked_key: bytes
+    secret: bytes = field(repr=False)
     said_ms: int | None = None
 
 
 class Outbox:
     """What is to be said to each device: one command at a time, again and again. Used by one thread.
 
-    It is a copy of the store's open commands, taken anew by ``refresh``.
+    It is a copy of the store's open commands, taken anew by ``refresh``. ``key`` gives the key that a device's envelope
+    is sealed under now: what is masked in it must be masked under the same. Left out, the store is asked each time.
     """
 
-    def __init__(self, store: Store, vault: Vault) -> None:
+    def __init__(self, store: Store, vault: Vault, key: Callable[[str], bytes | None] | None = None) -> None:
         self._store = store
         self._vault = vault
+        self._key = self._kept_key if key is None else key
         self._open: dict[str, _Open] = {}
         self._seen = -1
 
@@ -318,8 +339,11 @@ class Outbox:
         # the clock may have been set back meanwhile
         if not hello and entry.said_ms is not None and abs(now_ms - entry.said_ms) < AGAIN_MS:
             return None
+        key = self._key(device)
+        if key is None:
+            return None
         entry.said_ms = now_ms
-        return on_the_wire(entry.row, now_ms, entry.masked_key)
+        return on_the_wire(entry.row, now_ms, key, entry.secret)
 
     def due(self, now_ms: int, *, present: bool = True) -> list[tuple[str, wire.Command]]:
         """What is to be said by itself; ``present`` as for `next_for`."""
@@ -327,6 +351,11 @@ class Outbox:
             (device, self.next_for(device, now_ms, hello=False, present=present)) for device in self._open
         ]
         return [(device, command) for device, command in found if command is not None]
+
+    def _kept_key(self, device: str) -> bytes | None:
+        with self._store.read() as connection:
+            entry = devices.one(connection, device)
+        return None if entry is None else self._vault.open_sealed(DEVICE_KEY, device, entry.key)
 
     def _take(self, connection: Connection, found: Mapping[str, CommandRow], named: Iterable[str]) -> None:
         for device in named:
@@ -336,21 +365,25 @@ class Outbox:
             standing = self._open.get(device)
             if standing is None or standing.row.n != row.n or standing.row.generation != row.generation:
                 try:
-                    self._open[device] = _Open(row, _masked_key(connection, self._vault, row))
+                    secret = _secret(connection, self._vault, row)
+                    if secret is not None:
+                        self._open[device] = _Open(row, secret)
+                    else:
+                        self._open.pop(device, None)
                 except SealError as error:
                     self._open.pop(device, None)
                     log.error("a command can not be said", command=row.name, problem=str(error))
 
 
-def _masked_key(connection: Connection, vault: Vault, row: CommandRow) -> bytes:
-    """The key of the RF tag that a command ``hear`` names, as its unit reads it; none for another command.
+def _secret(connection: Connection, vault: Vault, row: CommandRow) -> bytes | None:
+    """The key that goes with a command; empty for one that has none, None where there is none (any more).
 
     Raises SealError.
     """
+    if row.name == REKEY:
+        found = device_keys.next_of(connection, row.device)
+        return None if found is None else vault.open_sealed(NEXT_KEY, row.device, found.key)
     if row.name != HEAR:
         return b""
-    unit, tag = (devices.one(connection, name) for name in (row.device, row.arguments.get("tag", "")))
-    if unit is None or tag is None:
-        return b""
-    unit_key, tag_key = (vault.open_sealed(DEVICE_KEY, one.id, one.key) for one in (unit, tag))
-    return masked(unit_key, tag_key, wire.beacon_number(tag.id), row.n)
+    tag = devices.one(connection, row.arguments.get("tag", ""))
+    return None if tag is None else beacon_key(vault.open_sealed(DEVICE_KEY, tag.id, tag.key))

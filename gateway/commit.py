@@ -7,13 +7,13 @@ from itertools import chain
 
 from sqlalchemy import Connection
 
-from gateway import evidence, incidents, verify
+from gateway import evidence, incidents, rotation, verify
 from gateway.commands import TIME, TIME_MS
 from gateway.group import Committed, Group, Received
 from gateway.keys import Keyring
 from gateway.seal import Vault
 from gateway.sequences import ERASED, Known, Range, hear
-from gateway.store import Store, commands, devices, envelopes, erasures, quarantine, state
+from gateway.store import Store, commands, device_keys, devices, envelopes, erasures, quarantine, state
 
 REMEMBERED = 750_000
 """Enough for a country of 230,000 devices with one journal without holes each."""
@@ -42,6 +42,7 @@ class Committer:
         """The device heard last stands last."""
         self._weights: dict[str, int] = {}
         self._remembered, self._weight = remembered, 0
+        self._vault = vault
         self._keys = Keyring(vault)
         self._revoked: set[str] = set()
         self._changes = -1
@@ -66,10 +67,7 @@ class Committer:
         try:
             with self._store.write() as connection:
                 self._refresh(connection)
-                read = [
-                    verify.read(message.topic, message.data, self._keys, self._revoked)
-                    for message in messages
-                ]
+                read = [self._read(connection, group, message) for message in messages]
                 self._learn(connection, read)
                 for message, found in zip(messages, read, strict=True):
                     group.count(message)
@@ -79,6 +77,8 @@ class Committer:
             # nothing was written: what these devices are known for is read from the store again
             for device, _ in group.before:
                 self._forget(device)
+            if group.committed.adopted:
+                self._changes = -1
             raise
         self._forget_the_oldest(read)
         return group.committed
@@ -95,10 +95,27 @@ class Committer:
     def _refresh(self, connection: Connection) -> None:
         changes = state.changes(connection)
         if changes != self._changes:
-            self._keys.take(devices.sealed_keys(connection))
+            self._keys.take(
+                devices.sealed_keys(connection),
+                device_keys.sealed(connection, "next"),
+                device_keys.sealed(connection, "retired"),
+            )
             self._revoked = devices.revoked(connection)
             self.generation = state.generation(connection)
             self._changes = changes
+
+    def _read(
+        self, connection: Connection, group: Group, message: Received
+    ) -> verify.Authentic | verify.Refused:
+        """Judge one message; what is sealed under its device's next key makes that the one in use, from here on."""
+        found = verify.read(message.topic, message.data, self._keys, self._revoked, self._keys.beside)
+        if isinstance(found, verify.Authentic) and found.by_next:
+            # noted first: whatever fails from here on, what the store says is read again
+            group.committed.adopted.add(found.device)
+            kept = rotation.adopt(connection, self._vault, found.device, message.received_ms)
+            self._keys.adopt(found.device, *kept)
+            group.committed.counts["keys_changed"] += 1
+        return found
 
     def _learn(self, connection: Connection, read: Sequence[verify.Authentic | verify.Refused]) -> None:
         """Read from the store what is known of the devices that are heard for the first time, all at once."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core.wire import beacon_number
 from gateway.authority import Authority
-from gateway.broker import address_for_tags
+from gateway.broker import Address, address_for_tags
 from gateway.seal import DEVICE_KEY
 from gateway.settings import Settings
 from gateway.store import Store, devices
@@ -48,18 +48,13 @@ class Credentials:
     def write(self, folder: Path) -> None:
         """Write them for provisioning: ``config.json`` and three DER files, readable by the owner only."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        configuration = {
-            "device": self.device,
-            "host": self.host,
-            "port": self.port,
-            "server_name": self.server_name,
-            "key": self.key.hex(),
-            "tls": self.tls,
-        }
+        place = Address(self.host, self.port, self.tls)
         write_whole(folder / "ca.der", self.ca_der, 0o600)
         write_whole(folder / "cert.der", self.cert_der, 0o600)
         write_whole(folder / "key.der", self.key_der, 0o600)
-        write_whole(folder / "config.json", (json.dumps(configuration, indent=2) + "\n").encode(), 0o600)
+        write_whole(
+            folder / "config.json", configuration_of(self.device, self.key, place, self.server_name), 0o600
+        )
 
     @classmethod
     def read(cls, folder: Path) -> Credentials:
@@ -79,6 +74,23 @@ class Credentials:
             )
         except (OSError, KeyError, ValueError) as error:
             raise DeviceError(f"{folder} does not hold the credentials of a device: {error}") from None
+
+
+def configuration_of(
+    device: str, key: bytes, place: Address, server_name: str, key_before: bytes = b""
+) -> bytes:
+    """The file ``config.json`` of a device. ``key_before`` is the key that it has now, where it is to change it."""
+    configuration = {
+        "device": device,
+        "host": place.host,
+        "port": place.port,
+        "server_name": server_name,
+        "key": key.hex(),
+        "tls": place.tls,
+    }
+    if key_before:
+        configuration["key_before"] = key_before.hex()
+    return (json.dumps(configuration, indent=2) + "\n").encode()
 
 
 def add_device(

@@ -364,7 +364,9 @@ def certificates(facts: Facts) -> list[Finding]:
                     "problem" if days < EXPIRES_PROBLEM_DAYS else "warning",
                     f"the certificate {one.name} {told}",
                     why,
-                    "Have a new one made: docs/installation.md, 'Certificates'.",
+                    "Begin with `tagwatch keys rotate-authority` (docs/identities.md)."
+                    if one.name.startswith("ca")
+                    else "Restart the gateway: it makes anew what ends within a year.",
                 )
             )
         else:
@@ -398,7 +400,7 @@ def certificates(facts: Facts) -> list[Finding]:
                 "problem",
                 f"the certificates of {held.devices_expired} devices have ended",
                 "They can not connect any more.",
-                "Provision them anew at the next visit.",
+                "`tagwatch device renew ID`, and provision them at the next visit (docs/identities.md).",
             )
         )
     if held is not None and held.devices_expiring:
@@ -408,7 +410,7 @@ def certificates(facts: Facts) -> list[Finding]:
                 "warning",
                 f"the certificates of {held.devices_expiring} devices end within {EXPIRES_WARNING_DAYS} days",
                 "They can not connect from then on.",
-                "Provision them anew before that.",
+                "`tagwatch device renew ID`, and provision them before that (docs/identities.md).",
             )
         )
     return found

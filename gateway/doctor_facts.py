@@ -19,7 +19,7 @@ from cryptography import x509
 from sqlalchemy.exc import DBAPIError
 
 from gateway import box, broker, findings, kernels, replica, warm
-from gateway.authority import LOOPBACK_NAMES
+from gateway.authority import LOOPBACK_NAMES, NEXT_CERTIFICATE, trusted_path
 from gateway.doctor import (
     DAY_MS,
     EXPIRES_WARNING_DAYS,
@@ -152,7 +152,7 @@ def _broker(settings: Settings, place: broker.Address) -> str:
         if not (settings.authority_dir / "probe.pem").exists():
             return "the gateway has no certificate yet: start it once"
         try:
-            tls = ssl.create_default_context(cafile=str(settings.authority_dir / "ca.pem"))
+            tls = ssl.create_default_context(cafile=str(trusted_path(settings.authority_dir)))
             folder = settings.authority_dir
             tls.load_cert_chain(folder / "probe.pem", folder / "probe.key.pem")
         except OSError as error:
@@ -165,7 +165,8 @@ def _certificates(settings: Settings) -> Iterator[CertificateFacts]:
     wanted = tuple(dict.fromkeys((*settings.server_names, *LOOPBACK_NAMES)))
     if not settings.authority_dir.is_dir():
         return
-    for name in ("ca", "server", "gateway"):
+    changing = (settings.authority_dir / NEXT_CERTIFICATE).exists()
+    for name in ("ca", *(("ca.next",) if changing else ()), "server", "gateway", "probe"):
         path = settings.authority_dir / f"{name}.pem"
         try:
             certificate = x509.load_pem_x509_certificate(path.read_bytes())

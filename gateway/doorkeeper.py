@@ -26,13 +26,15 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from sqlalchemy.exc import DBAPIError
 
-from gateway import broker, child, identities, logs, nats_tokens
+from gateway import broker, child, identities, logs, nats_tokens, renewal
 from gateway.authority import Authority
+from gateway.devices import DeviceError
 from gateway.heartbeat import Heartbeat
 from gateway.identities import Rights
 from gateway.rates import BARRED_MS
 from gateway.settings import Settings
 from gateway.store import Store, devices, state
+from gateway.store.device_certificates import CertificateRow
 
 log = structlog.get_logger(__name__)
 
@@ -159,21 +161,34 @@ class Doorkeeper:
         name = str(names[0].value) if len(names) == 1 else ""
         rights = identities.of_service(name, self._settings.partition_senders)
         is_device = rights is None
+        following: CertificateRow | None = None
         if rights is None:
             with self._store.read() as connection:
                 device = devices.one(connection, name)
                 barred = devices.barred_until(connection).get(name, 0)
+                problem = ""
+                if device is not None:
+                    shown = certificate.public_bytes(Encoding.DER)
+                    try:
+                        following = renewal.shows(connection, device, shown, time.time_ns() // 1_000_000)
+                    except DeviceError as error:
+                        problem = str(error)
             if device is None:
                 raise Refused(f"{name!r} was never added")
             if device.revoked_at_ms is not None:
                 raise Refused(f"{name} was revoked")
             if _is_barred(barred):
                 raise Refused(f"{name} said too much and is kept out for a while")
-            if device.certificate and device.certificate != certificate.public_bytes(Encoding.DER):
-                raise Refused(f"{name} shows another certificate than it was given")
+            if problem:
+                raise Refused(problem)
             rights = identities.of_device(name)
         if not identities.may_be_called(name, str(client.get("mqtt_id", "")), device=is_device):
             raise Refused(f"{name} may not use another's client id")
+        if following is not None:
+            try:
+                renewal.adopt(self._store, name)
+            except DBAPIError as error:  # it is let in all the same, and adopted the next time
+                log.error("a new certificate can not be noted as the one in use", problem=logs.safe(error))
         return name, rights
 
     def _newly_unwanted(self) -> set[str]:

@@ -18,7 +18,7 @@ from gateway.commands import EXPIRES_MS, HEAR, UNHEAR
 from gateway.duties import LOOK_MS, stands, tried_lately
 from gateway.installations import HOME_UNIT
 from gateway.register import WITHOUT_LINK
-from gateway.store import Store, commands, devices, installations, orders, state
+from gateway.store import Store, commands, device_keys, devices, installations, orders, state
 from gateway.store.commands import GATEWAY, CommandRow
 
 
@@ -87,10 +87,19 @@ class Ears:
     def _see_to(self, unit: str, spells: Sequence[_Spell], now_ms: int) -> int:
         with self._store.read() as connection:
             rows = commands.hearing_of(connection, unit)
+            changed_ms = device_keys.changed_ms(connection)
         changes = [
             change
             for tag in sorted({spell.tag for spell in spells})
-            if (change := _change(tag, [spell for spell in spells if spell.tag == tag], rows, now_ms))
+            if (
+                change := _change(
+                    tag,
+                    [spell for spell in spells if spell.tag == tag],
+                    rows,
+                    changed_ms.get(tag, 0),
+                    now_ms,
+                )
+            )
         ]
         if not changes:
             return 0
@@ -103,10 +112,17 @@ class Ears:
 
 
 def _change(
-    tag: str, spells: Sequence[_Spell], rows: Sequence[CommandRow], now_ms: int
+    tag: str, spells: Sequence[_Spell], rows: Sequence[CommandRow], changed_ms: int, now_ms: int
 ) -> tuple[str, str] | None:
-    """The command that makes a unit hear a tag, or hear it no longer; None where it does as it should."""
-    mine = [row for row in rows if row.arguments["tag"] == tag]
+    """The command that makes a unit hear a tag, or hear it no longer; None where it does as it should.
+
+    What it was told before ``changed_ms`` was about another key of that tag.
+    """
+    mine = [
+        row
+        for row in rows
+        if row.arguments["tag"] == tag and (row.name != HEAR or row.made_at_ms >= changed_ms)
+    ]
     wanted = any(spell.wanted(now_ms) for spell in spells)
     marks = [mark for spell in spells for mark in (spell.from_ms, spell.until_ms) if mark is not None]
     since_ms = max((mark for mark in marks if mark <= now_ms), default=0)

@@ -40,7 +40,7 @@ class Committed:
     of its numbers count, in the order of their hearing; ``heard`` when each device was heard (gateway time), also where
     it had nothing fresh to say; ``counts`` what is added to the counters; ``alerts`` how many alerts were written with
     it; ``hellos`` are the devices that said hello, ``nonces`` those that asked for the time (the nonce, and when it was
-    heard); ``answers`` the fresh command records.
+    heard); ``answers`` the fresh command records; ``adopted`` the devices that have changed to their next key.
     """
 
     commits: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -51,6 +51,7 @@ class Committed:
     hellos: set[str] = field(default_factory=set)
     nonces: dict[str, tuple[int, int]] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
+    adopted: set[str] = field(default_factory=set)
 
 
 class _Since(NamedTuple):

@@ -42,6 +42,7 @@ from gateway.judge import Judge
 from gateway.orders import Orders
 from gateway.rates import BARRED_MS, Rates
 from gateway.replica import Copier
+from gateway.rotation import Rekeys
 from gateway.seal import SealError, Vault
 from gateway.settings import Settings
 from gateway.store import Store, StoreError, alerts, devices, state
@@ -110,10 +111,13 @@ class Ingest:
             quarantine_rows=settings.quarantine_rows,
             quarantine_bytes=settings.quarantine_bytes,
         )
-        self._outbox = Outbox(store, vault)
+        self._outbox = Outbox(store, vault, self._committer.key)
         self._orders = Orders()
         self._duties = Duties(store, settings.near_zone_m, compiled=self._orders)
         self._ears = Ears(store)
+        self._rekeys = Rekeys(store)
+        self._copied: tuple[int, int] | None = None
+        """A count of changes, and what the copier was asked for when the store stood there."""
         self._checkpoints = Checkpoints(settings.judged_path, checkpoints.program(DEFAULT_RULES))
         self._judge: Judge | None = None
         self._judge_again_s = 0.0
@@ -389,6 +393,7 @@ class Ingest:
         owed.hellos |= committed.hellos
         owed.nonces |= committed.nonces
         owed.answers += committed.answers
+        owed.adopted |= committed.adopted
         self._owed.append((copier.ask(), owed))
 
     def _answer_owed(self) -> None:
@@ -407,7 +412,7 @@ class Ingest:
     def _answer(self, committed: Committed) -> None:
         """Tell each device that was heard its commit, and with it a command that it is time to say."""
         now_ms = self._clock.now_ms()
-        changed = {answer.device for answer in committed.answers} | set(committed.nonces)
+        changed = {answer.device for answer in committed.answers} | set(committed.nonces) | committed.adopted
         if changed and now_ms is not None:
             self._look(lambda: self._outbox.refresh(now_ms, changed))
         downs: list[tuple[str, wire.Down]] = []
@@ -431,6 +436,7 @@ class Ingest:
         within_s = _LOOK_S if self._settings.clock == "system" else math.inf
         self._look(lambda: self._duties.look(now_ms, within_s))
         self._look(lambda: self._ears.look(now_ms))
+        self._look(lambda: self._tell_next_keys(now_ms))
         if not self._look(lambda: self._outbox.refresh(now_ms)):
             return
         if not self._look(self._committer.refresh):  # a device may have been added, and never heard
@@ -442,6 +448,17 @@ class Ingest:
                 for device, command in self._outbox.due(now_ms, present=present)
             ]
         )
+
+    def _tell_next_keys(self, now_ms: int) -> None:
+        """Have devices told the keys that they are to change to: those only that every copy has."""
+        with self._store.read() as connection:
+            changes = state.changes(connection)
+        if self._copier is not None:
+            if self._copied is None or self._copied[0] != changes:
+                self._copied = changes, self._copier.ask()
+            if self._copier.done < self._copied[1]:
+                return
+        self._rekeys.look(now_ms, changes)
 
     def _say(self, downs: Sequence[tuple[str, wire.Down]]) -> None:
         sealed: list[tuple[str, bytes]] = []

@@ -15,13 +15,17 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway import logs, seal
 from gateway.authority import Authority
-from gateway.seal import DEVICE_KEY, KEY_BYTES, SealError, Vault
+from gateway.seal import DEVICE_KEY, KEY_BYTES, NEXT_KEY, RETIRED_KEY, SealError, Vault
 from gateway.settings import Settings
-from gateway.store import Store, devices, dialect
+from gateway.store import Store, device_keys, devices, dialect
+from gateway.store.device_keys import Use
+from gateway.verify import Beside
 
 log = structlog.get_logger(__name__)
 
 _WIPING_S = 10.0
+PURPOSES: Mapping[Use, str] = {"next": NEXT_KEY, "retired": RETIRED_KEY}
+"""As what the keys beside the one in use are sealed."""
 
 
 class Keyring(Mapping[str, bytes]):
@@ -33,16 +37,54 @@ class Keyring(Mapping[str, bytes]):
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._sealed: dict[str, bytes] = {}
+        self._to_come: dict[str, bytes] = {}
+        self._retired: dict[str, bytes] = {}
         self._opened: dict[str, bytes] = {}
         self._shut: set[str] = set()
 
-    def take(self, sealed: Mapping[str, bytes]) -> None:
-        """From now on these are the keys as they are kept; what has not changed stays open."""
+    def take(
+        self,
+        sealed: Mapping[str, bytes],
+        to_come: Mapping[str, bytes] | None = None,
+        retired: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """From now on these are the keys as they are kept; what has not changed stays open.
+
+        ``to_come`` are those that devices are to change to, ``retired`` those that they had before.
+        """
         self._opened = {
             device: key for device, key in self._opened.items() if sealed.get(device) == self._sealed[device]
         }
         self._sealed = dict(sealed)
+        self._to_come = dict(to_come or {})
+        self._retired = dict(retired or {})
         self._shut.clear()
+
+    def adopt(self, device: str, sealed: bytes, retired: bytes) -> None:
+        """From now on a device has the key that it was to change to, ``sealed`` as it is kept now."""
+        self._sealed[device] = sealed
+        self._retired[device] = retired
+        self._to_come.pop(device, None)
+        self._opened.pop(device, None)
+        self._shut.discard(device)
+
+    def beside(self, device: str) -> Beside:
+        """The keys beside the one in use; one that can not be opened is not got. They are opened each time."""
+        if device not in self._to_come and device not in self._retired:
+            return Beside()
+        return Beside(
+            self._open(NEXT_KEY, device, self._to_come.get(device)),
+            self._open(RETIRED_KEY, device, self._retired.get(device)),
+        )
+
+    def _open(self, purpose: str, device: str, sealed: bytes | None) -> bytes | None:
+        if sealed is None:
+            return None
+        try:
+            return self._vault.open_sealed(purpose, device, sealed)
+        except SealError as error:
+            log.error("a key can not be opened, so nothing under it is believed", problem=str(error))
+            return None
 
     def __getitem__(self, device: str) -> bytes:
         found = self._opened.get(device)
@@ -102,7 +144,8 @@ def make_ready(settings: Settings, store: Store, authority: Authority) -> None:
                 _reseal(store, authority)
                 vault.keep(replace(vault.masters, keys=vault.masters.keys[:1]))
     with store.read() as connection:
-        _known_all(vault, devices.sealed_keys(connection).values())
+        others = [row.key for row in device_keys.every(connection)]
+        _known_all(vault, [*devices.sealed_keys(connection).values(), *others])
 
 
 def _seal_what_lies_open(store: Store, vault: Vault) -> None:
@@ -161,12 +204,18 @@ def _open_keys(connection: Connection) -> dict[str, bytes]:
 
 
 def seal_anew(connection: Connection, vault: Vault) -> int:
-    """Seal every device's key under the present master key; returns how many were not. Raises SealError."""
+    """Seal every device's keys under the present master key; returns of how many they were not. Raises SealError."""
     kept = devices.all_keys(connection)
     anew = {device: vault.resealed(DEVICE_KEY, device, sealed) for device, sealed in kept.items() if sealed}
     changed = {device: sealed for device, sealed in anew.items() if sealed != kept[device]}
     devices.put_keys(connection, changed)
-    return len(changed)
+    others = {
+        (row.device, row.number): sealed
+        for row in device_keys.every(connection)
+        if (sealed := vault.resealed(PURPOSES[row.use], row.device, row.key)) != row.key
+    }
+    device_keys.put(connection, others)
+    return len(changed.keys() | {device for device, _ in others})
 
 
 @dataclass(frozen=True, slots=True)

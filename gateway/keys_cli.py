@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="The master key, under which all other keys are sealed.", no_args_is_help=True)
+app = typer.Typer(
+    help="The master key, under which all other keys are sealed; and the authority.", no_args_is_help=True
+)
 
 DataDir = Annotated[
     Path | None,

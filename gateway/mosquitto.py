@@ -11,6 +11,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from gateway import broker
 from gateway.authority import GATEWAY_NAME, Authority
 from gateway.identities import GATEWAY, SENDER, Rights
 from gateway.settings import LOOPBACK, Settings
-from gateway.store import Store, devices
+from gateway.store import Store, device_certificates, devices
 from gateway.whole_files import write_whole
 
 _MOST_BYTES = 65_536
@@ -98,24 +99,25 @@ def _lines(name: str, rights: Rights) -> list[str]:
 
 
 def write_revoked(authority: Authority, store: Store, folder: Path) -> None:
-    """Write the list of revoked certificates: those of every device that was revoked."""
+    """Write the list of revoked certificates: those of every device that was revoked, and those that were replaced."""
+    now_ms = time.time_ns() // 1_000_000
     with store.read() as connection:
-        gone = [one.certificate for one in devices.every(connection) if one.revoked_at_ms is not None]
+        known = {one.id: one for one in devices.every(connection)}
+        gone = [one.certificate for one in known.values() if one.revoked_at_ms is not None]
+        for row in device_certificates.every(connection):
+            if row.use == "retired" or known[row.device].revoked_at_ms is not None:
+                gone.append(row.certificate)
+            elif row.until_ms is not None and row.until_ms <= now_ms:
+                gone.append(known[row.device].certificate)
     serials = [x509.load_der_x509_certificate(der).serial_number for der in gone if der]
     write_whole(folder / "revoked.pem", authority.revocations(serials), 0o644)
 
 
-def cut_off(settings: Settings, authority: Authority, store: Store, device: str) -> None:
-    """Make a revoked device leave an outside broker, and stay out.
-
-    Raises MosquittoError where something of it has to be done by hand; the gateway believes nothing of it in any case.
-    """
+def read_again(settings: Settings, authority: Authority, store: Store) -> list[str]:
+    """Have an outside broker read the list of revoked certificates again; what has to be done by hand instead."""
     folder = settings.mosquitto_dir
     if (folder / "tagwatch.conf").exists():
         write_revoked(authority, store, folder)
-    place = broker.address(settings)
-    if not place.tls:
-        return  # a bare broker on this machine knows no identities
     problems = []
     if settings.broker_reload:
         try:
@@ -130,6 +132,18 @@ def cut_off(settings: Settings, authority: Authority, store: Store, device: str)
         problems.append(
             f"broker_reload is not set: put {folder}/revoked.pem where the broker reads it and send it SIGHUP"
         )
+    return problems
+
+
+def cut_off(settings: Settings, authority: Authority, store: Store, device: str) -> None:
+    """Make a revoked device leave an outside broker, and stay out.
+
+    Raises MosquittoError where something of it has to be done by hand; the gateway believes nothing of it in any case.
+    """
+    place = broker.address(settings)
+    if not place.tls:
+        return  # a bare broker on this machine knows no identities
+    problems = read_again(settings, authority, store)
     if not _take_place(settings, authority, place, device):
         problems.append("the broker does not answer, so whether the device is connected is not known")
     if problems:

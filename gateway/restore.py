@@ -76,7 +76,7 @@ def restore(settings: Settings, source: Path | None, master_key: Path | None = N
     """
     target = settings.store_place
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(settings), held(settings, wait=True):
+    with alone(settings), held(settings, wait=True):
         finish(settings)
         stage = settings.data_dir / _STAGE
         try:
@@ -136,12 +136,13 @@ def finish(settings: Settings) -> None:
 
 def finish_alone(settings: Settings) -> None:
     """The same for a command. Raises BackupError where the gateway is just doing it."""
-    with _alone(settings):
+    with alone(settings):
         finish(settings)
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
+def alone(settings: Settings) -> Iterator[None]:
+    """No gateway runs meanwhile. Raises BackupError where one does."""
     with (settings.data_dir / "serve.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -28,6 +28,9 @@ from gateway.whole_files import sync_folder, write_whole
 
 MASTER_FILE = "master.key"
 DEVICE_KEY = "device key"
+NEXT_KEY = "next device key"
+RETIRED_KEY = "retired device key"
+"""A key that was sealed as the one to come, or as one that was, is of no use in the place of the one in use."""
 AUTHORITY_KEY = "authority key"
 AUTHORITY = "ca"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway import broker, kernels, keys, logs, restore, systemd
+from gateway import broker, kernels, keys, logs, restore, shredding, systemd
 from gateway.authority import Authority
 from gateway.backup import BackupError
 from gateway.control import Control, ControlError
@@ -276,6 +276,7 @@ def serve(
             store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
             try:
                 keys.make_ready(settings, store, authority)
+                shredding.scrubbed(store)  # of what a run that was cut off has deleted
             finally:
                 store.close()
             asyncio.run(Service(settings, authority, tell).run(until_stdin_ends=until_stdin_ends))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -21,6 +21,7 @@ Reason = Literal[
     "revoked_device",
     "shut_key",
     "bad_mac",
+    "retired_key",
     "undecodable",
     "unknown_kind",
     "internal_error",
@@ -41,18 +42,39 @@ class Authentic:
 
     ``heard`` is what it tells of numbers, None where not even those could be told; ``up`` what it says, None where that
     is not understood. ``unread`` is the reason why something in it is not: then it belongs into quarantine as well.
+    ``by_next``: it is sealed under the key that the device was to change to, so it has.
     """
 
     device: str
     heard: Heard | None
     up: wire.Up | None
     unread: Refused | None
+    by_next: bool = False
 
 
-def read(topic: str, data: bytes, keys: Mapping[str, bytes], revoked: Container[str]) -> Authentic | Refused:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The keys of a device beside the one in use: that which it is to change to, and the one before."""
+
+    next: bytes | None = field(default=None, repr=False)
+    retired: bytes | None = field(default=None, repr=False)
+
+
+def nothing_beside(_device: str) -> Beside:
+    """No device is about to change its key, and none has."""
+    return Beside()
+
+
+def read(
+    topic: str,
+    data: bytes,
+    keys: Mapping[str, bytes],
+    revoked: Container[str],
+    beside: Callable[[str], Beside] = nothing_beside,
+) -> Authentic | Refused:
     """Judge one message. ``keys`` are the MAC keys of the devices that are believed, as a `Keyring` gives them.
 
-    Raises nothing.
+    ``beside`` is asked only where the key in use is not the right one. Raises nothing.
     """
     device = topics.speaker(topic)
     if device is None:
@@ -72,15 +94,21 @@ def read(topic: str, data: bytes, keys: Mapping[str, bytes], revoked: Container[
         if device in keys:
             return Refused("shut_key", "the key kept for this device can not be opened")
         return Refused("unknown_device", "this device was never added")
+    by_next = False
     if not envelope.authentic(sealed, key, topic):
-        return Refused("bad_mac", "not sealed under this device's key for this topic")
+        others = beside(device)
+        by_next = others.next is not None and envelope.authentic(sealed, others.next, topic)
+        if not by_next and others.retired is not None and envelope.authentic(sealed, others.retired, topic):
+            return Refused("retired_key", "sealed under the key that this device had before")
+        if not by_next:
+            return Refused("bad_mac", "not sealed under this device's key for this topic")
     try:
         up = wire.decode_up(sealed.payload)
     except wire.WireError as error:
-        return Authentic(device, _numbers(error), None, Refused("undecodable", str(error)))
+        return Authentic(device, _numbers(error), None, Refused("undecodable", str(error)), by_next)
     strange = sorted({block.kind for block in up.blocks if block.records is None})
     unread = Refused("unknown_kind", f"kinds {strange} are not known here") if strange else None
-    return Authentic(device, _heard(up), up, unread)
+    return Authentic(device, _heard(up), up, unread, by_next)
 
 
 def content(block: wire.Block, number: int) -> tuple[int, int, bytes]:

@@ -52,6 +52,10 @@ class Listening:
             self.lost = True
         self.tags: Tags = self._together(self._provisioned, self._added, self._removed)[:MOST_TAGS]
 
+    def rekey(self, key: bytes, _key_before: bytes) -> None:
+        """The unit has another key: the gateway masks those of tags under it from now on."""
+        self._key = key
+
     # ------------------------------------------------------------------------------------------ commands
 
     def hear(self, arguments: "list[object]") -> int:

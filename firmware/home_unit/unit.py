@@ -71,7 +71,8 @@ async def live(board: UnitBoard) -> None:
     parts = Device(board, KIND)
     journal, clock, link = parts.journal, parts.clock, parts.link
     provisioned, heard = roster.load("/config.json"), Folder("/heard")
-    listening = Listening(provisioned, heard, parts.settings.key)
+    listening = Listening(provisioned, heard, parts.key.now)
+    parts.key.told.append(listening.rekey)
     parts.tell(listening.lost, records.TAMPER_KEPT_LOST, records.LOST_SETTINGS)
     parts.commands.handlers["hear"] = listening.hear
     parts.commands.handlers["unhear"] = listening.unhear

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # outcomes, as in a command record
 DONE, NOT_UNDERSTOOD, FAILED, REFUSED = range(4)
 # those of the protocol: one that this device has no handler for is refused, any other is not understood
-NAMES = ("settings", "pursuit", "locate", "vibrate", "time", "baseline", "hear", "unhear")
+NAMES = ("settings", "pursuit", "locate", "vibrate", "time", "baseline", "hear", "unhear", "rekey")
 NONCE_MS = 60000  # the gateway's time is believed only so long after it was asked for
 ASK_EVERY_MS = 600000  # the time is asked for again so often until it comes
 _MOST_U32 = 0xFFFFFFFF

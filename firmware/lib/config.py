@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _REQUIRED = {"device": str, "host": str, "port": int, "server_name": str, "key": str}
 # The journal's 640 KiB are of 1 MiB of flash; the rest is for certificates and for LittleFS to copy while it writes.
-_OPTIONAL = {"upload_s": 120, "every_fix": False, "tls": True, "journal_kib": 640}
+_OPTIONAL = {"upload_s": 120, "every_fix": False, "tls": True, "journal_kib": 640, "key_before": ""}
 _KEY_BYTES = 32
 
 
@@ -38,7 +38,9 @@ class Config:
         self.host = str(settings["host"])
         self.port = _whole(path, settings, "port", 1, 65535)
         self.server_name = str(settings["server_name"])
-        self.key = _key(path, str(settings["key"]))
+        self.key = self.provisioned_key = _key(path, "key", str(settings["key"]))
+        before = str(settings["key_before"])
+        self.key_before = _key(path, "key_before", before) if before else b""
         self.sample_s = _whole(path, settings, "sample_s", 1, 86400)
         self.upload_s = _whole(path, settings, "upload_s", 1, 86400)
         self.journal_kib = _whole(path, settings, "journal_kib", 16, 65536)
@@ -63,14 +65,14 @@ def _whole(path: str, settings: dict[str, object], name: str, low: int, high: in
     return value
 
 
-def _key(path: str, text: str) -> bytes:
+def _key(path: str, name: str, text: str) -> bytes:
     try:
         key = bytes.fromhex(text)
     except ValueError:
         key = b""
     if len(key) != _KEY_BYTES:
         # the key itself is never shown
-        raise ValueError("%s: 'key' is not %d bytes in hexadecimal" % (path, _KEY_BYTES))
+        raise ValueError("%s: %r is not %d bytes in hexadecimal" % (path, name, _KEY_BYTES))
     return key
 
 
@@ -78,8 +80,8 @@ def load(path: str, sample_s: int = 60) -> Config:
     """Settings from the JSON file ``path``.
 
     ``device``, ``host``, ``port``, ``server_name`` and ``key`` (hexadecimal) must be there; ``sample_s`` as given,
-    ``upload_s`` 120, ``journal_kib`` 640, ``every_fix`` false and ``tls`` true are the defaults. Raises ValueError that
-    names the file, the setting and what is wrong with it.
+    ``upload_s`` 120, ``journal_kib`` 640, ``every_fix`` false and ``tls`` true are the defaults; ``key_before`` is the
+    key that ``key`` takes the place of. Raises ValueError that names the file, the setting and what is wrong with it.
     """
     try:
         with open(path) as file:

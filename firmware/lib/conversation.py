@@ -28,8 +28,9 @@ _LEAST_LIMIT = 200  # bytes of payload; ten positions, or any other record
 _LEAST_READING = 16  # bytes that a reading takes up in a message; a position 17
 
 # what came of a message from above
-FORGED, NOT_UNDERSTOOD, NO_COMMIT, FOREIGN_EPOCH, BEYOND_SENT, KNOWN, COMMITTED = (
+FORGED, OLD_KEY, NOT_UNDERSTOOD, NO_COMMIT, FOREIGN_EPOCH, BEYOND_SENT, KNOWN, COMMITTED = (
     "down_forged",
+    "down_old_key",
     "down_not_understood",
     "down_without_commit",
     "commit_foreign_epoch",
@@ -65,7 +66,7 @@ class _Sent:
 class Conversation:
     """One tag's side of the protocol over one journal, from boot to boot."""
 
-    def __init__(self, journal: "Journal", device: str, key: bytes) -> None:
+    def __init__(self, journal: "Journal", device: str, key: bytes, key_before: bytes = b"") -> None:
         self.journal = journal
         self.up = topic(device, "up")
         self.down = topic(device, "down")
@@ -73,6 +74,7 @@ class Conversation:
         self.command: tuple[object, object] | None = None  # generation and command of what was heard last
         self._kid = device.encode()
         self._key = key
+        self._key_before = key_before
         self._limit = _LIMIT
         self._sealer = envelope.Sealer(key, self._kid, self.up.encode(), self._limit)
         self._view = memoryview(self._sealer.buffer)
@@ -84,6 +86,11 @@ class Conversation:
         self._released = 0  # the highest number that may be sent
         self._asked_ms: int | None = None  # since when a first answer is due
         self._silent = True  # no answer within the time-out: nobody is waited for
+
+    def rekey(self, key: bytes, key_before: bytes) -> None:
+        """From now on messages are sealed, and believed, under another key."""
+        self._key, self._key_before = key, key_before
+        self._sealer.key = key
 
     def hello(self, now_ms: int, nonce: int | None = None) -> memoryview:
         """The first message of a connection. All that is held is to be sent from here on, lowest first."""
@@ -160,7 +167,7 @@ class Conversation:
         try:
             payload = envelope.open(self._key, self._kid, self.down.encode(), data)
         except envelope.Forged:
-            return FORGED
+            return OLD_KEY if self._under_old_key(data) else FORGED
         try:
             message = cbor.decode(payload)
         except ValueError:
@@ -175,6 +182,16 @@ class Conversation:
         if not isinstance(commit, list) or len(commit) != 2 or not all(type(part) is int for part in commit):
             return NOT_UNDERSTOOD
         return self._obey(commit[0], commit[1])
+
+    def _under_old_key(self, data: bytes) -> bool:
+        """Was it said before the gateway could know that the key has changed? Then it is passed over."""
+        if not self._key_before:
+            return False
+        try:
+            envelope.open(self._key_before, self._kid, self.down.encode(), data)
+        except envelope.Forged:
+            return False
+        return True
 
     def waiting(self) -> bool:
         """Whether an answer is due, and is still expected soon (see :data:`RESEND_MS`)."""

@@ -14,6 +14,7 @@ import records
 from clock import Clock
 from commands import Commands
 from console import ANSWER_MS, Console, serve
+from device_key import DeviceKey
 from equipment import started
 from fitting import Fitting
 from folder import Folder
@@ -97,22 +98,26 @@ class Device:
         self.safe_mode = SafeMode(self.folder, board.reset_cause())
         self._board = board
         self.settings = provisioned(sample_s)
+        self.key = DeviceKey(self.settings, self.folder)
         self.clock = Clock(board)
         self.journal = Journal("/journal", self.settings.journal_kib * 1024, board.random)
         self.changeable = config.Changeable(self.settings, self.folder)
         self.commands = Commands(self.journal, self.clock, board.random, self.folder)
         self.commands.handlers["settings"] = self._change
+        self.commands.handlers["rekey"] = self.key.rekey
         self.link = Link(
             self.journal,
             self.clock,
             self._client,
             board,
             self.settings.device,
-            self.settings.key,
+            self.key.now,
             counters,
             self.changeable.upload_s,
             self.commands,
+            self.key.before,
         )
+        self.key.told.append(self.link.rekey)
         self.console = Console(kind, board.random, self.folder, Fitting(), self.settings, self.journal)
         self.console.tests["radio"] = self._radio
         self.console.forged = self.link.refused

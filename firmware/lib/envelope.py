@@ -62,7 +62,7 @@ class Sealer:
     """
 
     def __init__(self, key: bytes, kid: bytes, topic: bytes, most: int, spare: int = 0) -> None:
-        self._key = key
+        self.key = key
         self._topic = topic
         self._before = (
             cbor.head(cbor.TAG, cbor.MAC0_TAG)
@@ -85,7 +85,7 @@ class Sealer:
         before = self._before + cbor.head(cbor.BYTES, end - self.at)
         start = self.at - len(before)
         self.buffer[start : self.at] = before
-        tag = mac(self._key, PROTECTED, self._topic, self._view[self.at : end])
+        tag = mac(self.key, PROTECTED, self._topic, self._view[self.at : end])
         sealed = end + 34
         self.buffer[end:sealed] = cbor.encode(tag)
         return start, sealed

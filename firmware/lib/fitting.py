@@ -15,8 +15,8 @@ FILES = ("ca.der", "cert.der", "key.der", "config.json")
 MOST_BYTES = 4096  # of a file: a home unit's settings with 30 tags take 2,500
 _TODO = "todo"
 _PROVISION, _EMPTY, _EMPTY_ALL = b"p", b"e", b"a"
-# Under the same key the gateway's commands go on being counted; the other counts resets, of which one follows.
-_STAYS = ("command", "crashes")
+# The key that the gateway has given; under it its commands go on being counted. The other counts resets.
+_STAYS = ("command", "crashes", "key", "key2")
 
 
 class Fitting:

@@ -93,6 +93,7 @@ class Link:
         counters: "Counters",
         upload_s: int = 120,
         commands: "Commands | None" = None,
+        key_before: bytes = b"",
     ) -> None:
         self.problem: BaseException | None = None
         self._journal = journal
@@ -102,7 +103,8 @@ class Link:
         self._counters = counters
         self.upload_ms = upload_s * 1000
         self._commands = commands
-        self._conversation = Conversation(journal, device, key)
+        self._conversation = Conversation(journal, device, key, key_before)
+        self.rekey = self._conversation.rekey
         self._state = conversation.topic(device, "state")
         self._event = asyncio.Event()
         self._awake: bool | None = None

@@ -76,16 +76,35 @@ class TlsStream:
                 pass  # closed already, by the peer or by the other one
 
 
+def certificates(data: bytes) -> list[bytes]:
+    """The certificates that stand in ``data`` one after the other, in DER. Raises ValueError where it is none."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(data) or not found:
+        head = data[at : at + 6]
+        if len(head) < 6 or head[0] != 0x30:
+            raise ValueError("no certificate in DER")
+        width = head[1] & 0x7F if head[1] & 0x80 else 0
+        end = at + 2 + width + (int.from_bytes(head[2 : 2 + width], "big") if width else head[1])
+        if width > 4 or end > len(data):
+            raise ValueError("no whole certificate in DER")
+        found.append(data[at:end])
+        at = end
+    return found
+
+
 async def dial(
     host: str, port: int, server_name: str, authority: bytes, certificate: bytes, key: bytes
 ) -> TlsStream:
     """Connect to ``host``, trust only ``authority``, expect ``server_name``, show ``certificate``; all in DER.
 
-    Raises OSError, or ValueError for certificates that can not be read. TLS itself begins with the first write.
+    ``authority`` are one certificate or more, one after the other: a gateway that changes its authority has
+    two. Raises OSError, or ValueError for certificates that can not be read. TLS itself begins with the first write.
     """
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
-    context.load_verify_locations(authority)
+    for one in certificates(authority):
+        context.load_verify_locations(one)
     context.load_cert_chain(certificate, key)
     raw = await _connected(host, port)
     try:

@@ -59,6 +59,35 @@ device = Table(
     ),
 )
 
+device_key = Table(
+    "device_key",
+    metadata,
+    Column("device", Text, ForeignKey("device.id"), primary_key=True),
+    Column(
+        "number", BigInteger, primary_key=True, autoincrement=False, doc="the how manieth key of its device"
+    ),
+    Column(
+        "use", Text, nullable=False, doc="next: not used yet; retired: before the one in device; shredded"
+    ),
+    Column("key", LargeBinary, nullable=False, doc="sealed: gateway/seal.py; empty where shredded"),
+    Column("over_air", Boolean, nullable=False, doc="next: the device is told by a command"),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Column("from_ms", BigInteger, doc="retired: when it was first used"),
+    Column("until_ms", BigInteger, doc="retired: when the one after it was first used"),
+    Index("device_key_by_use", "use", "device", "number"),
+)
+
+device_certificate = Table(
+    "device_certificate",
+    metadata,
+    Column("device", Text, ForeignKey("device.id"), primary_key=True),
+    Column("serial", Text, primary_key=True, doc="of the certificate, hexadecimal"),
+    Column("use", Text, nullable=False, doc="next: not shown yet; retired: before the one in device"),
+    Column("certificate", LargeBinary, nullable=False, doc="DER"),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, doc="next: from then on the one in device is not let in any more"),
+)
+
 heard = Table(
     "heard",
     metadata,
@@ -358,9 +387,7 @@ erasure = Table(
     Column("run", Text, nullable=False, doc="the same for all that one run of the policy has deleted"),
     Column("at_ms", BigInteger, nullable=False),
     Column("by", Text, nullable=False),
-    Column(
-        "kind", Text, nullable=False, doc="readings, unworn, conflicts, quarantine, alerts, notifications"
-    ),
+    Column("kind", Text, nullable=False, doc="readings, unworn, quarantine, alerts, notifications, keys"),
     Column("about", Text, nullable=False, doc="JSON: of what, and how many rows of which table"),
     Column("version", Text, nullable=False, doc="of the policy"),
     Column("policy", Text, nullable=False, doc="the policy, word by word"),

@@ -228,6 +228,25 @@ def test_another_identity_is_refused_while_readings_of_the_old_one_are_held(devi
     assert device.say("provision", sha256={"config.json": digest}) == {"ok": True}
 
 
+def test_a_key_in_the_place_of_its_own_is_taken_although_readings_are_held_and_a_foreign_one_is_not(
+    device: Fitted,
+) -> None:
+    hold(device)
+    new = bytes(32).hex()
+    for before in (None, new, bytes(range(1, 33)).hex()):
+        more = {} if before is None else {"key_before": before}
+        digest = device.put("config.json", json.dumps(CONFIG | {"key": new} | more).encode())
+        refused = device.say("provision", sha256={"config.json": digest})
+        assert "2 readings of gps00001" in refused["error"]
+    digest = device.put("config.json", json.dumps(CONFIG | {"key": new, "key_before": KEY.hex()}).encode())
+    assert device.say("provision", sha256={"config.json": digest}) == {"ok": True}
+    device.boot()
+    assert device.settings is not None
+    assert (device.settings.key, device.settings.key_before) == (bytes(32), KEY)
+    assert KEY.hex() not in json.dumps(device.say("read"))
+    assert new not in json.dumps(device.say("read"))
+
+
 def test_it_is_not_emptied_while_readings_are_held_unless_forced_with_the_key(device: Fitted) -> None:
     hold(device)
     epoch = device.journal.epoch

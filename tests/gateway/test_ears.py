@@ -21,7 +21,7 @@ from gateway.duties import AGAIN_MS, LOOK_MS
 from gateway.ears import Ears
 from gateway.installations import MOST_TAGS, install, uninstall
 from gateway.orders import OrderRefused, activate, add_order, deactivate
-from gateway.store import Store, devices, state
+from gateway.store import Store, device_keys, devices, state
 from gateway.store import commands as book
 from gateway.store.commands import Answer, CommandRow, Loss
 from tests.gateway.test_duties import DAY_MS, HOUR_MS, NOW_MS, curfew, order
@@ -241,3 +241,20 @@ def test_an_operator_commands_it_by_the_tags_name(tmp_path: Path) -> None:
     )
     assert said.exit_code == 0, said.output
     assert json.loads(said.output) == {"device": UNIT, "n": 1, "name": "hear"}
+
+
+def test_a_tag_whose_key_has_changed_is_told_anew_to_the_units_that_hear_it(office: Office) -> None:
+    office.fit(TAG)
+    office.fit(OTHER)
+    assert office.look() == 2
+    office.answer()
+    office.now_ms += HOUR_MS
+    with office.store.write() as connection:
+        was = sealed(TAG, KEYS[TAG])
+        row = device_keys.KeyRow(TAG, 1, "retired", was, False, 0, 0, office.now_ms)
+        device_keys.retire(connection, row)
+        devices.put_keys(connection, {TAG: sealed(TAG, b"\x03" * 32)})
+    assert office.look() == 1
+    office.answer()
+    assert office.look(DAY_MS) == 0
+    assert office.told()[2:] == [("hear", TAG)]

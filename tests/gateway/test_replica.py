@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from gateway import broker, metrics, replica, retention
+from gateway import broker, metrics, replica, retention, rotation
 from gateway.backup import BackupError, backup
 from gateway.check import check
 from gateway.cli import app
@@ -30,7 +30,8 @@ from gateway.policy import Policy
 from gateway.replica import Copy, ReplicaError
 from gateway.restore import restore
 from gateway.settings import Settings, SettingsError
-from gateway.store import Store, alerts, copying, envelopes, erasures, state
+from gateway.store import Store, alerts, copying, device_keys, envelopes, erasures, state
+from gateway.store import commands as kept_commands
 from gateway.store.marks import Mark
 from gateway.trail import positions_of
 from tests.community_order import community_order
@@ -309,6 +310,40 @@ def test_while_the_second_store_is_gone_no_tag_forgets_and_alerts_are_raised_all
     other.close()
     wait_for(lambda: same(copied))
     assert copied.gateway.status()["replica"]["trouble"] == ""
+
+
+def test_a_device_is_told_its_next_key_only_when_the_second_store_has_it(
+    copied: House, postgres_server: PostgresServer
+) -> None:
+    tag = copied.new_tag()
+    tag.say(positions(1, 1))
+    postgres_server.kill()
+    try:
+        rotation.prepare(
+            copied.store,
+            copied.authority,
+            tag.device,
+            settings=copied.settings,
+            over_air=True,
+            now_ms=LATER_MS + 2000,
+        )
+        for n in range(3):
+            copied.gateway.advance(LATER_MS + 3000 + n)
+        with copied.store.read() as connection:
+            assert kept_commands.of_device(connection, tag.device) == []
+    finally:
+        postgres_server.start()
+
+    def told() -> bool:
+        copied.gateway.advance(LATER_MS + 4000)
+        with copied.store.read() as connection:
+            return [row.name for row in kept_commands.of_device(connection, tag.device)] == ["rekey"]
+
+    wait_for(told)
+    other = second_of(copied)
+    with other.read() as connection:
+        assert device_keys.next_of(connection, tag.device) is not None
+    other.close()
 
 
 def test_tags_are_answered_without_waiting_when_the_second_store_is_there(copied: House) -> None:

@@ -270,7 +270,7 @@ def test_a_backup_of_an_earlier_version_is_restored_with_its_keys_sealed(kept: K
 LATER = (
     *("replica", "replica_change", "barred"),
     *("order_client", "order_token", "order_case", "order_identity", "order_message"),
-    *("order_attachment", "order_task"),
+    *("order_attachment", "order_task", "device_key", "device_certificate"),
 )
 """Tables that the store did not have when it kept keys open."""
 
