@@ -1,8 +1,9 @@
 /* A box of our own, for a process that is started with this preloaded: what it shows is read from a file that a test
-   writes (TEST_BOX). Five numbers of 64 bits, each written at once: by how much the wall clock is ahead of the real one
+   writes (TEST_BOX). Six numbers of 64 bits, each written at once: by how much the wall clock is ahead of the real one
    (ns), the same of the clock since boot, whether the kernel says that a time server keeps the clock, the boot's number,
    and whether the file system below TEST_DISK has become read-only under those who have files open there, as Linux makes
-   it when a disk fails. (A real remount is refused while a file is open for writing.) */
+   it when a disk fails (a real remount is refused while a file is open for writing); and for how long (ns) the first write
+   after each time that something was put on disk is held up, so that what a kill between two transactions leaves is seen. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WALL, BOOT, KEPT, NUMBER, READ_ONLY };
+enum { WALL, BOOT, KEPT, NUMBER, READ_ONLY, PAUSE };
 static volatile int64_t *box;
 static const char *disk;
 
@@ -109,7 +110,30 @@ int open(const char *name, int flags, ...) {
     return open_any(name, flags, mode);
 }
 
+static volatile int synced;
+
+static int sync_by(long call, int file) {
+    int done = syscall(call, file);
+    synced = 1;
+    return done;
+}
+
+int fsync(int file) {
+    return sync_by(SYS_fsync, file);
+}
+
+int fdatasync(int file) {
+    return sync_by(SYS_fdatasync, file);
+}
+
+static void pause_after_sync(void) {
+    int64_t ns = box && synced ? box[PAUSE] : 0;
+    synced = 0;
+    if (ns) nanosleep(&(struct timespec){ns / 1000000000LL, ns % 1000000000LL}, NULL);
+}
+
 ssize_t pwrite64(int file, const void *data, size_t size, off64_t at) {
+    pause_after_sync();
     return refused_file(file) ? -1 : syscall(SYS_pwrite64, file, data, size, at);
 }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 _SOURCE = Path(__file__).with_name("stepped_box.c")
-_WALL, _BOOT, _KEPT, _NUMBER, _READ_ONLY = range(5)
+_WALL, _BOOT, _KEPT, _NUMBER, _READ_ONLY, _PAUSE = range(6)
 _NS = 1_000_000_000
 
 
@@ -55,6 +55,10 @@ class SteppedBox:
     def read_only(self, is_so: bool) -> None:
         """Has the file system become read-only?"""
         self._write(_READ_ONLY, is_so)
+
+    def pause(self, seconds: float) -> None:
+        """From now on so long passes between something being on disk and the next write; 0: as long as it takes."""
+        self._write(_PAUSE, round(seconds * _NS))
 
     def _write(self, at: int, value: int) -> None:
         with self.file.open("r+b", buffering=0) as file:

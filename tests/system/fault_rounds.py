@@ -68,6 +68,8 @@ _AS_ONE_MS = 5 * MINUTE_MS
 """People are told of one alert at most once in 5 minutes (law 3)."""
 _SHORT_PATIENCE_S, _LONG_PATIENCE_S = 0.3, 5.0
 _NOTIFIER_S, _TRIED_S, _ECHO_S = 1.2, 5.0, 1.0
+_PAUSE_S = 0.005
+"""Between two transactions, while one of them is waited for: or no kill would ever fall between them."""
 _GROUP_MS = 2
 """Two hundred times an evening a tag's time stands still for a commit; with the default of 20 ms that is 4 s more."""
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
@@ -298,6 +300,7 @@ class Stage:
         finally:
             for watch in world.watches:
                 watch.stop()
+            self._box.pause(0)
         self._mend(world, LENGTH_MIN + 1)
         assert not world.lasting and not self._down
         self._drain(world)
@@ -395,7 +398,8 @@ class Stage:
                     self._rig.gateway.kill_part(fault.kind)
                 world.notifier_deaths += fault.kind == "notifier"
             case "raised":
-                world.watches.append(Watch(self._alerts_by_state, partial(self._kill_at_once, "ingest")))
+                self._box.pause(_PAUSE_S)
+                world.watches.append(Watch(self._alerts_by_state, self._kill_ingest_once))
             case "taken":
                 self._web.taken = partial(self._kill_notifier_once, world)
             case "gateway":
@@ -474,6 +478,10 @@ class Stage:
         if pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def _kill_ingest_once(self) -> None:
+        self._kill_at_once("ingest")
+        self._box.pause(0)
 
     def _kill_notifier_once(self, world: World) -> None:
         self._web.taken = lambda: None
