@@ -72,6 +72,8 @@ _PAUSE_S = 0.005
 """Between two transactions, while one of them is waited for: or no kill would ever fall between them."""
 _GROUP_MS = 2
 """Two hundred times an evening a tag's time stands still for a commit; with the default of 20 ms that is 4 s more."""
+_OVERTAKEN = "dropped: overtaken"
+"""What is said of a message about an alert that was withdrawn before anybody was told of it."""
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 MESSAGE = re.compile(r"Alert (\d+), revision (\d+): (\w+)\. \[(.*)\]")
 _HANGS = "a process hangs and is ended"
@@ -629,6 +631,12 @@ class Stage:
                 select(delivery.c.key).where(delivery.c.alert.in_(numbers), delivery.c.outcome == "sent")
             )
             assert set(sent.scalars()) == copies.keys(), "what was sent is not what arrived"
+            dropped = connection.execute(
+                select(delivery.c.alert, delivery.c.revision).where(
+                    delivery.c.alert.in_(numbers), delivery.c.outcome == _OVERTAKEN
+                )
+            )
+            overtaken = {(one.alert, one.revision) for one in dropped}
             tellings = connection.execute(select(telling).where(telling.c.alert.in_(numbers))).all()
             revisions = {number: alerts.revisions(connection, number) for number in numbers}
         outcomes = {(one.alert, one.revision): one.outcome for one in tellings}
@@ -645,8 +653,15 @@ class Stage:
             else:
                 assert last[0] == "withdrawn", f"nobody was told of alert {number}"
             for revision in changes.keys() - known.keys():
-                # a newer one took its place within 5 minutes, or it came back to what people knew
-                assert outcomes[number, revision] in ("merged", "unchanged"), (number, revision, outcomes)
+                # a newer one took its place within 5 minutes, or it came back to what people knew, or it was withdrawn
+                # while nobody could be told yet
+                nothing = last[0] == "withdrawn" and (number, revision) in overtaken
+                settled = outcomes[number, revision] in ("merged", "unchanged")
+                assert settled or nothing or _is_withdrawal(changes, revision, known), (
+                    number,
+                    revision,
+                    outcomes,
+                )
         self._warnings |= {alert["number"] for alert in mine if alert["rule"] == clock_alarm.RULE}
         return {number for number, *_ in heard}
 
@@ -723,6 +738,13 @@ def _without_warnings(found: list[Raised], plan: Plan) -> list[Raised]:
     ahead = [fault for fault in plan.faults if fault.kind == "clock" and fault.amount > AHEAD_S]
     assert len(warnings) <= len(ahead), "nothing was ahead of the gateway's clock"
     return [alert for alert in found if alert not in (*warnings, *contradictions)]
+
+
+def _is_withdrawal(
+    changes: Mapping[int, tuple[str, str, str]], revision: int, known: Mapping[int, str]
+) -> bool:
+    """Whether a revision says that an alert is nothing, of which nobody was told: nobody need hear of that either."""
+    return changes[revision][0] == "withdrawn" and not any(number < revision for number in known)
 
 
 def _changes(revisions: Sequence[Mapping[str, Any]]) -> dict[int, tuple[str, str, str]]:
