@@ -31,7 +31,7 @@ from gateway import clock_alarm, evidence, incidents, logs
 from gateway.beacons import Beacons
 from gateway.checkpoints import Basis, Checkpoints, Found
 from gateway.group import Committed
-from gateway.orders import Orders
+from gateway.orders import Orders, unwatched
 from gateway.register import Register, joined
 from gateway.store import Store, alerts, devices, envelopes, erasures, installations, state
 from gateway.store.envelopes import Stored
@@ -45,7 +45,7 @@ KEEP_READINGS = 512
 """So many are kept of each activation, some 64 bytes each: four hours of a position and a contact every minute. A home
 unit and a tag that are both connected are never so far apart."""
 CHECKPOINT_READINGS = 256
-_NOT_THE_MONITORS = (*incidents.RULES, clock_alarm.RULE)
+_NOT_THE_MONITORS = (*incidents.RULES, clock_alarm.RULE, unwatched.RULE)
 """Alerts that others write."""
 _LOAD_READINGS = 65_536
 """At the start so many stored readings are judged at a time, so that memory stays bounded then, too."""
@@ -288,8 +288,9 @@ class Judge:
         again = True
         while again:
             for alert in self._monitor.judge(now_ms, forgetting=self._in_step):
-                device = self._register.activations[alert.activation].device
-                self._unwritten[alert.id] = alerts.entry(alert, device)
+                worn = self._register.activations[alert.activation]
+                told = unwatched.with_exception(alert, worn)
+                self._unwritten[alert.id] = alerts.entry(told, worn.device)
                 if self._checkpoints is not None:
                     self._checkpoints.tell(alert.activation, alert.id)
             whole = {

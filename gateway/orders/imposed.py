@@ -18,7 +18,18 @@ from gateway.clock import utc_text
 from gateway.orders import tasks
 from gateway.orders.tasks import Finding
 from gateway.orders.wearer import LOCATIONS, StatedWearer
-from gateway.orders.words import civil, clock, flag, folded, is_absent, listed, text, time_of_day, weekday
+from gateway.orders.words import (
+    civil,
+    clock,
+    flag,
+    folded,
+    is_absent,
+    listed,
+    local,
+    text,
+    time_of_day,
+    weekday,
+)
 
 CURFEW, ZONE, TRAIL, NOT_FITTED, ALCOHOL, LICENCE_ALCOHOL = (
     *("curfewwithem", "emexclusioninclusionzone", "locationmonitoringfitteddevice"),
@@ -101,17 +112,17 @@ def _named(made: Imposed, entry: Any, whole: Span, zone: ZoneInfo) -> _Named:
         return _Named(None, name, whole)
     kind = _KNOWN.get(folded(name))
     span = span_of(made, body, ("start_date", "end_date"), name, zone)
-    _within(made, name, span, whole)
+    _within(made, name, span, whole, zone)
     return _Named(kind, name, span)
 
 
-def _within(made: Imposed, name: str, span: Span, whole: Span) -> None:
+def _within(made: Imposed, name: str, span: Span, whole: Span, zone: ZoneInfo) -> None:
     outside = [
         mine is not None and theirs is not None and sign * (mine - theirs) < 0
         for mine, theirs, sign in ((span[0], whole[0], 1), (span[1], whole[1], -1))
     ]
     if any(outside):
-        made.found.append(tasks.outside_order(name, *(_instant(ms) for ms in (*span, *whole))))
+        made.found.append(tasks.outside_order(name, *(_told(ms, zone) for ms in (*span, *whole))))
 
 
 def span_of(
@@ -134,12 +145,12 @@ def span_of(
 
 def _document(one: _Named, condition_id: str, kind: str, **more: Any) -> dict[str, Any]:
     more.setdefault("stated", {})  # this came from the order service: see gateway/orders/completed.py
-    dates = {key: _instant(ms) for key, ms in zip(("from", "to"), one.span, strict=True) if ms is not None}
+    dates = {key: utc_text(ms) for key, ms in zip(("from", "to"), one.span, strict=True) if ms is not None}
     return {"id": condition_id, "type": kind, "name": one.name[:_NAME_LENGTH], **dates, **more}
 
 
-def _instant(ms: int | None) -> str:
-    return "not told" if ms is None else utc_text(ms)
+def _told(ms: int | None, zone: ZoneInfo) -> str:
+    return "a time that is not told" if ms is None else local(ms, zone)
 
 
 # --- curfew ---
@@ -158,7 +169,7 @@ def _curfew(
         if mine is not None and theirs is not None and mine != theirs:
             made.found.append(
                 tasks.contradiction(
-                    f"curfew_{what}", f"The curfew {what} at {_instant(mine)} and at {_instant(theirs)}"
+                    f"curfew_{what}", f"The curfew {what} at {_told(mine, zone)} and at {_told(theirs, zone)}"
                 )
             )
     span = tuple(mine if mine is not None else theirs for mine, theirs in zip(one.span, told, strict=True))
@@ -307,7 +318,7 @@ def _release(
         addresses = {} if wearer is None else wearer.addresses
         more["stated"]["addresses"] = {"primary": str(addresses["primary"])} if "primary" in addresses else {}
         made.found.append(tasks.release_night(told))
-        _within(made, "The curfew on the day of release", span, whole)
+        _within(made, "The curfew on the day of release", span, whole, zone)
     else:
         reason = "its date or hours are missing or can not be read"
         made.found.append(tasks.unreadable("conditional_release", told, "a date with hours"))
@@ -358,7 +369,7 @@ def _zone(made: Imposed, entry: Any, kind: str, key: str, outer: Span, zone: Zon
     sooner = [one for one in (outer[1], mine[1]) if one is not None]
     span: Span = (max(later, default=None), min(sooner, default=None))
     if span[0] is not None and span[1] is not None and span[1] <= span[0]:
-        made.found.append(tasks.ends_before_start(about, _instant(span[0]), _instant(span[1])))
+        made.found.append(tasks.ends_before_start(about, _told(span[0], zone), _told(span[1], zone)))
         span = span[0], None
     base = condition_id = f"{kind}-{hashlib.sha256(folded(description).encode()).hexdigest()[:8]}"
     n = 1

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from gateway.orders import tasks
+from gateway.orders import tasks, unwatched
 from gateway.orders.meaning import Known, Meaning, meaning_of
 from gateway.orders.reading import Message, read
 from gateway.orders.tasks import Finding
@@ -116,6 +116,7 @@ def _make_version(connection: Connection, case: Case, now_ms: int) -> None:
             ),
         )
         version = meaning.order.version
+        unwatched.sync(connection, case.id, now_ms)
     else:
         version = known[-1].version
     found = {(one.kind, one.about): one for one in meaning.found}

@@ -15,6 +15,7 @@ from core.order import Condition, Order, OrderError, order_from_json
 from core.senses import SENSES
 from gateway import gateway_time, logs
 from gateway.clock import utc_ms, utc_text
+from gateway.orders import unwatched
 from gateway.store import Store, devices, erasures, orders
 
 log = structlog.get_logger(__name__)
@@ -46,18 +47,20 @@ def add_order(store: Store, document: Mapping[str, object]) -> Order:
                     f"order {order.order_id} has another version {order.version} already: "
                     f"give the changed order version {known[-1].version + 1}"
                 )
+        known_ms = gateway_time.now(store, "system").ms
         orders.add_version(
             connection,
             orders.OrderVersion(
                 order.order_id,
                 order.version,
                 order.effective_ms,
-                gateway_time.now(store, "system").ms,
+                known_ms,
                 order.wearer.id,
                 order.wearer.name,
                 text,
             ),
         )
+        unwatched.sync(connection, order.order_id, known_ms)
     return order
 
 
@@ -99,6 +102,7 @@ def activate(store: Store, device: str, order_id: str, fitted: datetime | int | 
         orders.add_activation(
             connection, orders.ActivationRow(activation_id, device, order_id, fitted_ms, None)
         )
+        unwatched.sync(connection, order_id, fitted_ms)
     return activation_id
 
 
@@ -115,6 +119,7 @@ def deactivate(store: Store, activation_id: str, removed: datetime | int | None 
                 "give a later instant"
             )
         orders.end_activation(connection, activation_id, removed_ms)
+        unwatched.sync(connection, worn.order_id, removed_ms)
 
 
 def _refuse_closed(connection: Connection, order_id: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +10,7 @@ from core.conditions import UnmonitoredCondition
 from core.order import Condition, CurfewCondition, Order
 from core.schedule import ALWAYS_MS
 from core.timetable import DAYS, CurfewTimetable
+from gateway.orders import words
 from gateway.orders.meaning import TIMEZONE, Meaning
 from gateway.orders.words import clock
 
@@ -71,7 +71,7 @@ def local(ms: int) -> str:
     """``2025-01-22 10:00``, by the clock on the wall; an open end as such."""
     if abs(ms) == ALWAYS_MS:
         return "open"
-    return f"{datetime.fromtimestamp(ms / 1000, ZoneInfo(TIMEZONE)):%Y-%m-%d %H:%M}"
+    return words.local(ms, ZoneInfo(TIMEZONE))
 
 
 def addresses_told(meaning: Meaning) -> list[str]:

@@ -186,6 +186,11 @@ def weekday(value: object) -> int | None:
     return next((i for i, name in enumerate(_DAYS) if name.startswith(word)), None)
 
 
+def local(ms: int, zone: ZoneInfo) -> str:
+    """``2025-01-22 10:00``, by the clock on the wall."""
+    return f"{datetime.fromtimestamp(ms / 1000, zone):%Y-%m-%d %H:%M}"
+
+
 def clock(minutes: int) -> str:
     """``19:00``."""
     return f"{minutes // 60:02d}:{minutes % 60:02d}"

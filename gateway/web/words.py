@@ -15,6 +15,7 @@ UNKNOWN = "Unknown"
 STATES = {"open": "Open", "ended": "Ended", "withdrawn": "Withdrawn"}
 
 VIOLATION, WHEREABOUTS, EQUIPMENT = "Violation alert", "Whereabouts alert", "Equipment alert"
+ORDER = "Order alert"
 
 # The rules of core and gateway: what each detects, and what sort of alert that is. Not to know where somebody is is no
 # violation (law 5), and what a device does proves nothing about its wearer.
@@ -24,6 +25,7 @@ RULES = {
     "whereabouts_unknown": ("Whereabouts unknown", WHEREABOUTS),
     "atv_reached": ("Accumulated time used up", VIOLATION),
     "sources_disagree": ("Home unit and positions disagree", EQUIPMENT),
+    "not_monitored": ("Condition not monitored", ORDER),
     "sequence_conflict": ("Readings contradict the evidence", EQUIPMENT),
     "forgotten_readings": ("Readings missing", EQUIPMENT),
     "beacon_goes_back": ("Tamper: beacons counted back", EQUIPMENT),

@@ -1,0 +1,93 @@
+"""A condition that nothing watches while its wearer wears a tag: an alert, so that people are told until somebody acts.
+
+Before a tag is fitted nothing is monitored, and tasks say what has to be completed. From the fitting on, each condition
+of the order that is NOT MONITORED is an open alert of its own; like every alert it is told, again and again, until
+somebody acknowledges it (`gateway.delivery`). It ends when a version of the order can be monitored there, or the tag
+is taken off.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from core.activation import Activation
+from core.alerts import About, Alert, raise_alert
+from core.conditions import UnmonitoredCondition
+from core.order import Order, OrderError, order_from_json
+from core.rules import DEFAULT_RULES
+from gateway.store import alerts, orders
+
+RULE = "not_monitored"
+EXCEPTION = "stated_exception"
+"""The figure of an alert that tells what the court excepts, in its words."""
+
+
+def with_exception(alert: Alert, activation: Activation) -> Alert:
+    """An alert with what the court excepts from its condition, for the person who weighs it; it suppresses nothing."""
+    versions = (activation.order, *activation.earlier)
+    order = next((one for one in versions if one.version == alert.order_version), activation.order)
+    exception = order.exception_to(alert.condition)
+    if not exception:
+        return alert
+    return replace(alert, figures={**alert.figures, EXCEPTION: exception})
+
+
+def sync(connection: Connection, order_id: str, now_ms: int) -> list[int]:
+    """Bring the alerts about an order's unwatched conditions up to date; returns the numbers of those that changed."""
+    versions = orders.versions(connection, order_id)
+    worn = [row for row in orders.activations(connection) if row.order_id == order_id]
+    if not versions or not worn:
+        return []
+    try:
+        order = order_from_json(json.loads(versions[-1].document))
+    except OrderError:
+        return []  # the log tells of it wherever it is read
+    wanted: dict[str, alerts.AlertEntry] = {}
+    for row in worn:
+        if row.removed_ms is None:
+            for condition in order.unmonitored:
+                found = alerts.entry(_raised(row, order, condition, now_ms), row.device)
+                wanted[found.id] = found
+    mine = {row.id for row in worn}
+    standing = {one.id: one for one in alerts.open_of_rule(connection, RULE) if one.activation in mine}
+    changed = [
+        alerts.entry(_ended(alerts.alert_of(one), now_ms), one.device)
+        for one in standing.values()
+        if one.id not in wanted
+    ]
+    # one that stands begins when it began
+    changed += [one if one.id not in standing else _since(one, standing[one.id]) for one in wanted.values()]
+    return alerts.put(connection, changed, now_ms)
+
+
+def _raised(row: orders.ActivationRow, order: Order, condition: UnmonitoredCondition, now_ms: int) -> Alert:
+    called = condition.name or condition.type
+    exception = order.exception_to(condition.id)
+    return raise_alert(
+        About(row.id, condition.id, order.version, DEFAULT_RULES.version),
+        RULE,
+        "high",
+        now_ms,
+        None,
+        f"The condition “{called}” is NOT MONITORED, although the wearer of device {row.device} wears a tag: "
+        f"{condition.reason}. Complete it in the order.",
+        {"time": "gateway", "why": condition.reason, **({EXCEPTION: exception} if exception else {})},
+        (),
+        (0,),
+    )
+
+
+def _since(fresh: alerts.AlertEntry, before: alerts.AlertEntry) -> alerts.AlertEntry:
+    alert = replace(alerts.alert_of(fresh), start_ms=before.start_ms)
+    known = alerts.alert_of(before)
+    if replace(alert, order_version=known.order_version) == known:
+        return before  # another version of the order says the same of it
+    return alerts.entry(alert, fresh.device)
+
+
+def _ended(alert: Alert, now_ms: int) -> Alert:
+    sentence = alert.sentence.split(" Complete it")[0] + " This is over."
+    return replace(alert, state="ended", end_ms=max(now_ms, alert.start_ms), sentence=sentence)
