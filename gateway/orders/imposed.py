@@ -81,7 +81,6 @@ def conditions_of(
     """Every condition of an order's message. ``whole`` is the order's own span, UTC ms; None where it is not known."""
     made = Imposed()
     named = [_named(made, entry, whole, zone) for entry in listed(fields.get("enforceable_condition"))]
-    named = [one for one in named if one.name]
     curfews = [one for one in named if one.kind == CURFEW]
     for i, one in enumerate(curfews):
         _curfew(made, fields, wearer, one, "curfew" if i == 0 else f"curfew-{i + 1}", zone)
@@ -106,12 +105,15 @@ def _named(made: Imposed, entry: Any, whole: Span, zone: ZoneInfo) -> _Named:
     body = entry if isinstance(entry, Mapping) else {"condition": entry}
     name = text(body.get("condition"))
     if not name:
-        if not is_absent(entry):
-            made.found.append(tasks.unreadable("enforceable_condition", entry, "a condition with its name"))
-            name = "a condition without a name"
-        return _Named(None, name, whole)
+        made.found.append(tasks.unreadable("enforceable_condition", entry, "a condition with its name"))
+        return _Named(None, "a condition without a name", whole)
     kind = _KNOWN.get(folded(name))
     span = span_of(made, body, ("start_date", "end_date"), name, zone)
+    for key in ("start_date", "end_date"):
+        if is_absent(body.get(key)):
+            made.found.append(
+                tasks.missing(f"{name}: {key}", f"{key} of {name}", "The order's own is taken.")
+            )
     _within(made, name, span, whole, zone)
     return _Named(kind, name, span)
 
@@ -175,7 +177,7 @@ def _curfew(
     span = tuple(mine if mine is not None else theirs for mine, theirs in zip(one.span, told, strict=True))
     one = _Named(one.kind, one.name, (span[0], span[1]))
     description = text(fields.get("curfew_description"))
-    hours = [_hours(made, entry) for entry in listed(fields.get("curfew_duration")) if not is_absent(entry)]
+    hours = [_hours(made, entry) for entry in listed(fields.get("curfew_duration"))]
     places = _together([place for place in hours if place is not None])
     addresses = {} if wearer is None else wearer.addresses
     stated: dict[str, Any] = {"court_text": description} if description else {}
@@ -223,7 +225,7 @@ def _hours(made: Imposed, entry: Any) -> tuple[str, list[dict[str, Any]]] | None
         made.found.append(tasks.unreadable("curfew_duration: allday", allday, "yes or no"))
     table: dict[tuple[str, str], list[int]] = {}
     for line in listed(entry.get("schedule")):
-        read = None if is_absent(line) else _line(made, line, bool(whole))
+        read = _line(made, line, bool(whole))
         if read is not None:
             day, start, end = read
             days = table.setdefault((start, end), [])
@@ -232,6 +234,9 @@ def _hours(made: Imposed, entry: Any) -> tuple[str, list[dict[str, Any]]] | None
     if whole and not table:
         table["00:00", "24:00"] = list(range(7))
     if not table:
+        if is_absent(entry.get("schedule")):
+            what = f"the hours at the {name} address"
+            made.found.append(tasks.missing(f"curfew_duration: {name}", what, "Nothing holds there."))
         return None
     return name, [
         {"days": [DAYS[day] for day in sorted(days)], "start": start, "end": end}
@@ -344,9 +349,9 @@ def _zones(
     ids: set[str] = set()
     described = False
     for key, kind in ZONE_LISTS.items():
+        if named and not isinstance(fields.get(key), list) and key != "restriction_zones":
+            made.found.append(tasks.missing(key, f"whether there are {kind} zones", "The list is missing."))
         for entry in listed(fields.get(key)):
-            if is_absent(entry):
-                continue
             described = True
             _zone(made, entry, kind, key, outer, zone, ids)
     if described and not named:
@@ -365,6 +370,10 @@ def _zone(made: Imposed, entry: Any, kind: str, key: str, outer: Span, zone: Zon
     description = text(body.get("description"))
     about = f"{kind} zone {tasks.shown(description)[:_NAME_LENGTH]}"
     mine = span_of(made, body, ("start", "end"), about, zone)
+    for edge in ("start", "end"):
+        if is_absent(body.get(edge)):
+            what = f"the {edge} of the {about}"
+            made.found.append(tasks.missing(f"{about}: {edge}", what, "The condition's own is taken."))
     later = [one for one in (outer[0], mine[0]) if one is not None]
     sooner = [one for one in (outer[1], mine[1]) if one is not None]
     span: Span = (max(later, default=None), min(sooner, default=None))
@@ -378,6 +387,8 @@ def _zone(made: Imposed, entry: Any, kind: str, key: str, outer: Span, zone: Zon
         condition_id = f"{base}-{n}"
     ids.add(condition_id)
     stated = {"court_text": description}
+    odd = [key for key in ("description", "duration") if not is_absent(body.get(key)) and not text(body[key])]
+    made.found += [tasks.unreadable(f"{about}: {key}", body[key], "a text") for key in odd]
     duration = text(body.get("duration"))
     if duration:
         stated["duration"] = duration

@@ -20,7 +20,7 @@ from gateway.orders.reading import Message
 from gateway.orders.regime import regime_of
 from gateway.orders.tasks import Finding
 from gateway.orders.visit import Parties, Visit, parties_of, visit_of
-from gateway.orders.wearer import NAMES_OF_IDS, StatedWearer, not_understood, wearer_of
+from gateway.orders.wearer import NAMES_OF_IDS, StatedWearer, no_texts, not_understood, wearer_of
 from gateway.orders.wearer import USED as USED_OF_WEARER
 from gateway.orders.words import civil, folded, is_absent, text
 
@@ -69,6 +69,10 @@ KEPT = (
     ),
 )
 """Fields that change nothing of what is monitored: kept with the message, and shown with it."""
+_LISTS = (
+    *("enforceable_condition", "curfew_duration", "exclusion_zones", "inclusion_zones", "restriction_zones"),
+    *("ac_eligible_offences", "offences"),
+)
 _REQUESTS = {"neworder": False, "variation": True}
 _VARIATIONS = {
     *("changetoaddress", "changeofaddress", "changetocurfewhours", "changeofcurfewhours", "other"),
@@ -125,7 +129,8 @@ def meaning_of(order: Message, wearer: Message | None, known: Known, received_ms
     found += [*doubts, *dates.found, *_dates(fields, whole, zone), *imposed.found]
     found += _other_law(imposed.documents, regime)
     visit, of_visit = visit_of(fields, zone)
-    found += [*of_visit, *_seen_to(fields)]
+    texts = (name for name in (*ACTED_ON, *KEPT) if name not in _LISTS)
+    found += [*of_visit, *_seen_to(fields), *no_texts(fields, texts)]
     last = known.documents[-1] if known.documents else {}
     document: dict[str, Any] = {
         "order_id": known.order_id,

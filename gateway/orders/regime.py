@@ -77,6 +77,10 @@ def _narrowed(
             f"It is a home detention curfew, yet the order's type is {tasks.shown(fields.get('order_type'))}"
         )
         return Regime.UNKNOWN, [*found, tasks.contradiction("hdc", what)]
+    if regime == Regime.LICENCE and is_absent(fields.get("hdc")):
+        found.append(
+            tasks.missing("hdc", "whether it is a home detention curfew", "It was taken for a licence.")
+        )
     if regime != Regime.COMMUNITY_ORDER:
         return regime, found
     sentence = SENTENCES.get(folded(fields.get("sentence_type")))
@@ -90,4 +94,7 @@ def _narrowed(
             )
             found.append(tasks.contradiction("responsible_organization", what))
         return Regime.YOUTH_REHABILITATION, found
+    if is_absent(fields.get("responsible_organization")):
+        why = "It was taken for an adult's order; a youth justice service would make it a youth's."
+        found.append(tasks.missing("responsible_organization", "who is responsible", why))
     return regime, found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -141,7 +141,8 @@ def wearer_of(fields: Mapping[str, Any]) -> tuple[StatedWearer, list[Finding]]:
         language=text(fields.get("language")),
         numbers={key: said for key in _NUMBERS if (said := text(fields.get(key)))},
     )
-    return stated, [*found, *_doubts(stated, fields)]
+    odd = no_texts(fields, (name for name in USED if name not in _LISTS))
+    return stated, [*found, *odd, *_doubts(stated, fields)]
 
 
 def postal(fields: Mapping[str, Any], prefix: str) -> PostalAddress | None:
@@ -156,6 +157,18 @@ def postal(fields: Mapping[str, Any], prefix: str) -> PostalAddress | None:
 def not_understood(fields: Mapping[str, Any], used: tuple[str, ...]) -> list[str]:
     """Fields that say something and that nothing here reads."""
     return sorted(text(name) for name, value in fields.items() if name not in used and not is_absent(value))
+
+
+_LISTS = ("disability", "risk_categories")
+
+
+def no_texts(fields: Mapping[str, Any], names: Iterable[str]) -> list[Finding]:
+    """Fields that should be a text and are a list or an object: what they say would be lost."""
+    return [
+        tasks.unreadable(name, fields[name], "a text")
+        for name in names
+        if not is_absent(fields.get(name)) and not text(fields[name])
+    ]
 
 
 def _doubts(stated: StatedWearer, fields: Mapping[str, Any]) -> list[Finding]:
@@ -182,6 +195,9 @@ def _doubts(stated: StatedWearer, fields: Mapping[str, Any]) -> list[Finding]:
     if stated.interpreter_required and not stated.language:
         found.append(tasks.missing("language", "the language", "An interpreter is required."))
     adult = stated.responsible_adult
+    if adult.required is None and is_absent(fields.get("responsible_adult_required")):
+        what = "whether a responsible adult is required"
+        found.append(tasks.missing("responsible_adult_required", what, "Find out before the visit."))
     if adult.required and not adult.name:
         found.append(tasks.missing("parent", "the responsible adult's name", "One is required at the visit."))
     if stated.adult is False and adult.required is False:
@@ -196,7 +212,11 @@ def _doubts(stated: StatedWearer, fields: Mapping[str, Any]) -> list[Finding]:
 def _adult(fields: Mapping[str, Any], found: list[Finding]) -> bool | None:
     word = folded(fields.get("adult_child"))
     known = {"adult": True, "child": False}
-    if word and word not in known:
+    if not word:
+        found.append(
+            tasks.missing("adult_child", "whether the wearer is an adult", "A child is visited otherwise.")
+        )
+    elif word not in known:
         found.append(tasks.unknown_word("adult_child", fields.get("adult_child"), "adult, child"))
     return known.get(word)
 
@@ -215,8 +235,6 @@ def _names(
     """A list of objects that each hold a name, or of names."""
     names = []
     for entry in listed(fields.get(key)):
-        if is_absent(entry):
-            continue
         said = text(entry.get(inner or key)) if isinstance(entry, Mapping) else text(entry)
         if said:
             names.append(said)

@@ -55,7 +55,8 @@ def test_a_recorded_order_means_what_was_found_by_hand(name: str, wearer: Path, 
 
 
 WEARER = {"first_name": "Alex", "last_name": "Example", "date_of_birth": "1990-01-01", "adult_child": "adult",
-          "address_1": "1 High Street", "address_post_code": "AB1 2CD"}  # fmt: skip
+          "address_1": "1 High Street", "address_post_code": "AB1 2CD",
+          "responsible_adult_required": "false"}  # fmt: skip
 WEEK = ("Mo", "Tu", "Wed", "Th", "Fr", "Sa", "Su")
 
 
@@ -70,6 +71,7 @@ def community(**changes: Any) -> dict[str, Any]:
         "order_start": "2026-11-02 00:00:00",
         "order_end": "2027-02-01 00:00:00",
         "device_wearer": "Alex Example",
+        "responsible_organization": "Probation",
         "enforceable_condition": [
             {
                 "condition": "Curfew with EM",
@@ -152,7 +154,10 @@ def test_statutory_limits_hold_for_the_hours_of_a_message_though_nobody_is_watch
         ({"hdc": "Yes"}, {"contradiction", "no_place", "law"}),
         ({"device_wearer": "Somebody Else"}, {"contradiction", "no_place"}),
         ({"enforceable_condition": []}, {"contradiction", "no_condition"}),
-        ({"enforceable_condition": [{"condition": "Polygraph"}]}, {"contradiction", "condition_unknown"}),
+        (
+            {"enforceable_condition": [{"condition": "Polygraph"}]},
+            {"contradiction", "condition_unknown", "missing"},
+        ),
         ({"trail_monitoring": "Yes"}, {"contradiction", "no_place"}),
         ({"allday_lockdown": "Yes"}, {"not_acted_on", "no_place"}),
         ({"shoe_size": 44}, {"not_understood", "no_place"}),
