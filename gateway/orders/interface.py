@@ -132,8 +132,8 @@ _FORM: dict[str, Any] = {
 }
 _FILE: dict[str, Any] = {
     "requestBody": {
-        "required": True,
-        "description": "The file, at most `order_attachment_bytes`.",
+        "required": False,
+        "description": "The file, which may be empty, at most `order_attachment_bytes`.",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
