@@ -17,12 +17,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from gateway.backup import ATTACHMENTS
+from gateway.cli import app
 from gateway.orders import clients
 from gateway.orders.clients import Credentials
+from gateway.orders.intake import state_of, take_in
 from gateway.settings import Settings
-from gateway.store import Store, intake
+from gateway.store import Store, intake, looks, orders
 from tests.gateway.order_service import OrderService, RefusedError, filled_in, recorded
 
 DATA = Path(os.environ["TAGWATCH_DATA"])
@@ -383,3 +386,87 @@ def test_a_store_that_can_not_be_written_refuses_the_message_and_it_can_be_sent_
         assert service.send("createDW", WEARER)
     finally:
         found.end()
+
+
+def test_the_commands_show_what_is_not_monitored_and_what_waits_for_a_person(
+    tmp_path: Path,
+) -> None:
+    def run(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["order", *arguments, "--data-dir", str(tmp_path)])
+        return done.exit_code, done.output
+
+    code, said = run("client", "add", "cemo", "--json")
+    assert code == 0
+    secrets = json.loads(said)
+    assert set(secrets) == {"client_id", "client_secret", "username", "password"}
+    store = Store.open(tmp_path / "store.sqlite")
+    assert clients.issue(store, Credentials(**secrets), 0, 60) is not None
+    assert secrets["client_secret"] not in run("client", "list")[1]
+    _, wearer, order = next(one for one in EVERY if one[0] == "CCIC_bail_curfew")
+    case_id = take_in(store, "createDW", "cemo", wearer.read_bytes(), 1_760_000_000_000)
+    body = json.dumps(filled_in(order, case_id=case_id)).encode()
+    order_id = take_in(store, "createMO", "cemo", body, 1_760_000_000_000)
+    code, said = run("list")
+    assert code == 0
+    assert order_id in said
+    assert "NOT MONITORED: 1 of 1 conditions; 1 tasks" in said
+    code, said = run("show", order_id)
+    assert code == 0
+    assert "NOT MONITORED: no timetable. curfew" in said
+    with store.read() as connection:
+        (look,) = looks.listing(connection)
+    assert look["view"] == f"order show {order_id}"
+    code, said = run("tasks", "--json")
+    assert code == 1, "something waits"
+    (task,) = json.loads(said)
+    assert (task["kind"], task["order"]) == ("no_timetable", order_id)
+    assert state_of(store, order_id) == "18"
+    assert run("done", str(task["task"]), "--by", "Ann Example", "--note", "rang the court")[0] == 0
+    assert run("done", str(task["task"]), "--by", "Ann Example", "--note", "again")[0] == 1
+    assert run("tasks") == (0, "none\n")
+    assert state_of(store, order_id) == "10"
+    assert "Ann Example: rang the court" in run("tasks", "--all")[1]
+    # the next message says the same of the same thing: a person has seen to it
+    take_in(store, "updateMO", "cemo", body.replace(b"New Order", b"Variation"), 1_760_000_100_000)
+    assert "no_timetable" not in run("tasks")[1]
+    assert run("client", "revoke", "cemo")[0] == 0
+    assert run("client", "revoke", "cemo")[0] == 1
+    assert run("show", "nothing")[0] == 1
+    store.close()
+
+
+def test_an_order_that_came_without_its_wearer_finds_it_when_it_is_sent_again(service: OrderService) -> None:
+    lost = service.send("createMO", {"order_id": "lost-1", "order_type": "Community"})
+    assert service.state(lost) == "18"
+    case_id = service.send("createDW", WEARER | {"last_name": "Found"})
+    found = service.send("createMO", {"order_id": "lost-1", "order_type": "Community", "case_id": case_id})
+    assert found == lost
+    assert service.retrieve(case_id)["device_wearer"] == WEARER | {"last_name": "Found"}
+
+
+def test_a_change_to_a_wearer_makes_a_version_of_each_of_their_orders(
+    running: Intake, service: OrderService
+) -> None:
+    person = WEARER | {"last_name": "Moved", "pnc_id": "MOVED/1", "address_1": "1 High Street"}
+    case_id = service.send("createDW", person)
+    curfew = {
+        "case_id": case_id,
+        "order_id": "moved-1",
+        "enforceable_condition": [{"condition": "Curfew with EM"}],
+        "curfew_duration": [
+            {"location": "primary", "schedule": [{"day": "Mo", "start": "19:00", "end": "07:00"}]}
+        ],
+    }
+    order_id = service.send("createMO", curfew)
+    assert service.send("updateDW", person | {"address_1": "2 Low Street"}) == case_id
+    with running.store.read() as connection:
+        versions = orders.versions(connection, order_id)
+    assert [one.version for one in versions] == [1, 2]
+    assert "2 Low Street" in versions[1].document
+    assert service.send("updateDW", person | {"address_1": "2 Low Street", "alias": "Al"}) == case_id
+    with running.store.read() as connection:
+        assert len(orders.versions(connection, order_id)) == 2, "an alias changes nothing of the order"
+    assert service.send("createDW", person) == case_id
+    with running.store.read() as connection:
+        again = [one.kind for one in intake.tasks(connection, case_id)]
+    assert again == ["came_again"], "an old message after newer ones changes nothing, and somebody is told"
