@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 import threading
 import time
@@ -14,6 +16,7 @@ from gateway import rotation
 from gateway.check import check
 from gateway.seal import DEVICE_KEY
 from gateway.store import device_keys, devices
+from sim.bench.tag import VirtualTag
 from sim.rig import Rig
 from tests.system.test_commands import MINUTE_MS, Post
 
@@ -48,6 +51,17 @@ def adopted(post: Post, number: int) -> bool:
         )
 
 
+def provision(tag: VirtualTag, files: dict[str, bytes]) -> None:
+    """Put files at the tag's console, and make them its own."""
+    for name, content in files.items():
+        for at in range(0, len(content), 300):
+            piece = content[at : at + 300].hex()
+            told = tag.console(json.dumps({"do": "put", "name": name, "at": at, "hex": piece}))
+            assert "error" not in told, told
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    assert tag.console(json.dumps({"do": "provision", "sha256": digests})) == {"ok": True}
+
+
 def whole(post: Post) -> None:
     """Nothing is lost, refused or told as forged; all that is stored verifies."""
     numbers = sorted(int(number) for number in post.rig.positions(post.device).seq)
@@ -80,6 +94,31 @@ def test_the_new_key_holds_over_a_power_cut_of_the_tag(post: Post) -> None:
     post.tag.kill()
     post.tag.start()
     post.live(4)
+    assert len(post.rig.positions(post.device)) > before
+    whole(post)
+
+
+def test_a_key_is_changed_at_the_console_while_readings_are_held(post: Post) -> None:
+    made = rotation.prepare(
+        post.rig.store,
+        post.rig.authority,
+        post.device,
+        settings=post.rig.settings,
+        over_air=False,
+        now_ms=post.rig.now_ms,
+    )
+    assert made.folder is not None
+    before = len(post.rig.positions(post.device))
+    post.rig.gateway.stop()
+    post.minutes += 2
+    post.rig.advance(post.start_ms + post.minutes * MINUTE_MS, post.device, judge=False)
+    held = post.tag.console(json.dumps({"do": "identify"}))["held"]
+    assert held > 0
+    config = json.loads((made.folder / "config.json").read_text()) | {"upload_s": 30}
+    provision(post.tag, {"config.json": json.dumps(config).encode()})
+    post.rig.gateway.start()
+    post.until(lambda: adopted(post, made.number))
+    post.live(3)
     assert len(post.rig.positions(post.device)) > before
     whole(post)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import random
+import select
 import shlex
 import signal
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,7 @@ from typer.testing import CliRunner
 from gateway import broker, mosquitto, renewal
 from gateway.authority import Authority
 from gateway.backup import backup
+from gateway.check import check
 from gateway.cli import app
 from gateway.devices import Credentials, DeviceError, add_device
 from gateway.restore import restore
@@ -28,6 +33,7 @@ from gateway.settings import Settings
 from gateway.store import Store, device_certificates, devices
 from sim.rig import Rig
 from tests.gateway.stand_in import tls_of
+from tests.system.test_changed_keys import provision
 from tests.system.test_commands import Post
 from tests.system.test_outside_broker import MOSQUITTO, free_port
 
@@ -261,3 +267,74 @@ def test_a_real_tag_that_trusts_both_goes_on_when_the_authority_has_changed(tmp_
         post.live(5)
         assert len(rig.positions(post.device)) > before
         assert rig.gateway.status()["quarantined"] == 0
+
+
+def killed_after(work: Callable[[], object], after_s: float) -> None:
+    """Do some work in a process that is killed after so long, if it has not ended."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    ended = os.pidfd_open(pid)
+    if not select.select([ended], [], [], after_s)[0]:
+        os.kill(pid, signal.SIGKILL)
+    os.close(ended)
+    os.waitpid(pid, 0)
+
+
+def goes_on(post: Post) -> None:
+    """The tag gets its next readings committed, and all that is stored verifies."""
+    before = len(post.rig.positions(post.device))
+    post.until(lambda: len(post.rig.positions(post.device)) > before)
+    assert check(post.rig.store, post.rig.authority.vault).faults == []
+    assert post.rig.gateway.status()["quarantined"] == 0
+
+
+@pytest.mark.parametrize(
+    ("rounds", "seed"),
+    [
+        pytest.param(2, 20261122, id="2-of-seed-20261122", marks=[pytest.mark.timeout(900)]),
+        pytest.param(20, 7, id="20-of-seed-7", marks=[pytest.mark.long, pytest.mark.timeout(7200)]),
+    ],
+)
+def test_a_real_tag_goes_on_while_every_step_of_a_change_of_the_authority_is_killed(
+    tmp_path: Path, rounds: int, seed: int
+) -> None:
+    dice = random.Random(seed)
+    with Rig(tmp_path, patience_s=1.0) as rig:
+        post = Post(rig, "gps00001")
+        names = rig.settings.server_names
+        for _ in range(rounds):
+            rig.gateway.stop()
+            killed_after(lambda: Authority.of(rig.settings).begin_change(), dice.uniform(0, 0.06))
+            rig.authority = Authority.of(rig.settings)
+            rig.gateway.start()
+            goes_on(post)
+            rig.gateway.stop()
+            rig.authority.begin_change()
+            rig.gateway.start()
+            killed_after(partial(renew, rig, post.device), dice.uniform(0, 0.06))
+            goes_on(post)
+            made = renew(rig, post.device)
+            provision(rig.tags[post.device], {name: (made.folder / name).read_bytes() for name in made.files})
+            goes_on(post)
+            assert renewal.not_renewed(rig.store, rig.authority) == []
+            rig.gateway.stop()
+            killed_after(partial(rig.authority.end_change, names), dice.uniform(0, 0.06))
+            rig.gateway.start()
+            goes_on(post)
+            rig.gateway.stop()
+            rig.authority = Authority.of(rig.settings).end_change(names)
+            rig.gateway.start()
+            goes_on(post)
+            assert not rig.authority.changes
+
+
+def renew(rig: Rig, device: str) -> renewal.Renewed:
+    store = Store.open(rig.settings.store_place)
+    try:
+        return renewal.renew(store, Authority.of(rig.settings), device, settings=rig.settings)
+    finally:
+        store.close()
