@@ -18,6 +18,8 @@ ORDER: tuple[Severity, ...] = ("good", "note", "unknown", "warning", "problem")
 
 DAY_MS = 86_400_000
 EXPIRES_PROBLEM_DAYS, EXPIRES_WARNING_DAYS = 7, 60
+KEY_WAITS_DAYS = 30
+"""A tag that is worn is heard, and so has its next key, within minutes."""
 """Tags renew nothing by themselves: somebody needs weeks to get to them."""
 UNSURE_CLOCK_MS = 1_000
 _VANISHING = ("tmpfs", "ramfs")
@@ -87,6 +89,8 @@ class StoreFacts:
     problem: str = ""
     devices_expiring: int = 0
     devices_expired: int = 0
+    keys_waiting: int = 0
+    """Devices that were to change their MAC key ``KEY_WAITS_DAYS`` ago, and have not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +415,27 @@ def certificates(facts: Facts) -> list[Finding]:
                 f"the certificates of {held.devices_expiring} devices end within {EXPIRES_WARNING_DAYS} days",
                 "They can not connect from then on.",
                 "`tagwatch device renew ID`, and provision them before that (docs/identities.md).",
+            )
+        )
+    if held is not None and held.keys_waiting:
+        found.append(
+            Finding(
+                "certificates",
+                "warning",
+                f"{held.keys_waiting} devices have not changed to the key that was made for them "
+                f"{KEY_WAITS_DAYS} days ago or earlier",
+                "Until they have, the old key is believed, too.",
+                "`tagwatch device keys` names them: charge them where the gateway hears them, or use the console.",
+            )
+        )
+    if any(one.name == "ca.next" for one in facts.certificates):
+        found.append(
+            Finding(
+                "certificates",
+                "note",
+                "the authority is being changed: two are trusted",
+                "Who has the old one's key could still pretend to be the broker to a device that was not renewed.",
+                "Renew every device, then `tagwatch keys rotate-authority --finish` (docs/identities.md).",
             )
         )
     return found

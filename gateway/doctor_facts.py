@@ -23,6 +23,7 @@ from gateway.authority import LOOPBACK_NAMES, NEXT_CERTIFICATE, trusted_path
 from gateway.doctor import (
     DAY_MS,
     EXPIRES_WARNING_DAYS,
+    KEY_WAITS_DAYS,
     CertificateFacts,
     Facts,
     FileFacts,
@@ -248,6 +249,7 @@ def _store(settings: Settings, thorough: bool) -> StoreFacts:
             known = _has_form(ask, isinstance(place, Path))
             form = str(ask("SELECT version_num FROM alembic_version")[0][0]) if known else None
             expired, expiring = _devices(ask) if form == HEAD else (0, 0)
+            waiting = _keys_waiting(ask) if form == HEAD else 0
         damage = _damage(place, None if thorough else QUICK_S) if isinstance(place, Path) else ""
     except (DBAPIError, sqlite3.Error) as error:
         problem = str(error.orig) if isinstance(error, DBAPIError) else str(error)
@@ -264,6 +266,7 @@ def _store(settings: Settings, thorough: bool) -> StoreFacts:
         damage=damage or "",
         devices_expired=expired,
         devices_expiring=expiring,
+        keys_waiting=waiting,
     )
 
 
@@ -285,6 +288,17 @@ def _damage(path: Path, within_s: float | None) -> str | None:
                 return None
             raise
     return "" if row[0] == "ok" else str(row[0])
+
+
+def _keys_waiting(ask: Ask) -> int:
+    """How many devices that are not revoked have long been to change their key."""
+    before_ms = round(time.time() * 1000) - KEY_WAITS_DAYS * DAY_MS
+    return int(
+        ask(
+            "SELECT count(*) FROM device_key JOIN device ON device.id = device_key.device "
+            f"WHERE device_key.use = 'next' AND device.revoked_at_ms IS NULL AND made_at_ms <= {before_ms}"
+        )[0][0]
+    )
 
 
 def _devices(ask: Ask) -> tuple[int, int]:

@@ -102,6 +102,13 @@ CASES = {
         replace(SOUND, store=replace(STORE, devices_expired=4)), "problem", "of 4 devices"),
     "devices whose certificates end soon": (
         replace(SOUND, store=replace(STORE, devices_expiring=3)), "warning", "of 3 devices"),
+    "devices that do not take their new key": (
+        replace(SOUND, store=replace(STORE, keys_waiting=3)), "warning", "3 devices have not changed to the key"),
+    "two authorities": (
+        replace(SOUND, certificates=(SERVER, CertificateFacts("ca.next", NOW_MS + 9_000 * DAY_MS))),
+        "note",
+        "two are trusted",
+    ),
     "a key that others can read": (
         replace(SOUND, secrets=(FileFacts("ca.key.pem", 0o644, 900),)), "problem", "ca.key.pem"),
     "a file of root's": (replace(SOUND, secrets=(FileFacts("store.sqlite", 0o600, 0),)), "problem", "owner"),

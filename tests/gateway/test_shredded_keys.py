@@ -13,6 +13,7 @@ from gateway.backup import backup
 from gateway.check import check
 from gateway.cli import app
 from gateway.devices import Credentials, revoke_device
+from gateway.doctor_facts import gather
 from gateway.orders import activate, add_order, deactivate
 from gateway.policy import DAY_MS, Policy
 from gateway.seal import DEVICE_KEY, RETIRED_KEY
@@ -147,6 +148,20 @@ def test_all_keys_of_a_revoked_device_go_and_what_it_was_provisioned_with(tmp_pa
     again = keep(kept.settings.data_dir)
     assert again.committer.key(TAG) is None
     again.store.close()
+
+
+def test_the_doctor_counts_the_devices_that_do_not_take_their_new_key(tmp_path: Path) -> None:
+    kept = keep(tmp_path / "data")
+    for name in (TAG, "tag0002"):
+        kept.add(name)
+        rekeys(kept, device=name)
+    with kept.store.write() as connection:
+        connection.execute(text("UPDATE device_key SET made_at_ms = 9 WHERE device = 'tag0001'"))
+        connection.execute(text("UPDATE device_key SET made_at_ms = 9000000000000 WHERE device = 'tag0002'"))
+    found = gather(kept.settings.data_dir).store
+    assert found is not None
+    assert found.keys_waiting == 1
+    kept.store.close()
 
 
 def test_a_key_that_is_gone_without_a_proof_is_a_fault(tmp_path: Path) -> None:
