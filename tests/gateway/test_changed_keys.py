@@ -22,12 +22,14 @@ from gateway.backup import backup
 from gateway.check import check
 from gateway.cli import app
 from gateway.commands import Outbox
+from gateway.commit import Committer
 from gateway.devices import Credentials, DeviceError, add_device, revoke_device
 from gateway.group import Received
 from gateway.restore import restore
 from gateway.seal import DEVICE_KEY, NEXT_KEY, RETIRED_KEY, SealError, master_of
 from gateway.store import Store, device_keys, devices, state
 from gateway.trail import positions_of
+from tests.gateway import postgres
 from tests.gateway.kept_store import Kept, keep
 from tests.gateway.stand_in import EPOCH, block, positions
 
@@ -278,6 +280,26 @@ def test_the_commands_say_who_has_still_to_change(kept: Kept) -> None:
     assert (refused.exit_code, "is no RF tag" in refused.output) == (1, True)
     assert run.invoke(app, ["device", "rekey", *here]).exit_code == 1
     kept.store.close()
+
+
+def test_on_postgresql_a_key_is_changed_as_well(
+    postgres_server: postgres.PostgresServer, tmp_path: Path
+) -> None:
+    folder = keep(tmp_path / "data")
+    folder.store.close()
+    store = Store.open(postgres_server.empty())
+    committer = Committer(store, folder.vault, quarantine_rows=10, quarantine_bytes=64)
+    kept = Kept(folder.settings, store, folder.authority, committer)
+    tag = Tag(kept.add(TAG))
+    for n in range(1, 4):
+        rekeys(kept)
+        (command,) = said(kept, outbox_of(kept), NOW_MS + n)
+        tag.take(command)
+        done = kept.committer.commit([tag.seal(positions(n, 1))])
+        assert (done.commits, done.adopted) == ({(TAG, EPOCH): n}, {TAG})
+        assert check(store, kept.vault).faults == []
+    assert rotation.listing(store) == []
+    store.close()
 
 
 class ChangeOfKeys(RuleBasedStateMachine):
