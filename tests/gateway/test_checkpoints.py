@@ -6,11 +6,12 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from core.monitor import Memory
 from core.rules import DEFAULT_RULES
@@ -41,7 +42,7 @@ class Box:
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
-        store = Store.open(self.folder / "store.sqlite")
+        store = Store.open(self.folder / "store.sqlite", busy_timeout_ms=50)
         self.street = Street(store)
         self.street.wear("gps0001")
         install(store, "home0001", self.street.wear("rf0001"), None, MONDAY_MS)
@@ -305,6 +306,28 @@ def test_power_may_go_at_any_byte_of_a_write(box: Box, calm: Final, tmp_path: Pa
             box.recollected()
             assert box.final() == calm
     assert len(marks) >= 3, "some cuts leave an earlier state"
+
+
+def test_killed_whenever_an_alert_can_not_be_written_it_says_it_in_its_next_life(
+    box: Box, calm: Final, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "KEEP_AFTER", 1)  # a checkpoint whenever something was judged
+    refused = 0
+    with closing(sqlite3.connect(box.folder / "store.sqlite", isolation_level=None)) as other:
+        for now_ms, messages in evenings(box.street):
+            for message in messages:
+                box.hear(message)
+                other.execute("BEGIN IMMEDIATE")
+                try:
+                    box.judge.judge(now_ms)
+                except DBAPIError:
+                    refused += 1
+                other.execute("ROLLBACK")
+                box.begin()
+            box.judge.judge(now_ms)
+    assert refused
+    box.judge.judge(LAST_MS)
+    assert box.final() == calm
 
 
 def test_where_nothing_can_be_written_everything_goes_on_without(box: Box, calm: Final) -> None:
