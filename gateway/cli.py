@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway import keys_cli, operation_cli, orders_cli, retention_cli, rotation_cli, zones_cli
+from gateway import keys_cli, operation_cli, orders_cli, retention_cli, rotation_cli, users_cli, zones_cli
 from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ retention_cli.register(app)
 zones_cli.register(app)
 app.add_typer(keys_cli.app, name="keys")
 rotation_cli.register(device_app, keys_cli.app)
+app.add_typer(users_cli.app, name="user")
 alert_app = typer.Typer(help="One alert: who has taken notice of it.", no_args_is_help=True)
 delivery_app = typer.Typer(help="Telling people of alerts: paths, and what waits.", no_args_is_help=True)
 replica_app = typer.Typer(help="The second store, which tags wait for.", no_args_is_help=True)
@@ -521,7 +522,7 @@ def alert_ack(
 ) -> None:
     """Acknowledge an alert as it stands: nobody else on the rota is told of it any more."""
     from gateway.commands import present_ms
-    from gateway.delivery.trial import AcknowledgementError, acknowledge
+    from gateway.delivery.notice import AcknowledgementError, acknowledge
 
     settings = _settings(data_dir)
     with _store(settings, AcknowledgementError) as store:
@@ -556,7 +557,7 @@ def alert_told(
         {
             "revision": one.revision,
             "who": one.person,
-            "what": "acknowledged",
+            "what": "acknowledged" + (f": {one.note}" if one.note else ""),
             "at": _utc(one.at_ms),
             "route": "",
             "round": "",

@@ -114,6 +114,17 @@ class ReplicaFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PageFacts:
+    """``refusal`` is why the page can not be served as it is set, "" where it can; ``users`` is how many can sign in,
+    None where the store did not tell; ``beyond``: other machines can reach it; ``own`` certificate."""
+
+    refusal: str
+    users: int | None
+    beyond: bool = False
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that is judged. None where it could not be gathered because of what another finding tells."""
 
@@ -142,6 +153,8 @@ class Facts:
     provisioning: int = 0
     """Of how many devices that were added the keys lie open in the devices folder."""
     replica: ReplicaFacts | None = None
+    page: PageFacts | None = None
+    """None where no page is served."""
     """The second store, where tags wait for one."""
 
 
@@ -692,6 +705,47 @@ def replica(facts: Facts) -> list[Finding]:
     return [Finding("replica", "good", f"the replica {copy.place} can be written")]
 
 
+def page(facts: Facts) -> list[Finding]:
+    """Who can look at the page, and act on it?"""
+    served = facts.page
+    if served is None:
+        return []
+    if served.refusal:
+        return [
+            Finding(
+                "page",
+                "problem",
+                served.refusal,
+                "The gateway refuses to start so: nothing listens beyond this machine until TLS and a user exist.",
+                "Mend the setting that is named first; `tagwatch settings` explains it.",
+            )
+        ]
+    if served.users is None:
+        return []  # the finding about the store tells why
+    if not served.users:
+        return [
+            Finding(
+                "page",
+                "warning",
+                "there is no user: whoever is on this machine may look, and nobody can acknowledge on the page",
+                "Looks are recorded under no name.",
+                "tagwatch user add NAME --name 'Full Name' --role practitioner",
+            )
+        ]
+    found = [Finding("page", "good", f"{served.users} users can sign in")]
+    if served.own:
+        found.append(
+            Finding(
+                "page",
+                "note",
+                "the page shows a certificate of the gateway's own authority",
+                "Browsers believe it only where that authority was added to them by hand.",
+                "Give a certificate that they believe: web_certificate and web_key.",
+            )
+        )
+    return found
+
+
 def listening(facts: Facts) -> list[Finding]:
     """Who can reach this box, and what of it?"""
     found = []
@@ -706,6 +760,16 @@ def listening(facts: Facts) -> list[Finding]:
                     f"tags reach the broker at {place}; it asks each for its certificate",
                     "It is the only thing that other machines need to reach.",
                     "Let the firewall admit this port only.",
+                )
+            )
+        elif one.process == "web" and facts.page is not None and facts.page.beyond and not facts.page.refusal:
+            found.append(
+                Finding(
+                    "listening",
+                    "note",
+                    f"people reach the page at {place}, over TLS, and have to sign in",
+                    "Whoever can reach it can try passwords; each address and each user has few attempts.",
+                    "Let the firewall admit the networks of those who work here only.",
                 )
             )
         else:
@@ -741,5 +805,6 @@ CHECKS: tuple[Callable[[Facts], list[Finding]], ...] = (
     kernels,
     alerts,
     replica,
+    page,
     listening,
 )

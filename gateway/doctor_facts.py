@@ -18,7 +18,7 @@ from typing import Any
 from cryptography import x509
 from sqlalchemy.exc import DBAPIError
 
-from gateway import box, broker, findings, kernels, replica, warm
+from gateway import box, broker, findings, kernels, reach, replica, warm
 from gateway.authority import LOOPBACK_NAMES, NEXT_CERTIFICATE, trusted_path
 from gateway.doctor import (
     DAY_MS,
@@ -27,6 +27,7 @@ from gateway.doctor import (
     CertificateFacts,
     Facts,
     FileFacts,
+    PageFacts,
     ReplicaFacts,
     StoreFacts,
 )
@@ -82,7 +83,23 @@ def gather(data_dir: Path | None, *, thorough: bool = False) -> Facts:
         master_key_beside=_same_disk(settings.master_key_path, folder),
         provisioning=sum(1 for _ in settings.devices_dir.glob("*/config.json")),
         replica=_replica(settings, runs=bool(run)),
+        page=None if problem else _page(settings),
     )
+
+
+def _page(settings: Settings) -> PageFacts | None:
+    """Who can reach the page, and sign in there."""
+    if not settings.web:
+        return None
+    users = None
+    with suppress(DBAPIError, sqlite3.Error, ImportError), _asking(settings) as ask:
+        users = ask("SELECT count(*) FROM account WHERE disabled_ms IS NULL AND password IS NOT NULL")[0][0]
+    shown = reach.certificate(settings)
+    # what is missing because the gateway has never run yet is no mistake of the settings
+    first = shown is not None and shown.own and not settings.authority_dir.is_dir()
+    refusal = "" if first and users else reach.refusal(settings, users or 0)
+    own = shown is not None and shown.own
+    return PageFacts(refusal, users, beyond=not settings.page_on_this_machine, own=own)
 
 
 def _replica(settings: Settings, *, runs: bool) -> ReplicaFacts | None:
@@ -179,6 +196,11 @@ def _certificates(settings: Settings) -> Iterator[CertificateFacts]:
             extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
             names = tuple(str(each.value) for each in extension.value)
         yield CertificateFacts(name, _expires_ms(certificate), names, wanted if name == "server" else ())
+    shown = reach.certificate(settings)
+    if shown is not None and not shown.own:
+        with suppress(OSError, ValueError):  # else the finding about the page tells
+            read = x509.load_pem_x509_certificate(shown.chain.read_bytes())
+            yield CertificateFacts("page", _expires_ms(read))
 
 
 def _expires_ms(certificate: x509.Certificate) -> int:
@@ -202,8 +224,13 @@ def _secrets(folder: Path) -> Iterator[FileFacts]:
 
 
 def _elsewhere(settings: Settings) -> Iterator[FileFacts]:
-    """The master key, where it does not lie in the data folder."""
-    path = settings.master_key_path
+    """The master key, and the page's, where they do not lie in the data folder."""
+    shown = reach.certificate(settings)
+    for path in (settings.master_key_path, *([] if shown is None else [shown.key])):
+        yield from _if_elsewhere(settings, path)
+
+
+def _if_elsewhere(settings: Settings, path: Path) -> Iterator[FileFacts]:
     if not path.resolve().is_relative_to(settings.data_dir.resolve()):
         with suppress(OSError):
             status = path.stat()

@@ -16,7 +16,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +24,13 @@ from pathlib import Path
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from gateway import backup
+from gateway import backup, users
 from gateway.authority import seal_authority
 from gateway.backup import BackupError, Manifest
 from gateway.keys import held, seal_anew, seal_open_keys, wiped
 from gateway.seal import SealError, Vault
 from gateway.settings import Settings
-from gateway.store import Store, StoreError, copying, devices, dialect, sqlite_file, state
+from gateway.store import Store, StoreError, accounts, copying, devices, dialect, sqlite_file, state
 from gateway.store.tables import device as device_table
 from gateway.whole_files import sync_folder, write_whole
 
@@ -62,6 +62,10 @@ class _Old:
     generation: int = 0
     numbers: tuple[tuple[str, int], ...] = ()
     revoked: tuple[tuple[str, int], ...] = ()
+    disabled: tuple[tuple[str, int], ...] = ()
+    """Users who are kept out, and since when."""
+    tokens: tuple[tuple[str, int], ...] = ()
+    """Machines' tokens that are believed no longer, and since when."""
     unread: str = ""
 
 
@@ -161,13 +165,28 @@ def _look(target: Path) -> _Old:
         revoked = sqlite_file.rows(
             target, "SELECT id, revoked_at_ms FROM device WHERE revoked_at_ms IS NOT NULL"
         )
+        tables = {str(name) for (name,) in sqlite_file.rows(target, "SELECT name FROM sqlite_master")}
+        disabled, tokens = [], []
+        if "account" in tables:  # a store of before there were users has none
+            disabled = sqlite_file.rows(
+                target, "SELECT name, disabled_ms FROM account WHERE disabled_ms IS NOT NULL"
+            )
+            tokens = sqlite_file.rows(
+                target, "SELECT id, revoked_ms FROM access_token WHERE revoked_ms IS NOT NULL"
+            )
     except sqlite3.Error as error:
         return _Old(unread=str(error))
     return _Old(
         int(str(generations[0][0])) if generations else 1,
-        tuple((str(name), int(str(seq))) for name, seq in numbers),
-        tuple((str(name), int(str(at_ms))) for name, at_ms in revoked),
+        _pairs(numbers),
+        _pairs(revoked),
+        _pairs(disabled),
+        _pairs(tokens),
     )
+
+
+def _pairs(rows: Iterable[tuple[object, ...]]) -> tuple[tuple[str, int], ...]:
+    return tuple((str(name), int(str(number))) for name, number in rows)
 
 
 def _fetch(settings: Settings, stage: Path) -> Manifest:
@@ -227,6 +246,13 @@ def _make_ready(path: Path, generation: int, old: _Old, vault: Vault, *, goes_on
         for name, at_ms in old.revoked:
             if name in known:
                 devices.revoke(connection, name, at_ms)
+        # whoever signed out since must not be signed in again, nor whoever was kept out be let in
+        now_ms = users.present_ms(connection)
+        accounts.end_sessions(connection, None, now_ms, "a backup was restored")
+        for name, at_ms in old.disabled:
+            accounts.set_disabled(connection, name, at_ms)
+        for token_id, at_ms in old.tokens:
+            accounts.revoke_token(connection, token_id, at_ms)
         mine = {
             str(row.name): int(row.seq)
             for row in connection.execute(text("SELECT name, seq FROM sqlite_sequence"))

@@ -12,13 +12,14 @@ import fcntl
 import json
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
-from gateway import broker, kernels, keys, logs, restore, shredding, systemd
+from gateway import broker, kernels, keys, logs, reach, restore, shredding, systemd
 from gateway.authority import Authority
 from gateway.backup import BackupError
 from gateway.control import Control, ControlError
@@ -57,6 +58,7 @@ class Service:
         self._authority = authority
         self._place = broker.address(settings)
         self._web_port = 0
+        self._page_tls = None if reach.certificate(settings) is None else _any_certificate()
         self._announced = False
         children: list[Child] = []
         if settings.embedded:
@@ -181,7 +183,7 @@ class Service:
         if self._settings.web:
             document |= {
                 "web_port": self._web_port,
-                "web_url": f"http://{self._settings.web_host}:{self._web_port}/",
+                "web_url": reach.url(self._settings, self._web_port),
             }
         if self._settings.orders:
             document["order_port"] = self._order_port
@@ -208,7 +210,9 @@ class Service:
         """Does the page's process answer a request?"""
         try:
             async with asyncio.timeout(_ANSWER_S):
-                reader, writer = await asyncio.open_connection(self._settings.web_host, self._web_port)
+                reader, writer = await asyncio.open_connection(
+                    reach.near(self._settings), self._web_port, ssl=self._page_tls
+                )
                 try:
                     writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                     return bool(await reader.readline())
@@ -220,7 +224,7 @@ class Service:
     async def _page_answers(self, _line: Line) -> None:
         while True:
             try:
-                _, writer = await asyncio.open_connection(self._settings.web_host, self._web_port)
+                _, writer = await asyncio.open_connection(reach.near(self._settings), self._web_port)
             except OSError:
                 await asyncio.sleep(_POLL_S)
                 continue
@@ -277,6 +281,9 @@ def serve(
             try:
                 keys.make_ready(settings, store, authority)
                 shredding.scrubbed(store)  # of what a run that was cut off has deleted
+                if settings.web:
+                    with store.read() as connection:
+                        reach.check(settings, connection)
             finally:
                 store.close()
             asyncio.run(Service(settings, authority, tell).run(until_stdin_ends=until_stdin_ends))
@@ -292,6 +299,14 @@ def serve(
         print(f"tagwatch: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _any_certificate() -> ssl.SSLContext:
+    """For asking the page of this machine whether it lives: nothing is told to it that it must prove itself for."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _set_at_end_of_input(stopping: asyncio.Event) -> None:

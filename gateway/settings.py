@@ -55,9 +55,30 @@ class Settings(BaseSettings):
         description="Names and addresses that the broker's certificate stands for; tags check the first.",
     )
     web: bool = Field(True, description="Serve the page.")
-    web_host: str = Field("127.0.0.1", description="Address of the page.")
+    web_host: str = Field(
+        "127.0.0.1",
+        description=(
+            "Address of the page. One that other machines can reach is taken once there is a user (`tagwatch user "
+            "add`), and then over TLS only; before that reach the page through ssh -L."
+        ),
+    )
     web_port: int = Field(
         8080, ge=0, le=65535, description="Port of the page; 0 picks a free one and keeps it."
+    )
+    web_certificate: str = Field(
+        "",
+        description=(
+            "File (PEM) with the certificate of the page, and those that lead to its authority, seen from the data "
+            "folder; read again when it changes. Left out, a page beyond this machine shows the gateway's own "
+            "(authority/server.pem), for the names in server_names."
+        ),
+    )
+    web_key: str = Field("", description="File (PEM) with the key of web_certificate.")
+    session_idle_minutes: int = Field(
+        60, ge=1, le=1440, description="Whoever does nothing on the page for so long is signed out."
+    )
+    session_hours: int = Field(
+        12, ge=1, le=168, description="Whoever signed in so long ago signs in anew: a shift."
     )
     # orders in
     orders: bool = Field(False, description="Take in orders over HTTP (docs/intake.md).")
@@ -253,17 +274,13 @@ class Settings(BaseSettings):
 
     @field_validator("web_host")
     @classmethod
-    def _page_is_this_machines(cls, value: str) -> str:
+    def _page_has_an_address(cls, value: str) -> str:
         try:
-            loopback = value == "localhost" or ip_address(value).is_loopback
+            return value if value == "localhost" else str(ip_address(value))
         except ValueError:
-            raise ValueError(f"{value} is not an address; give 127.0.0.1 or ::1") from None
-        if not loopback:
             raise ValueError(
-                f"{value} can be reached from other machines, and the page has no sign-in yet: give 127.0.0.1 or ::1, "
-                "and reach it through ssh -L"
-            )
-        return value
+                f"{value} is not an address; give 127.0.0.1 or ::1, or 0.0.0.0 for other machines to reach the page"
+            ) from None
 
     @field_validator("server_names")
     @classmethod
@@ -308,6 +325,12 @@ class Settings(BaseSettings):
                 f"order_host {self.order_host} can be reached from other machines, and orders would travel readable: "
                 "give order_certificate and order_certificate_key, or 127.0.0.1 and a proxy that speaks TLS"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Settings:
+        if bool(self.web_certificate) != bool(self.web_key):
+            raise ValueError("web_certificate and web_key belong together: give both or neither")
         return self
 
     @model_validator(mode="after")
@@ -386,6 +409,11 @@ class Settings(BaseSettings):
         if isinstance(place, str):
             raise SettingsError(f"the store is {store_url.shown(place)}, not a file")
         return place
+
+    @property
+    def page_on_this_machine(self) -> bool:
+        """Whether only this machine can reach the page."""
+        return self.web_host == "localhost" or ip_address(self.web_host).is_loopback
 
     @property
     def authority_dir(self) -> Path:

@@ -13,6 +13,8 @@ from core.contact import NO_CONTACT
 from core.rules import DEFAULT_RULES
 from gateway.store import alerts, state
 from gateway.store.tables import (
+    access_token,
+    account,
     acknowledgement,
     alert,
     alert_revision,
@@ -26,6 +28,7 @@ from gateway.store.tables import (
     order_version,
     path,
     quarantine,
+    session,
     telling,
 )
 from gateway.trust import Basis, Line
@@ -54,6 +57,9 @@ _STAMPS: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (telling, ("at_ms", "decided_ms")),
     (acknowledgement, ("at_ms",)),
     (path, ("failing_ms", "retry_ms", "sent_ms")),
+    (account, ("password_ms", "made_ms", "disabled_ms")),
+    (session, ("made_ms", "seen_ms", "ended_ms")),
+    (access_token, ("used_ms", "revoked_ms")),
 )
 """Columns of gateway time in which each stamp says itself when it was made."""
 
@@ -156,6 +162,8 @@ def _shift(connection: Connection, from_ms: int, by_ms: int) -> None:
     later = and_(envelope.c.id > state.number(connection, ENVELOPE), envelope.c.received_ms >= from_ms)
     _move(connection, envelope, ("received_ms",), later, by_ms)
     _move(connection, command, ("made_at_ms", "expires_at_ms"), command.c.made_at_ms >= from_ms, by_ms)
+    made = access_token.c.made_ms >= from_ms
+    _move(connection, access_token, ("made_ms", "expires_ms"), made, by_ms)
     # before the messages: each round's were made when it began
     told = (
         select(delivery.c.id)

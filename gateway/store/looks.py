@@ -1,4 +1,4 @@
-"""Looks: who was shown what about whom, and when (law 10). Rows are only ever added."""
+"""Looks: who was shown what about whom, and when (law 10); and who signed in, or did something. Rows are only added."""
 
 from __future__ import annotations
 
@@ -19,9 +19,15 @@ def add(
     *,
     alerts: Sequence[str] = (),
     activations: Sequence[str] = (),
+    **more: str,
 ) -> None:
-    """Write down one look; ``alerts`` and ``activations`` are ids, ``at_ms`` gateway time."""
-    about = json.dumps({"alerts": list(alerts), "activations": list(activations)}, separators=(",", ":"))
+    """Write down one look; ``alerts`` and ``activations`` are ids, ``at_ms`` gateway time.
+
+    ``more`` is what else belongs to it: ``address``, where the person was; ``user``, to whom something was done.
+    """
+    about = json.dumps(
+        {"alerts": list(alerts), "activations": list(activations), **more}, separators=(",", ":")
+    )
     connection.execute(insert(look).values(at_ms=at_ms, viewer=viewer, view=view, about=about))
 
 

@@ -112,12 +112,14 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """Who has taken notice of an alert up to ``revision``."""
+    """Who has taken notice of an alert up to ``revision``; ``account`` is None where that was said by the command."""
 
     alert: int
     revision: int
     person: str
     at_ms: int
+    note: str = ""
+    account: str | None = None
 
 
 def tell(
@@ -314,14 +316,29 @@ def acknowledged(connection: Connection, number: int) -> int:
     return connection.execute(query).scalar() or 0
 
 
-def acknowledge(connection: Connection, number: int, person: str, at_ms: int) -> int | None:
-    """``person`` takes notice of an alert as it stands: returns its revision, None where there is no such alert."""
+def acknowledge(
+    connection: Connection,
+    number: int,
+    person: str,
+    at_ms: int,
+    *,
+    seen: int | None = None,
+    note: str = "",
+    account: str | None = None,
+) -> int | None:
+    """``person`` takes notice of an alert as it stands, or as it was in the revision that was ``seen``.
+
+    Returns the revision, None where there is no such alert. What one who was signed in says twice stands once.
+    """
     revision = connection.execute(select(alert.c.revision).where(alert.c.number == number)).scalar()
     if revision is None:
         return None
-    connection.execute(
-        insert(acknowledgement).values(alert=number, revision=revision, person=person, at_ms=at_ms)
-    )
+    if seen is not None:
+        revision = min(revision, seen)
+    said = {"alert": number, "revision": revision, "note": note, "account": account}
+    known = select(acknowledgement.c.id).where(*(acknowledgement.c[name] == of for name, of in said.items()))
+    if account is None or connection.execute(known.limit(1)).first() is None:
+        connection.execute(insert(acknowledgement).values(**said, person=person, at_ms=at_ms))
     end_escalations(connection, number, "acknowledged", revision)
     return int(revision)
 
@@ -331,6 +348,14 @@ def acknowledgements(connection: Connection, number: int) -> list[Acknowledgemen
     columns = [acknowledgement.c[name] for name in Acknowledgement.__slots__]
     query = select(*columns).where(acknowledgement.c.alert == number).order_by(acknowledgement.c.id)
     return [Acknowledgement(*row) for row in connection.execute(query)]
+
+
+def acknowledged_of(connection: Connection, numbers: Collection[int]) -> dict[int, int]:
+    """Up to which revision somebody has acknowledged each of some alerts; those that nobody has are left out."""
+    query = select(acknowledgement.c.alert, func.max(acknowledgement.c.revision)).where(
+        acknowledgement.c.alert.in_(list(numbers))
+    )
+    return dict(iter(connection.execute(query.group_by(acknowledgement.c.alert))))
 
 
 def due(connection: Connection, now_ms: int, latest_ms: int) -> bool:

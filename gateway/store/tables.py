@@ -340,6 +340,8 @@ acknowledgement = Table(
     Column("revision", Integer, nullable=False, doc="the newest that could be seen"),
     Column("person", Text, nullable=False, doc="by name"),
     Column("at_ms", BigInteger, nullable=False),
+    Column("note", Text, nullable=False, server_default="", doc="what the person wrote beside it"),
+    Column("account", Text, doc="who was signed in; none: by the command"),
     Index("acknowledgement_by_alert", "alert"),
     sqlite_autoincrement=True,
 )
@@ -536,4 +538,50 @@ order_task = Table(
     UniqueConstraint("order_id", "kind", "about", name="order_task_once"),
     Index("order_task_by_state", "done_ms", "id"),
     sqlite_autoincrement=True,
+)
+
+# --- who may look and act: gateway/users.py, gateway/sign_in.py, store/accounts.py ---
+
+account = Table(
+    "account",
+    metadata,
+    Column(
+        "name",
+        Text,
+        primary_key=True,
+        doc="by which one signs in; never deleted, for acknowledgements name it",
+    ),
+    Column("full_name", Text, nullable=False),
+    Column("role", Text, nullable=False, doc="gateway/users.py"),
+    Column("password", Text, doc="Argon2id, in PHC form; none: it can not sign in on the page"),
+    Column("password_ms", BigInteger, doc="when it was set"),
+    Column("once", Boolean, nullable=False, doc="the password is for one sign-in, and must be changed there"),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("disabled_ms", BigInteger),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", Text, primary_key=True, doc="SHA-256 of the token in the browser's cookie, hex"),
+    Column("account", Text, ForeignKey("account.name"), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False, doc="when the person last did something, to the minute"),
+    Column("address", Text, nullable=False, doc="where the person signed in from"),
+    Column("ended_ms", BigInteger),
+    Column("why", Text, doc="why it ended"),
+    Index("session_by_account", "account", "ended_ms"),
+)
+
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("id", Text, primary_key=True, doc="the part of the token that may be shown"),
+    Column("account", Text, ForeignKey("account.name"), nullable=False),
+    Column("hash", Text, nullable=False, doc="SHA-256 of the whole token, hex"),
+    Column("purpose", Text, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger, doc="when it was last used, to the hour"),
+    Column("revoked_ms", BigInteger),
 )

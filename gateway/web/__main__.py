@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
+import asyncio
 import json
 import os
 import socket
+import ssl
 import sys
 from pathlib import Path
 
+import structlog
 import uvicorn
 
-from gateway import logs
+from gateway import logs, reach
 from gateway.settings import Settings, SettingsError
+from gateway.sign_in import Limits, SignIn
 from gateway.store import Store, StoreError
 from gateway.web.app import LOOPBACK_NAMES, create_app
 from gateway.web.stored import StoredBook, StoredLooks
@@ -24,13 +27,27 @@ STALLED_MS = 30_000
 # Streams end at once when the process is told to stop; this is for a page that is still being made, s.
 STOP_S = 3
 WHERE = "web.json"
+# How often it is looked whether the certificate was renewed, s.
+RENEWED_S = 30.0
+MINUTE_MS = 60_000
+
+log = structlog.get_logger(__name__)
 
 
 class Server(uvicorn.Server):
     """uvicorn, saying where it listens once it really does and ending the endless streams when it is to stop."""
 
-    def __init__(self, config: uvicorn.Config, watch: Watch, url: str, data_dir: Path) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        watch: Watch,
+        url: str,
+        data_dir: Path,
+        shown: reach.Certificate | None = None,
+    ) -> None:
         super().__init__(config)
+        self._shown = shown
+        self._renewing: asyncio.Task[None] | None = None
         self._watch = watch
         self._url = url
         self._where = data_dir / WHERE
@@ -39,6 +56,8 @@ class Server(uvicorn.Server):
         """Listen, then write the address."""
         await super().startup(sockets=sockets)
         if self.started:
+            if self._shown is not None and self.config.ssl is not None:
+                self._renewing = asyncio.create_task(renew(self.config.ssl, self._shown))
             document = json.dumps({"url": self._url, "pid": os.getpid()})
             fresh = self._where.with_suffix(f".{os.getpid()}.tmp")
             fresh.write_text(document, encoding="utf-8")
@@ -47,6 +66,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take the address away, end the streams, then stop."""
         self._forget()
+        if self._renewing is not None:
+            self._renewing.cancel()
         await self._watch.close()
         await super().shutdown(sockets=sockets)
 
@@ -58,18 +79,8 @@ class Server(uvicorn.Server):
             pass  # another process has taken its place, or somebody has tidied up
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket on a loopback address. Raises SettingsError for any other, OSError if the port is taken."""
-    address = "127.0.0.1" if host == "localhost" else host
-    try:
-        loopback = ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        raise SettingsError(f"web_host: {host} is not an address; give 127.0.0.1 or ::1") from None
-    if not loopback:
-        raise SettingsError(
-            f"web_host: {host} can be reached from other machines, and the page has no sign-in yet; "
-            "give 127.0.0.1 or ::1"
-        )
+def listen(address: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError if the port is taken. Whether it may be had `gateway.reach` says."""
     listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -83,18 +94,51 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+async def renew(context: ssl.SSLContext, shown: reach.Certificate, every_s: float = RENEWED_S) -> None:
+    """Show a certificate that has taken the place of the one before from the next connection on, for ever."""
+    known = _stamps(shown)
+    while True:
+        await asyncio.sleep(every_s)
+        present = _stamps(shown)
+        if present == known or None in present:
+            continue
+        try:
+            context.load_cert_chain(shown.chain, shown.key, lambda: "")
+        except OSError as error:  # half of the pair is not there yet: the one before is shown until it is
+            log.warning("the page's new certificate can not be used", reason=logs.safe(error))
+            continue
+        known = present
+
+
+def _stamps(shown: reach.Certificate) -> tuple[int | None, ...]:
+    found: list[int | None] = []
+    for path in (shown.chain, shown.key):
+        try:
+            found.append(path.stat().st_mtime_ns)
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises SettingsError, StoreError or OSError if it can not begin."""
-    listener = listen(settings.web_host, settings.web_port)
-    address, port = listener.getsockname()[:2]
-    url = f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
     store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     try:
+        with store.read() as connection:
+            reach.check(settings, connection)
+        shown = reach.certificate(settings)
+        address = "127.0.0.1" if settings.web_host == "localhost" else settings.web_host
+        listener = listen(address, settings.web_port)
+        port = int(listener.getsockname()[1])
+        limits = Limits(settings.session_idle_minutes * MINUTE_MS, settings.session_hours * 60 * MINUTE_MS)
         app = create_app(
             StoredBook(store, settings.control_path),
             StoredLooks(store),
+            SignIn(store, limits),
+            store,
             settings,
-            hosts=(*LOOPBACK_NAMES, address),
+            hosts=(*LOOPBACK_NAMES, address, *reach.hosts(settings)),
+            tls=shown is not None,
         )
         config = uvicorn.Config(
             app,
@@ -105,8 +149,11 @@ def serve(settings: Settings) -> None:
             proxy_headers=False,
             timeout_graceful_shutdown=STOP_S,
             ws="none",
+            ssl_certfile=None if shown is None else shown.chain,
+            ssl_keyfile=None if shown is None else shown.key,
         )
-        Server(config, app.state.watch, url, settings.data_dir).run(sockets=[listener])
+        url = reach.url(settings, port)
+        Server(config, app.state.watch, url, settings.data_dir, shown).run(sockets=[listener])
     finally:
         store.close()
 
@@ -115,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code, 2 for what only the person who started it can put right."""
     parser = argparse.ArgumentParser(prog="python -m gateway.web", description=__doc__)
     parser.add_argument("--data-dir", type=Path, help="the gateway's one folder")
-    parser.add_argument("--host", help="loopback address to listen on")
+    parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any free one")
     given = parser.parse_args(arguments)
     try:

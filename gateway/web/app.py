@@ -13,11 +13,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
 from gateway.settings import Settings
+from gateway.sign_in import SignIn
+from gateway.store import Store
 from gateway.web import problems, words
 from gateway.web.book import AlertBook
 from gateway.web.headers import Headers
 from gateway.web.looks import Looks
-from gateway.web.routes import api, events, health, pages
+from gateway.web.routes import api, events, health, notice, pages, people
+from gateway.web.signed_in import Asked, Cookies, Door
 from gateway.web.watch import Watch
 
 HERE = Path(__file__).parent
@@ -28,9 +31,19 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 def create_app(
-    book: AlertBook, looks: Looks, settings: Settings, *, hosts: Sequence[str] = LOOPBACK_NAMES
+    book: AlertBook,
+    looks: Looks,
+    sign_in: SignIn,
+    store: Store,
+    settings: Settings,
+    *,
+    hosts: Sequence[str] = LOOPBACK_NAMES,
+    tls: bool = False,
 ) -> FastAPI:
-    """The application over a book of alerts. ``hosts`` are the names it answers to."""
+    """The application over a book of alerts, and the store that actions are written to.
+
+    ``hosts`` are the names it answers to; ``tls``: it is served over TLS.
+    """
     watch = Watch(book)
 
     @asynccontextmanager
@@ -55,13 +68,25 @@ def create_app(
     app.state.settings = settings
     app.state.looks = looks
     app.state.watch = watch
+    app.state.sign_in = sign_in
+    app.state.store = store
+    app.state.cookies = Cookies(tls)
     app.state.templates = _templates()
     problems.install(app)
-    for router in (pages.router, events.pages, api.router, events.api, health.router):
+    for router in (
+        pages.router,
+        notice.router,
+        people.router,
+        events.pages,
+        api.router,
+        events.api,
+        health.router,
+    ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.add_middleware(Door)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    app.add_middleware(Headers)
+    app.add_middleware(Headers, tls=tls)
     return app
 
 
@@ -87,6 +112,7 @@ def _templates() -> Jinja2Templates:
         "reading_groups": words.reading_groups,
     }
     environment.globals |= {
+        "asked": lambda request: getattr(request.state, "asked", Asked(None, "")),
         "STATES": words.STATES,
         "STATE_MEANINGS": words.STATE_MEANINGS,
         "UNKNOWN": words.UNKNOWN,

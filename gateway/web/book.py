@@ -5,7 +5,7 @@ Nothing here knows SQL; `gateway.web.stored` answers these questions from the re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, Protocol
@@ -102,6 +102,18 @@ class Deletion:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Who has taken notice of an alert up to ``revision``, when, and what they wrote beside it."""
+
+    person: str
+    revision: int
+    at: datetime
+    note: str
+    account: str | None
+    """Who was signed in; None where the command said it."""
+
+
+@dataclass(frozen=True)
 class AlertPage:
     """Some alerts, and whether there are more of those that were asked for."""
 
@@ -134,6 +146,10 @@ class StoreUnreadableError(Exception):
     """The store could not be read; the message says what the store said."""
 
 
+class LookNotRecordedError(Exception):
+    """The look could not be written down, so it must not happen."""
+
+
 class AlertBook(Protocol):
     """Read access to alerts. Every method is one short read, safe to call from several threads.
 
@@ -164,6 +180,14 @@ class AlertBook(Protocol):
 
     def deletions(self, number: int) -> Sequence[Deletion]:
         """By which proofs readings that the alert ``number`` rests on were deleted; empty where none was."""
+        ...
+
+    def notices(self, number: int) -> Sequence[Notice]:
+        """Who has taken notice of the alert ``number``, the last first."""
+        ...
+
+    def noticed(self, numbers: Collection[int]) -> Mapping[int, int]:
+        """Up to which revision somebody has taken notice of each of some alerts; left out where nobody has."""
         ...
 
     def since(self, number: int, limit: int) -> Sequence[Revision]:

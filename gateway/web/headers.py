@@ -29,12 +29,16 @@ HEADERS = {
     "x-content-type-options": "nosniff",
 }
 
+# A browser that has once seen the page over TLS never asks for it without again.
+STRICT_TRANSPORT = "max-age=31536000"
+
 
 class Headers:
     """ASGI middleware that sets them. Plain ASGI, so that event streams pass through unbuffered."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, tls: bool = False) -> None:
         self._app = app
+        self._headers = HEADERS | ({"strict-transport-security": STRICT_TRANSPORT} if tls else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as the app does, with the headers added."""
@@ -47,7 +51,7 @@ class Headers:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self._headers.items():
                     headers[name] = value
                 headers["cache-control"] = "no-cache" if kept else "no-store"
             await send(message)

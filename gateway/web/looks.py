@@ -1,6 +1,6 @@
 """Every look is logged: who saw what about whom, and when (law 10).
 
-This is the seam for sign-in and audit. Routes that show a person's data take a `Viewer` by ``Depends(viewer)`` and tell
+Routes that show a person's data take a `Viewer` by ``Depends(viewer)`` and tell
 `audit` what they are about to show, before they show it: a look that can not be recorded is not given.
 """
 
@@ -12,7 +12,9 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from gateway.users import who_may
 from gateway.web.book import AlertRecord
+from gateway.web.signed_in import asked, signed_in
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,6 @@ class Look:
     activations: Sequence[str]
 
 
-class LookNotRecordedError(Exception):
-    """The look could not be written down, so it must not happen."""
-
-
 class Looks(Protocol):
     """Where looks are written."""
 
@@ -46,8 +44,10 @@ class Looks(Protocol):
 
 
 def viewer(request: Request) -> Viewer:
-    """Who makes this request. Without sign-in that is somebody on this machine: the page is loopback only."""
-    return Viewer("local")
+    """Who makes this request, and may look. Where nobody has to sign in that is somebody on this machine."""
+    if asked(request).person is None:
+        return Viewer("local")  # the door has let nobody else through
+    return Viewer(signed_in(*who_may("look"))(request).name)
 
 
 def audit(request: Request, who: Viewer, view: str, alerts: Iterable[AlertRecord]) -> None:

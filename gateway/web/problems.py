@@ -12,10 +12,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from gateway.web.book import StoreUnreadableError
-from gateway.web.looks import LookNotRecordedError
+from gateway import logs
+from gateway.web.book import LookNotRecordedError, StoreUnreadableError
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,8 @@ TYPES = {
     "method-not-allowed": "This address can not be used in that way",
     "store-unreadable": "The store can not be read",
     "look-not-recorded": "The look could not be recorded",
+    "not-signed-in": "Nobody is signed in",
+    "not-allowed": "You may not do this",
     "too-many-listeners": "Too many pages are listening",
     "refused": "The request was refused",
 }
@@ -70,14 +73,20 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _answer(request: Request, problem: Problem) -> Response:
-    """JSON below /api and wherever JSON is asked for, else a page."""
+def answer(request: Request, problem: Problem) -> Response:
+    """A problem told. JSON below /api and wherever JSON is asked for, else a page."""
     wants_json = request.url.path.startswith("/api/") or "json" in request.headers.get("accept", "")
     if wants_json or not hasattr(request.app.state, "templates"):
         return JSONResponse(problem.model_dump(mode="json"), problem.status, media_type=MEDIA_TYPE)
     return request.app.state.templates.TemplateResponse(  # type: ignore[no-any-return]
         request, "problem.html", {"problem": problem}, status_code=problem.status
     )
+
+
+def store_unreadable() -> Problem:
+    """The store can not be read."""
+    detail = "The store can not be read just now, so nothing can be shown. Try again in a moment."
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "store-unreadable", detail).problem
 
 
 def install(app: FastAPI) -> None:
@@ -96,14 +105,17 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ProblemError)
     async def raised(request: Request, error: ProblemError) -> Response:
-        return _answer(request, error.problem)
+        return answer(request, error.problem)
 
     @app.exception_handler(StoreUnreadableError)
     async def unreadable(request: Request, error: StoreUnreadableError) -> Response:
         log.warning("store_unreadable", path=request.url.path, reason=str(error))
-        detail = "The store can not be read just now, so nothing can be shown. Try again in a moment."
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-        return _answer(request, ProblemError(status, "store-unreadable", detail).problem)
+        return answer(request, store_unreadable())
+
+    @app.exception_handler(SQLAlchemyError)
+    async def failed(request: Request, error: SQLAlchemyError) -> Response:
+        log.warning("store_unreadable", path=request.url.path, reason=logs.safe(error))
+        return answer(request, store_unreadable())
 
     @app.exception_handler(LookNotRecordedError)
     async def unrecorded(request: Request, error: LookNotRecordedError) -> Response:
@@ -112,7 +124,7 @@ def install(app: FastAPI) -> None:
             "Every look at a person's data is recorded, and this one could not be. Try again in a moment."
         )
         status = HTTPStatus.SERVICE_UNAVAILABLE
-        return _answer(request, ProblemError(status, "look-not-recorded", detail).problem)
+        return answer(request, ProblemError(status, "look-not-recorded", detail).problem)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -125,7 +137,7 @@ def install(app: FastAPI) -> None:
         problem = Problem(
             type="bad-request", title=TYPES["bad-request"], status=status, detail=detail, parameters=bad
         )
-        return _answer(request, problem)
+        return answer(request, problem)
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
@@ -138,6 +150,6 @@ def install(app: FastAPI) -> None:
             status=error.status_code,
             detail=details.get(error.status_code, str(error.detail)),
         )
-        answer = _answer(request, problem)
-        answer.headers.update(error.headers or {})
-        return answer
+        found = answer(request, problem)
+        found.headers.update(error.headers or {})
+        return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway import gateway_time, logs
 from gateway.control import Control, ControlError
-from gateway.store import Store, erasures, looks, state
+from gateway.store import Store, erasures, looks, outbox, state
 from gateway.store.alerts import last_notice
 from gateway.store.tables import activation, alert, alert_revision, envelope, order_version
 from gateway.web.book import (
@@ -22,11 +22,13 @@ from gateway.web.book import (
     AlertRecord,
     AlertState,
     Deletion,
+    LookNotRecordedError,
+    Notice,
     Revision,
     Status,
     StoreUnreadableError,
 )
-from gateway.web.looks import Look, LookNotRecordedError, Viewer
+from gateway.web.looks import Look, Viewer
 
 _ANSWER_S = 1.0
 """An ingest that is busy answers within milliseconds; a page must not wait for one that hangs."""
@@ -80,6 +82,20 @@ class StoredBook:
             Deletion(proof.id, _instant(proof.at_ms), proof.version, proof.policy, proof.hash)
             for proof in found
         ]
+
+    def notices(self, number: int) -> Sequence[Notice]:
+        """Who has taken notice of the alert ``number``, the last first."""
+        with self._reading() as connection:
+            found = outbox.acknowledgements(connection, number)
+        return [
+            Notice(one.person, one.revision, _instant(one.at_ms), one.note, one.account)
+            for one in reversed(found)
+        ]
+
+    def noticed(self, numbers: Collection[int]) -> Mapping[int, int]:
+        """Up to which revision somebody has taken notice of each of some alerts; left out where nobody has."""
+        with self._reading() as connection:
+            return outbox.acknowledged_of(connection, numbers)
 
     def since(self, number: int, limit: int) -> Sequence[Revision]:
         """The first ``limit`` revisions above ``number``, of all alerts, ascending."""

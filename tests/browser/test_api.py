@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.settings import SettingsError
 from gateway.web.__main__ import listen, main
 from tests.browser.caseload import Caseload
 from tests.browser.server import WebProcess
@@ -197,19 +196,18 @@ def test_another_site_can_not_read_the_page_under_its_own_name(api: httpx.Client
         assert api.get(path, headers={"host": "rebound.example"}).status_code == 400
 
 
-def test_only_this_machine_can_be_listened_on() -> None:
+def test_without_a_user_only_this_machine_can_be_listened_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1"):
-        with pytest.raises(SettingsError, match="has no sign-in yet"):
-            listen(host, 0)
-    with pytest.raises(SettingsError, match="is not an address"):
-        listen("gateway.example", 0)
-    for host in ("127.0.0.1", "::1", "localhost"):
+        assert main(["--data-dir", str(tmp_path), "--host", host]) == 2
+        said = capsys.readouterr().err
+        assert f"web_host: {host} can be reached from other machines, and nobody can sign in" in said
+        assert "tagwatch user add" in said
+    assert main(["--data-dir", str(tmp_path), "--host", "gateway.example"]) == 2
+    assert "gateway.example is not an address" in capsys.readouterr().err
+    for host in ("127.0.0.1", "::1"):
         listen(host, 0).close()
-
-
-def test_a_start_that_can_not_be_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--data-dir", str(tmp_path), "--host", "0.0.0.0"]) == 2
-    assert "has no sign-in yet" in capsys.readouterr().err
 
 
 def test_the_address_is_written_when_it_listens_and_taken_away_at_the_end(tmp_path: Path) -> None:

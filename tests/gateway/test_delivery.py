@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.clock import SteppedClock
-from gateway.delivery import paths, routes, status, trial
+from gateway.delivery import notice, paths, routes, status, trial
 from gateway.delivery.notifier import Planner, workers
 from gateway.store import Store, alerts, devices, outbox
 from gateway.store.alerts import AlertEntry
@@ -261,7 +261,7 @@ def test_unacknowledged_it_goes_to_the_next_until_somebody_does_and_then_to_nobo
     ]
     found = status.findings(store, box.routes, box.now_ms())
     assert [one.remedy for one in found] == ["look at it, then `tagwatch alert ack 1 --by NAME`"]
-    assert trial.acknowledge(store, number, "Grace  Hopper", box.now_ms()) == 1
+    assert notice.acknowledge(store, number, "Grace  Hopper", box.now_ms()) == 1
     box.wait(600)
     assert len(receiver.got) == 3
     assert status.findings(store, box.routes, box.now_ms()) == []
@@ -275,10 +275,10 @@ def test_an_acknowledgement_needs_a_named_person_and_an_alert(
     store: Store, receiver: Web, person: str
 ) -> None:
     box = Box(store, to(receiver.url))
-    with pytest.raises(trial.AcknowledgementError, match="named person"):
-        trial.acknowledge(store, box.alert(), person, START_MS)
-    with pytest.raises(trial.AcknowledgementError, match="there is no alert 99"):
-        trial.acknowledge(store, 99, "Grace Hopper", START_MS)
+    with pytest.raises(notice.AcknowledgementError, match="named person"):
+        notice.acknowledge(store, box.alert(), person, START_MS)
+    with pytest.raises(notice.AcknowledgementError, match="there is no alert 99"):
+        notice.acknowledge(store, 99, "Grace Hopper", START_MS)
 
 
 def test_a_withdrawn_alert_is_told_to_those_who_were_told_and_to_nobody_else(
@@ -440,7 +440,7 @@ def test_the_outbox_is_the_same_on_every_database(place: Path | str, receiver: W
         number = box.alert()
         box.work()
         box.wait(10)
-        trial.acknowledge(opened, number, "Grace Hopper", box.now_ms())
+        notice.acknowledge(opened, number, "Grace Hopper", box.now_ms())
         box.alert(state="withdrawn")
         box.wait(30)
         assert [text.split(": ")[1].split(".")[0] for text in receiver.got] == ["high", "high", "withdrawn"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway import broker, settings_told
+from gateway import broker, reach, settings_told
 from gateway.cli import app
 from gateway.settings import Settings, SettingsError
 
@@ -98,10 +98,22 @@ def test_a_broker_that_others_shall_reach_needs_a_name_that_they_can_dial(tmp_pa
     assert broker.address_for_tags(read) == broker.Address("gateway.example", 9, tls=True)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "gateway.example"])
-def test_a_page_that_others_could_reach_is_refused_for_it_has_no_sign_in(tmp_path: Path, host: str) -> None:
-    with pytest.raises(SettingsError, match=r"web_host: .*(no sign-in yet|not an address)"):
-        Settings.load(tmp_path, web_host=host)
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])
+def test_a_page_that_others_could_reach_is_refused_while_nobody_can_sign_in(
+    tmp_path: Path, host: str
+) -> None:
+    read = Settings.load(tmp_path, web_host=host, server_names=("gateway.example",))
+    assert not read.page_on_this_machine
+    assert reach.refusal(read, 0).startswith(
+        f"web_host: {host} can be reached from other machines, and nobody"
+    )
+
+
+def test_the_page_needs_an_address_and_a_certificate_its_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"web_host: gateway\.example is not an address"):
+        Settings.load(tmp_path, web_host="gateway.example")
+    with pytest.raises(SettingsError, match="web_certificate and web_key belong together"):
+        Settings.load(tmp_path, web_certificate="page.pem")
 
 
 def test_every_setting_is_told_with_its_meaning_its_default_and_where_it_comes_from(

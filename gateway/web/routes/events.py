@@ -17,9 +17,10 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
 
-from gateway.web.book import LARGEST_NUMBER, Revision, Status, StoreUnreadableError
-from gateway.web.looks import LookNotRecordedError, Viewer, ViewerNow, audit
+from gateway.web.book import LARGEST_NUMBER, LookNotRecordedError, Revision, Status, StoreUnreadableError
+from gateway.web.looks import Viewer, ViewerNow, audit
 from gateway.web.problems import ProblemError, documented
+from gateway.web.signed_in import goes_on
 from gateway.web.watch import Heard, Restored, Watch
 from gateway.web.words import STATES, rule_words
 
@@ -127,6 +128,8 @@ async def _stream(
     try:
         async with aclosing(watch.follow(after)) as all_heard:
             async for heard in all_heard:
+                if not await run_in_threadpool(goes_on, request):
+                    return  # whoever was signed in is not any more; the page asks again, and is sent to sign in
                 if who is not None and not isinstance(heard, Status | Restored):
                     shown = [revision.alert for revision in heard]
                     await run_in_threadpool(audit, request, who, "events", shown)

@@ -13,7 +13,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from gateway import metrics
+from gateway.users import who_may
 from gateway.web.book import StoreUnreadableError
+from gateway.web.signed_in import from_this_machine, signed_in
 
 router = APIRouter(tags=["status"])
 
@@ -53,7 +55,12 @@ def ready(request: Request, response: Response) -> Ready:
 
 @router.get("/metrics", response_class=Response)
 def numbers(request: Request) -> Response:
-    """The gateway's numbers in Prometheus' text format; also while it is not ready."""
+    """The gateway's numbers in Prometheus' text format; also while it is not ready.
+
+    Freely on the gateway's own machine; from elsewhere with a token whose user may measure.
+    """
+    if not from_this_machine(request):
+        signed_in(*who_may("measure"))(request)
     return Response(metrics.exposition(_vitals(request)), media_type=metrics.CONTENT_TYPE_LATEST)
 
 

@@ -98,13 +98,20 @@
   }
 
   content.addEventListener("htmx:before:response", (event) => {
-    if (!event.detail.ctx.response.raw.ok) {
+    if (event.detail.ctx.response.raw.status === 401) {
+      event.preventDefault();
+      window.location.reload(); // nobody is signed in any more: the server says where to sign in
+    } else if (!event.detail.ctx.response.raw.ok) {
       event.preventDefault(); // an error page has no place in the list
       refreshFailed();
     }
   });
   content.addEventListener("htmx:error", refreshFailed);
   content.addEventListener("htmx:after:swap", () => {
+    const seen = document.getElementById("tw-seen");
+    if (seen) {
+      seen.value = content.querySelector("[data-revision]").dataset.revision; // what is shown is what notice is taken of
+    }
     document.title = content.querySelector("[data-title]").dataset.title;
     if (shownUpTo() < wanted) {
       refresh();
@@ -172,6 +179,7 @@
       connected = false;
       show();
       if (stream.readyState === EventSource.CLOSED) {
+        refresh(); // refused, and the stream does not tell why; the answer to this does
         clearTimeout(reconnectTimer);
         reconnectTimer = setTimeout(() => connect(), RETRY_MS * (1 + Math.random()));
       }
