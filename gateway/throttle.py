@@ -24,6 +24,8 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 
 _SLOTS = 1 << 16
 """Of each kind: a few megabytes at the most, and by chance hardly two that are in use fall together."""
+_TIDY = 4096
+"""So many buckets may be full without being dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Throttle:
     def __init__(self, salt: bytes | None = None) -> None:
         self._salt = secrets.token_bytes(16) if salt is None else salt
         self._full_at: dict[tuple[str, int], float] = {}
+        self._tidy_at = _TIDY
         self._guard = threading.Lock()
 
     def begin(self, user: str, address: str, browser: str | None, now_s: float) -> float:
@@ -64,8 +67,11 @@ class Throttle:
                 return wait_s
             for slot, limit in buckets:
                 self._full_at[slot] = max(self._full_at.get(slot, now_s), now_s) + limit.every_s
-            if len(self._full_at) > _SLOTS:
+            if len(self._full_at) > self._tidy_at:
                 self._full_at = {slot: at_s for slot, at_s in self._full_at.items() if at_s > now_s}
+                self._tidy_at = max(
+                    _TIDY, 2 * len(self._full_at)
+                )  # a crowd that stays is not gone through each time
             return 0.0
 
     def succeeded(self, user: str, address: str, browser: str | None) -> None:

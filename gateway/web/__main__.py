@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             if self._shown is not None and self.config.ssl is not None:
-                self._renewing = asyncio.create_task(renew(self.config.ssl, self._shown))
+                self._renewing = asyncio.create_task(renew(self.config.ssl, self._shown, RENEWED_S))
             document = json.dumps({"url": self._url, "pid": os.getpid()})
             fresh = self._where.with_suffix(f".{os.getpid()}.tmp")
             fresh.write_text(document, encoding="utf-8")
@@ -94,7 +94,7 @@ def listen(address: str, port: int) -> socket.socket:
     return listener
 
 
-async def renew(context: ssl.SSLContext, shown: reach.Certificate, every_s: float = RENEWED_S) -> None:
+async def renew(context: ssl.SSLContext, shown: reach.Certificate, every_s: float) -> None:
     """Show a certificate that has taken the place of the one before from the next connection on, for ever."""
     known = _stamps(shown)
     while True:
@@ -103,7 +103,9 @@ async def renew(context: ssl.SSLContext, shown: reach.Certificate, every_s: floa
         if present == known or None in present:
             continue
         try:
-            context.load_cert_chain(shown.chain, shown.key, lambda: "")
+            # first where it breaks nothing: a context that took a certificate without its key has none at all
+            for one in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
+                one.load_cert_chain(shown.chain, shown.key, lambda: "")
         except OSError as error:  # half of the pair is not there yet: the one before is shown until it is
             log.warning("the page's new certificate can not be used", reason=logs.safe(error))
             continue

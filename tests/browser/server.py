@@ -9,13 +9,15 @@ import time
 from pathlib import Path
 
 START_S = 20.0
+PROGRAM = ["-m", "gateway.web"]
 
 
 class WebProcess:
     """``python -m gateway.web`` on a free loopback port, the same one after each restart."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self.folder = folder
+        self._host = host
         self.url = ""
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
@@ -28,10 +30,10 @@ class WebProcess:
 
     def start(self) -> None:
         """Start it; returns when it listens, by its own word."""
-        command = [sys.executable, "-m", "gateway.web", "--data-dir", str(self.folder)]
+        command = [sys.executable, *PROGRAM, "--data-dir", str(self.folder)]
         with (self.folder / "web.log").open("a") as log:
             self._process = subprocess.Popen(
-                [*command, "--host", "127.0.0.1", "--port", str(self._port)],
+                [*command, "--host", self._host, "--port", str(self._port)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,
