@@ -21,6 +21,8 @@ EXPIRES_PROBLEM_DAYS, EXPIRES_WARNING_DAYS = 7, 60
 KEY_WAITS_DAYS = 30
 """A tag that is worn is heard, and so has its next key, within minutes."""
 """Tags renew nothing by themselves: somebody needs weeks to get to them."""
+PAGE_WARNING_DAYS = 21
+"""Those who renew certificates every three months do so when 30 days are left."""
 UNSURE_CLOCK_MS = 1_000
 _VANISHING = ("tmpfs", "ramfs")
 _WITHOUT_RIGHTS = ("vfat", "exfat", "msdos", "ntfs", "ntfs3", "fuseblk")
@@ -116,12 +118,14 @@ class ReplicaFacts:
 @dataclass(frozen=True, slots=True)
 class PageFacts:
     """``refusal`` is why the page can not be served as it is set, "" where it can; ``users`` is how many can sign in,
-    None where the store did not tell; ``beyond``: other machines can reach it; ``own`` certificate."""
+    None where the store did not tell; ``beyond``: other machines can reach it. Its certificate: whether it is the
+    authority's ``own``, and until when."""
 
     refusal: str
     users: int | None
     beyond: bool = False
     own: bool = False
+    expires_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -720,19 +724,34 @@ def page(facts: Facts) -> list[Finding]:
                 "Mend the setting that is named first; `tagwatch settings` explains it.",
             )
         ]
+    found = []
+    if served.expires_ms is not None:
+        days = (served.expires_ms - facts.clock.now_ms) // DAY_MS
+        if days < PAGE_WARNING_DAYS:
+            found.append(
+                Finding(
+                    "page",
+                    "problem" if days < EXPIRES_PROBLEM_DAYS else "warning",
+                    "the page's certificate "
+                    + (f"ends in {days} days" if days >= 0 else f"ended {-days} days ago"),
+                    "Browsers refuse the page then, and nobody can look or acknowledge there.",
+                    "Have it renewed; the gateway takes up the new files by itself.",
+                )
+            )
     if served.users is None:
-        return []  # the finding about the store tells why
+        return found  # the finding about the store tells why
     if not served.users:
         return [
+            *found,
             Finding(
                 "page",
                 "warning",
                 "there is no user: whoever is on this machine may look, and nobody can acknowledge on the page",
                 "Looks are recorded under no name.",
                 "tagwatch user add NAME --name 'Full Name' --role practitioner",
-            )
+            ),
         ]
-    found = [Finding("page", "good", f"{served.users} users can sign in")]
+    found.append(Finding("page", "good", f"{served.users} users can sign in"))
     if served.own:
         found.append(
             Finding(

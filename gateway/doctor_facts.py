@@ -98,8 +98,12 @@ def _page(settings: Settings) -> PageFacts | None:
     # what is missing because the gateway has never run yet is no mistake of the settings
     first = shown is not None and shown.own and not settings.authority_dir.is_dir()
     refusal = "" if first and users else reach.refusal(settings, users or 0)
+    expires_ms = None
+    if shown is not None:
+        with suppress(OSError, ValueError):  # the refusal tells
+            expires_ms = _expires_ms(x509.load_pem_x509_certificate(shown.chain.read_bytes()))
     own = shown is not None and shown.own
-    return PageFacts(refusal, users, beyond=not settings.page_on_this_machine, own=own)
+    return PageFacts(refusal, users, not settings.page_on_this_machine, own, expires_ms)
 
 
 def _replica(settings: Settings, *, runs: bool) -> ReplicaFacts | None:
@@ -196,11 +200,6 @@ def _certificates(settings: Settings) -> Iterator[CertificateFacts]:
             extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
             names = tuple(str(each.value) for each in extension.value)
         yield CertificateFacts(name, _expires_ms(certificate), names, wanted if name == "server" else ())
-    shown = reach.certificate(settings)
-    if shown is not None and not shown.own:
-        with suppress(OSError, ValueError):  # else the finding about the page tells
-            read = x509.load_pem_x509_certificate(shown.chain.read_bytes())
-            yield CertificateFacts("page", _expires_ms(read))
 
 
 def _expires_ms(certificate: x509.Certificate) -> int:

@@ -28,7 +28,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from gateway import findings
+from gateway import findings, reach
 from gateway.findings import Finding, IngestFacts
 from gateway.settings import Settings
 
@@ -142,7 +142,7 @@ def look(settings: Settings, store_readable: bool, newest_commit_s: float | None
         newest_commit_s=newest_commit_s,
         starts=dict(run.get("lives", {})),
         resident_bytes=dict(_resident(run)),
-        expires_s=dict(_expiries(settings.authority_dir)),
+        expires_s=dict(_expiries(settings)),
     )
 
 
@@ -165,10 +165,14 @@ def _resident(run: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
                 yield name.removesuffix("_pid"), pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _expiries(folder: Path) -> Iterator[tuple[str, float]]:
-    for name in ("ca", "server", "gateway"):
+def _expiries(settings: Settings) -> Iterator[tuple[str, float]]:
+    files = {name: settings.authority_dir / f"{name}.pem" for name in ("ca", "server", "gateway")}
+    shown = reach.certificate(settings)
+    if shown is not None:
+        files["page"] = shown.chain
+    for name, path in files.items():
         with suppress(OSError, ValueError):
-            certificate = x509.load_pem_x509_certificate((folder / f"{name}.pem").read_bytes())
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
             yield name, certificate.not_valid_after_utc.timestamp()
 
 

@@ -18,6 +18,7 @@ from gateway.doctor import (
     Facts,
     FileFacts,
     Listener,
+    PageFacts,
     StoreFacts,
 )
 from gateway.findings import IngestFacts
@@ -31,6 +32,7 @@ DISK = DiskFacts(50 * GIB, 100 * GIB, 1_000_000, "ext4", read_only=False, encryp
 SERVER = CertificateFacts("server", NOW_MS + 900 * DAY_MS, ("gw.example", "localhost"), ("gw.example",))
 INGEST = IngestFacts(connected=True, queue_size=100)
 STORE = StoreFacts(exists=True, form=HEAD, head=HEAD, sound=True)
+PAGE = Listener("web", "0.0.0.0", 8443, loopback=False)
 SOUND = Facts(
     settings_problem="",
     clock=CLOCK,
@@ -113,6 +115,21 @@ CASES = {
         replace(SOUND, secrets=(FileFacts("ca.key.pem", 0o644, 900),)), "problem", "ca.key.pem"),
     "a file of root's": (replace(SOUND, secrets=(FileFacts("store.sqlite", 0o600, 0),)), "problem", "owner"),
     "a command by another user": (replace(SOUND, user=1000), "warning", "another user"),
+    "a page for others that nobody can sign in to": (
+        replace(SOUND, page=PageFacts("web_host: no user", 0, beyond=True)), "problem", "web_host: no user"),
+    "a gateway without users": (replace(SOUND, page=PageFacts("", 0)), "warning", "there is no user"),
+    "a page with a certificate that browsers do not know": (
+        replace(SOUND, page=PageFacts("", 3, beyond=True, own=True)), "note", "own authority"),
+    "a page whose certificate nobody renews": (
+        replace(SOUND, page=PageFacts("", 3, expires_ms=NOW_MS + 10 * DAY_MS)), "warning", "ends in 10 days"),
+    "a page whose certificate has ended": (
+        replace(SOUND, page=PageFacts("", 3, expires_ms=NOW_MS - 2 * DAY_MS)), "problem", "ended 2 days ago"),
+    "a page that other machines reach": (
+        replace(SOUND, page=PageFacts("", 3, beyond=True), listeners=(PAGE,)),
+        "note", "people reach the page"),
+    "a page that other machines reach and should not": (
+        replace(SOUND, page=PageFacts("", 3), listeners=(PAGE,)),
+        "problem", "for other machines to reach"),
     "a gateway that stands still": (replace(SOUND, runs=False), "warning", "does not run"),
     "wearers judged anew": (
         replace(SOUND, ingest=replace(INGEST, unjudged=1234, judged_ago_s=None)),

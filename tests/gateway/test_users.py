@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,11 @@ from gateway import backup, restore, users
 from gateway.cli import app
 from gateway.settings import Settings
 from gateway.sign_in import Limits, SignIn, SignInError, TooOftenError, WrongError, over
-from gateway.store import Store, accounts, looks, outbox
+from gateway.store import Store, accounts, clock, looks, outbox
 from gateway.store.accounts import Session
 from gateway.store.tables import access_token, session
 from gateway.throttle import ADDRESS, USER, Throttle
+from gateway.trust import Basis, Line
 from gateway.users import UserError
 from tests.gateway.kept_store import keep
 
@@ -396,3 +398,34 @@ def test_who_says_twice_that_notice_was_taken_has_said_it_once(store: Store) -> 
         assert said == [("Alex", 2, "seen"), ("Alex", 3, "seen"), ("Sam", 3, "")]
         assert outbox.acknowledged_of(connection, [1, 2]) == {1: 3}
         assert accounts.find(connection, "alex") is not None
+
+
+def test_when_time_is_put_right_sessions_and_tokens_go_on_as_long_as_they_had(
+    store: Store, door: SignIn
+) -> None:
+    made = door.sign_in("alex", PASSWORD, "192.0.2.1", "")
+    token, _ = users.issue_token(store, "alex", "a script", 1, "test")
+    with store.read() as connection:
+        before = accounts.sessions(connection)[0], accounts.tokens(connection)[0]
+        now_ms = users.present_ms(connection)
+    old = Line(1, 0, Basis.FLOOR, now_ms - 1_000_000, 0, 0)
+    year_ms = 365 * users.DAY_MS
+    with store.write() as connection:
+        clock.correct(connection, old, replace(old, offset_ms=year_ms), now_ms + year_ms)
+        after = accounts.sessions(connection)[0], accounts.tokens(connection)[0]
+    assert after[0].made_ms - before[0].made_ms == after[0].seen_ms - before[0].seen_ms == year_ms
+    assert after[1].expires_ms - before[1].expires_ms == after[1].made_ms - before[1].made_ms == year_ms
+    assert made and token
+
+
+def test_the_page_about_users_tells_what_each_role_may() -> None:
+    columns = ("look", "acknowledge", "fit", "order", "measure")
+    page = (Path(__file__).parents[2] / "docs" / "users.md").read_text("utf-8")
+    told = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 1 + len(columns) and cells[0].startswith("`"):
+            may = {right for right, cell in zip(columns, cells[1:], strict=True) if cell == "yes"}
+            told[cells[0].split("`")[1]] = may
+    assert told == {role: set(rights) for role, rights in users.MAY.items()}
+    assert set(columns) == set().union(*users.MAY.values())
