@@ -15,7 +15,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway import keys_cli, operation_cli, orders_cli, retention_cli, rotation_cli, users_cli, zones_cli
+from gateway import (
+    fit_cli,
+    keys_cli,
+    operation_cli,
+    orders_cli,
+    retention_cli,
+    rotation_cli,
+    users_cli,
+    zones_cli,
+)
 from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -37,6 +46,7 @@ orders_cli.register(order_app)
 operation_cli.register(app)
 retention_cli.register(app)
 zones_cli.register(app)
+fit_cli.register(app)
 app.add_typer(keys_cli.app, name="keys")
 rotation_cli.register(device_app, keys_cli.app)
 app.add_typer(users_cli.app, name="user")

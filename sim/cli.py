@@ -20,6 +20,7 @@ from rich.table import Table
 
 from core.order import OrderError
 from core.sober_rates import SoberDay
+from gateway import simulated
 from gateway.orders import OrderRefused
 from sim.recordings import RecordingError, load
 
@@ -37,7 +38,8 @@ _STATE_STYLE = {"open": "bold red", "ended": "yellow", "withdrawn": "dim"}
 
 
 def register(app: typer.Typer) -> None:
-    """Add the simulator's commands."""
+    """Add the simulator's commands, and the devices that `tagwatch fit` has without hardware."""
+    simulated.starters.append(_device)
     app.command()(replay)
     app.command()(demo)
     simulator = typer.Typer(no_args_is_help=True, help="Stories and populations, run without hardware.")
@@ -47,6 +49,12 @@ def register(app: typer.Typer) -> None:
     simulator.command()(fleet)
     simulator.command("town")(town)
     app.add_typer(simulator, name="sim")
+
+
+def _device(kind: str, folder: Path) -> contextlib.AbstractContextManager[simulated.Simulated]:
+    from sim.fitting import behind_a_port
+
+    return behind_a_port(kind, folder)
 
 
 @contextlib.contextmanager

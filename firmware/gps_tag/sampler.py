@@ -9,6 +9,7 @@ from making import make
 from motion import WORKS
 from nmea import Receiver
 from signs import LOOK_MS, Signs
+from sky import STRENGTH_MASK
 
 try:
     from typing import TYPE_CHECKING
@@ -68,6 +69,7 @@ class Sampler:
         self._fault = WORKS
         self._views = 0
         self._viewed_ms = -LOOK_MS
+        self._used: int | None = None  # satellites in the newest fix
 
     async def run(self, line: "Line") -> None:
         """Read the line for ever."""
@@ -97,6 +99,19 @@ class Sampler:
             self.take(fix)
         self._watch_sky()
 
+    def sky(self, _wish: "dict[str, object]") -> "dict[str, object]":
+        """What an officer's tool asks: how many satellites are heard now, how strongly (dB-Hz), how many a fix had."""
+        view = self._receiver.sky.view
+        heard = sorted([value & STRENGTH_MASK for value in view.values() if value & STRENGTH_MASK])
+        return {
+            "views": self._receiver.sky.taken,
+            "in_view": len(view),
+            "heard": len(heard),
+            "strongest_dbhz": heard[-4:],
+            "fixes": COUNTERS.get("fixes", 0),
+            "used": self._used,
+        }
+
     async def watch(self) -> None:
         """Look at the motion sensor for ever."""
         while True:
@@ -123,6 +138,7 @@ class Sampler:
     def take(self, fix: "Fix") -> None:
         """Set the clock by a fix, and make a position of it if one is due."""
         count("fixes")
+        self._used = None if fix.satellites == records.UNKNOWN_U8 else fix.satellites
         t_ds, flags = self._stamp(fix)
         step = self._clock.take_step()
         if step is not None:

@@ -37,6 +37,7 @@ async def live(board: Board) -> None:
         return
     duty = Duty(parts.changeable, clock, board, parts.folder)
     sampler = Sampler(journal, clock, link, duty, parts.settings.every_fix)
+    console.handlers["sky"] = sampler.sky
     motor = Motor(board)
     parts.commands.handlers["pursuit"] = duty.pursuit
     parts.commands.handlers["locate"] = duty.locate

@@ -55,6 +55,8 @@ class _Tag:
         self.strengths = Strengths()
         self.said: tuple[int, int, int, int] | None = None  # the last beacon believed
         self.said_ms = 0
+        self.dbm = records.UNKNOWN_DBM  # of that beacon
+        self.believed = 0  # beacons since boot, or since it was first listened for
         self.told: int | None = None  # the state in the last tag state
         self.told_ms = 0
         self.forged = 0  # refused since the last report
@@ -187,7 +189,20 @@ class Ear:
         tag.counter = said[0]
         tag.strengths.add(dbm)
         tag.said, tag.said_ms = said, at_ms
+        tag.dbm = dbm
+        tag.believed += 1
         tag.heard_ms, tag.missed = at_ms, False
+
+    def survey(self, now_ms: int) -> "list[list[int]]":
+        """Of each tag: its number, beacons believed, how strong the last was (dBm), and how long ago (s).
+
+        Without those of which nothing was heard yet.
+        """
+        return [
+            [tag.number, tag.believed, tag.dbm, (now_ms - tag.heard_ms) // 1000]
+            for tag in self._tags
+            if tag.believed
+        ]
 
     def _tell(self, tag: _Tag, end_ms: int, now_ms: int, unit: int, silence: bool) -> None:
         """One contact up to ``end_ms``; ``silence``: what was heard came after it."""

@@ -85,6 +85,7 @@ async def live(board: UnitBoard) -> None:
     console.handlers["hear"] = listening.console_hear
     console.handlers["unhear"] = listening.console_unhear
     console.handlers["tags"] = listening.console_tags
+    console.handlers["survey"] = lambda _wish: {"heard": ear.survey(clock.uptime_ms())}
     console.check = listening.check
     await parts.run(Unit(board, clock, listening, ear, watch).run())
 

@@ -201,6 +201,19 @@ def at_row(connection: Connection, row_id: int) -> bytes | None:
     return connection.execute(select(envelope.c.data).where(envelope.c.id == row_id)).scalar()
 
 
+def of_device_after(connection: Connection, device: str, row_id: int) -> list[Stored]:
+    """The envelopes of a device that were stored after that row, in the order of their hearing."""
+    query = (
+        select(envelope.c.data, envelope.c.fresh, envelope.c.received_ms, envelope.c.id)
+        .where(envelope.c.id > row_id, envelope.c.device == device)
+        .order_by(envelope.c.id)
+    )
+    return [
+        Stored(data, _spans(fresh), received_ms, row_id)
+        for data, fresh, received_ms, row_id in connection.execute(query)
+    ]
+
+
 def earliest_after(connection: Connection, row_id: int) -> dict[str, int]:
     """Of each device that was heard after that row: the tag time of the earliest dated reading that came with it."""
     query = (

@@ -8,6 +8,7 @@ import select
 import threading
 import time
 import tty
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -19,12 +20,16 @@ STEP_S = 0.01
 class SerialPort:
     """``path`` is the port. While this is open, time passes for the device, ``pace`` times as fast as real time.
 
-    Nobody else may run the device meanwhile.
+    Nobody else may run the device meanwhile. ``between`` is called in the port's own thread whenever the device stands
+    still, some hundred times a second: whoever feeds it does so there.
     """
 
-    def __init__(self, tag: VirtualTag, *, pace: float = 1.0) -> None:
+    def __init__(
+        self, tag: VirtualTag, *, pace: float = 1.0, between: Callable[[], object] | None = None
+    ) -> None:
         self._tag = tag
         self._pace = pace
+        self._between = between
         self._ours, self._theirs = pty.openpty()
         tty.setraw(self._theirs)
         self.path = os.ttyname(self._theirs)
@@ -58,6 +63,8 @@ class SerialPort:
                 typed, _, _ = select.select([self._ours], [], [], STEP_S)
                 if typed:
                     self._tag.type(os.read(self._ours, 4096))
+                if self._between is not None:
+                    self._between()
                 now_s = time.monotonic()
                 self._tag.run_until(self._tag.now_ms + max(1, int((now_s - last_s) * 1000 * self._pace)))
                 last_s = now_s

@@ -1,0 +1,260 @@
+"""`tagwatch fit`: the fitting visit at the command line, for an officer with a cable, or for a program."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.status import Status
+
+if TYPE_CHECKING:
+    from gateway.fitting import Asked, Fitted, Stop
+    from gateway.fitting.context import Purpose
+    from gateway.simulated import Simulated
+
+STOPPED = 1
+"""Exit code of a visit that can not go on, or not yet; what it says on standard error is what to do next."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and no questions.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="The gateway's folder (TAGWATCH_DATA_DIR; default ./tagwatch-data)."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(fit)
+
+
+def fit(
+    order: Annotated[str, typer.Argument(help="The order of the wearer.")],
+    device: Annotated[
+        str | None, typer.Option(help="The number on the tag's case; needed where the tag is new.")
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="The number on the home unit's case; needed where it is new.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="At which address of the order the home unit stands, where it has several."),
+    ] = None,
+    port: Annotated[
+        list[str] | None, typer.Option(help="Look at this serial port only; may be said more than once.")
+    ] = None,
+    room: Annotated[
+        list[str] | None,
+        typer.Option(help="A room from which the home unit is to hear the tag; said once for each."),
+    ] = None,
+    settings_file: Annotated[
+        Path | None, typer.Option("--settings", help="JSON that came with the device, as its calibration.")
+    ] = None,
+    simulated: Annotated[
+        str | None, typer.Option(help="No hardware: gps, rf (with its home unit) or alcohol.")
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Not a fitting: see that what the wearer has on is well, and pass it."),
+    ] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take off what the wearer has on, and end its activation.")
+    ] = False,
+    lost: Annotated[
+        bool,
+        typer.Option("--lost", help="With --remove: the tag is gone, or silent; only its activation ends."),
+    ] = False,
+    by: Annotated[
+        str | None, typer.Option("--by", help="The officer's name; left out: who is logged in.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only look: say what would be done, and change nothing.")
+    ] = False,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Ask nothing: stop, and say what to give.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit the tag that is plugged in to the wearer of an order. Type it again where it stopped: it goes on."""
+    from gateway.cli import Refused
+    from gateway.fitting import Asked, Stop
+    from gateway.simulated import KINDS
+
+    if simulated is not None and KINDS.get(simulated) not in ("gps_tag", "rf_tag", "alcohol_tag"):
+        raise typer.BadParameter(f"{simulated!r} is none of gps, rf and alcohol")
+    if (check and remove) or (lost and not remove):
+        raise typer.BadParameter("give --check or --remove, and --lost only with --remove")
+    quiet = as_json or no_input or not sys.stdin.isatty()
+    try:
+        extra: dict[str, Any] = json.loads(settings_file.read_text("utf-8")) if settings_file else {}
+    except (OSError, ValueError) as error:
+        raise Refused(ValueError(f"{settings_file} can not be used ({error}): name the file again")) from None
+    teller = _teller(as_json)
+    with _behind_a_port(simulated, data_dir) as standing:
+        asked = Asked(
+            order_id=order,
+            by=by if by is not None else _logged_in(),
+            device=device or (f"sim{simulated}"[:12] + "01" if simulated else None),
+            unit=unit or ("simunit01" if simulated == "rf" else None),
+            address=address,
+            ports=standing.ports if standing else tuple(port or ()),
+            extra=extra | dict(standing.extra if standing else {}),
+            rooms=tuple(room or ()),
+            ask=None if quiet else teller.ask,
+            dry_run=dry_run,
+            lost=lost,
+        )
+        try:
+            done = _run(asked, teller, data_dir, "remove" if remove else "check" if check else "fit")
+        except Stop as stop:
+            teller.stopped(stop)
+            raise typer.Exit(STOPPED) from None
+        except KeyboardInterrupt:
+            teller.end()
+            typer.secho("stopped: type the same command again, and it goes on where it was", err=True)
+            raise typer.Exit(130) from None
+    teller.finished(done)
+
+
+def _run(asked: Asked, teller: Teller, data_dir: Path | None, purpose: Purpose) -> Fitted:
+    from gateway.cli import Refused
+    from gateway.fitting import Stop, fit
+    from gateway.seal import SealError
+    from gateway.settings import Settings, SettingsError
+    from gateway.store import Store
+
+    try:
+        settings = Settings.load(data_dir)
+    except SettingsError as error:
+        raise Refused(error) from None
+    store = Store.open(settings.store_place)
+    try:
+        return fit(settings, store, asked, teller, purpose)
+    except SealError as error:
+        raise Stop(str(error), "call the gateway's operator") from None
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def _behind_a_port(kind: str | None, data_dir: Path | None) -> Iterator[Simulated | None]:
+    from gateway.cli import Refused
+    from gateway.settings import Settings
+    from gateway.simulated import starters
+
+    if kind is None:
+        yield None
+        return
+    if not starters:
+        raise Refused(
+            ValueError("there is no simulator here: install the extra 'sim' (pip install 'tagwatch[sim]')")
+        )
+    with starters[0](kind, Settings.load(data_dir).data_dir / "simulated") as standing:
+        yield standing
+
+
+class Teller:
+    """Shows a visit: live on a terminal, line by line elsewhere, not at all for a program."""
+
+    def __init__(self, *, silent: bool, console: Console) -> None:
+        self._silent = silent
+        self._console = console
+        self._status: Status | None = None
+        self._doing = ""
+        self._step = ""
+        self._said = ""
+
+    def begun(self, step: str, doing: str) -> None:
+        """A step begins."""
+        self._step, self._doing, self._said = step, doing, ""
+        if self._silent:
+            return
+        if self._console.is_terminal:
+            self.end()
+            self._status = self._console.status(doing)
+            self._status.start()
+
+    def says(self, text: str) -> None:
+        """How it fares; elsewhere than on a terminal only what is new but for the seconds."""
+        if self._status is not None:
+            self._status.update(f"{self._doing}: {text}")
+        elif not self._silent:
+            kept = text.rpartition(", ")[0] if text.endswith("s left") else text
+            if kept != self._said:
+                self._said = kept
+                self._console.print(f"  … {self._doing}: {kept}", highlight=False, markup=False)
+
+    def done(self, step: str, verdict: str, *, good: bool) -> None:
+        """A step is over."""
+        self.end()
+        if not self._silent:
+            mark, style = ("✓", "green") if good else ("!", "yellow")
+            self._console.print(
+                f"{mark} {self._doing}: {verdict}", style=style, highlight=False, markup=False
+            )
+
+    def ask(self, question: str) -> str:
+        """Put a question to who sits here."""
+        self.end()
+        return self._console.input(f"{question}: ", markup=False)
+
+    def end(self) -> None:
+        """What moves on the terminal stands still."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def stopped(self, stop: Stop) -> None:
+        """The visit can not go on."""
+        self.end()
+        if self._silent:
+            typer.echo(
+                json.dumps(
+                    {"outcome": "stopped", "step": self._step, "problem": stop.fact, "next": stop.remedy}
+                )
+            )
+        typer.secho(f"tagwatch: {stop}", err=True, fg=typer.colors.RED)
+
+    def finished(self, done: Fitted) -> None:
+        """The visit is over."""
+        if self._silent:
+            typer.echo(
+                json.dumps(
+                    {
+                        "outcome": done.outcome,
+                        "visit": done.visit or None,
+                        "device": done.device,
+                        "activation": done.activation,
+                        "resumed": done.resumed,
+                        "folder": str(done.folder) if done.folder else None,
+                        "steps": done.steps,
+                    }
+                )
+            )
+        elif done.activation is None:
+            self._console.print("Nothing was changed: this was a dry run.")
+        else:
+            self._console.print(
+                f"{done.device} is {done.outcome}: activation {done.activation}. The record lies in {done.folder}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+
+
+def _teller(silent: bool) -> Teller:
+    return Teller(silent=silent, console=Console())
+
+
+def _logged_in() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name
+        return ""

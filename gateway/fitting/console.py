@@ -1,0 +1,146 @@
+"""The tool's side of a device's console (docs/console.md): who it is, what it is told, and under whose signature.
+
+Every line is preceded by an ``identify``: its answer says that what comes next is the answer to what is said next, and
+that it is still the same device that the visit began with. A device whose key the gateway holds gets every line signed,
+locked or not: so a line that noise has changed is refused, never obeyed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.fitting.line import Answer, Line
+from gateway.fitting.stops import NoAnswer, Stop
+
+HEARD_S = 4.0
+"""An RF tag rests for up to 3 s between two looks at its contacts; every other answers within a tenth of that."""
+ANSWER_S = 10.0
+"""A self-test writes flash and asks each sensor; the slowest takes 3 s."""
+PIECE_BYTES = 300
+"""Of a file in one line: twice as many digits, the signature and the rest stay below the console's 1,024 bytes."""
+_TRIES = 3
+_PURPOSE = b"console"
+_GARBLED = ("not a line of the console", "neither an object", "a line of more than")
+"""How a device begins to say that it did not understand; what it will not do it says otherwise."""
+
+
+class Refused(RuntimeError):  # noqa: N818 - what the device said
+    """The device understood, and will not. The text is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a device says of itself. ``device`` is None if never fitted; ``held`` readings are not committed."""
+
+    device: str | None
+    kind: str
+    version: str
+    epoch: int | None
+    boots: int | None
+    held: int
+    locked: bool
+    nonce: str
+
+
+class Console:
+    """A device at the other end of a line. ``key`` is its key where the gateway knows it.
+
+    ``expected`` is the identity that it must have from now on (None: any).
+    """
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.key: bytes | None = None
+        self.expected: str | None = None
+
+    def identify(self, tries: int = _TRIES) -> Identity:
+        """Ask who it is. Raises NoAnswer where nobody answers, and Stop where it is another than expected."""
+        for left in reversed(range(tries)):
+            self.line.clear()
+            self.line.say(b'{"do": "identify"}')
+            try:
+                told = self.line.answer(HEARD_S)
+                while "nonce" not in told:
+                    told = self.line.answer(HEARD_S)  # to what noise had begun
+            except NoAnswer:
+                if not left:
+                    raise
+                continue
+            found = _identity(told)
+            if found is None:
+                continue
+            if self.expected is not None and found.device != self.expected:
+                raise Stop(
+                    f"this is {named(found)}, and the visit is about {self.expected}",
+                    f"put the plug on {self.expected}, and type the same command again",
+                )
+            return found
+        raise NoAnswer(self.line.path)
+
+    def ask(self, do: str, **more: object) -> Answer:
+        """Say a line, and return what is answered. Raises Refused with the device's own words, or a Stop."""
+        told: Answer = {"error": "no answer"}
+        for left in reversed(range(_TRIES)):
+            who = self.identify()
+            said = json.dumps({"do": do, **more}).encode()
+            self.line.say(said if self.key is None else signed(self.key, who.nonce, said))
+            try:
+                told = self.line.answer(ANSWER_S)
+            except NoAnswer:
+                if not left:
+                    raise
+                continue
+            if "error" not in told:
+                return told
+            if not str(told["error"]).startswith(_GARBLED):
+                break
+        raise Refused(str(told["error"]))
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Put files, and have them become the device's, all or none. It resets then, if it takes them."""
+        for name, content in files.items():
+            at, begun = 0, 0
+            while at < len(content):
+                piece = content[at : at + PIECE_BYTES]
+                try:
+                    self.ask("put", name=name, at=at, hex=piece.hex())
+                    at += len(piece)
+                except Refused:
+                    # an answer was lost on the way, and the device is further than we: from the beginning
+                    begun += 1
+                    if begun == _TRIES or at == 0:
+                        raise
+                    at = 0
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        self.ask("provision", sha256=digests)
+
+
+def signed(key: bytes, nonce: str, said: bytes) -> bytes:
+    """A line under a key and a nonce just given."""
+    return hmac.digest(key, _PURPOSE + bytes.fromhex(nonce) + said, hashlib.sha256).hex().encode() + said
+
+
+def named(found: Identity) -> str:
+    """How a device is spoken of."""
+    return found.device or f"a new {found.kind.replace('_', ' ')} without an identity"
+
+
+def _identity(told: Answer) -> Identity | None:
+    try:
+        bytes.fromhex(told["nonce"])
+        return Identity(
+            told["device"],
+            str(told["kind"]),
+            str(told["version"]),
+            told["epoch"],
+            told["boots"],
+            int(told["held"]),
+            bool(told["locked"]),
+            told["nonce"],
+        )
+    except (KeyError, TypeError, ValueError):
+        return None

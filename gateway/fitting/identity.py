@@ -1,0 +1,295 @@
+"""Which device it is, whether it is the right one, and giving it identity, keys and settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from gateway.broker import address_for_tags
+from gateway.devices import Credentials, DeviceError, add_device
+from gateway.fitting.console import Refused, named
+from gateway.fitting.context import HOME_UNIT, Context
+from gateway.fitting.journal import Facts
+from gateway.fitting.stops import NoAnswer, Stop
+from gateway.seal import SealError
+from gateway.store import orders
+
+CALIBRATED = {"alcohol_tag": "fuel_cell"}
+"""What the settings of a kind must have that only its maker knows."""
+ANOTHER = "take another one, and send this one to the workshop"
+
+
+def find(context: Context, kinds: list[str], device: str | None) -> Facts:
+    """The port, and who is there."""
+    side = context.look(kinds, device)
+    return {"port": side.path, "kind": side.kind, "said": named(side.who)}
+
+
+def identify(context: Context, wanted: str | None, begun_with: str | None) -> Facts:
+    """Is it the right one? ``begun_with`` is the device of this visit until now."""
+    side = context.on_the_line
+    device = side.who.device
+    if context.purpose != "fit":
+        _is_worn_here(context, device, begun_with)
+    if device is None:
+        side.device = wanted or begun_with or _asked(context, side.kind)
+        _may_be_given(context, side.device, side.kind)
+    else:
+        side.device = device
+        if wanted is not None and wanted != device:
+            raise Stop(
+                f"this is {device}, not {wanted}",
+                f"plug in {wanted}, or type the command with the number on this case",
+            )
+        entry = context.entry(device)
+        if entry is None:
+            raise Stop(f"{device} belongs to another gateway, or was never added to this one", ANOTHER)
+        if entry.revoked_at_ms is not None:
+            raise Stop(f"{device} was revoked: nothing that it says is believed", ANOTHER)
+        if entry.kind != side.kind:
+            raise Stop(f"{device} is on record as a {entry.kind} and says that it is a {side.kind}", ANOTHER)
+        try:
+            side.console.key = context.key(entry)
+        except SealError as error:
+            raise Stop(str(error), "call the gateway's operator") from None
+        side.console.expected = device
+    if side.kind != HOME_UNIT and context.purpose == "fit":
+        _may_be_worn(context, side.device, side.kind)
+    return {
+        "device": side.device,
+        "kind": side.kind,
+        "new": device is None,
+        "firmware": side.who.version,
+        "epoch": side.who.epoch,
+        "held": side.who.held,
+        "locked": side.who.locked,
+    }
+
+
+def bound_here(context: Context, device: str) -> str | None:
+    """The activation that this very visit has made of a device."""
+    row = context.worn(device)
+    begun = context.journal.begun("bind") if context.journal else None
+    if row is None or row.order_id != context.order.order_id or begun is None or begun["device"] != device:
+        return None
+    return row.id
+
+
+def _asked(context: Context, kind: str) -> str:
+    if context.asked.ask is not None:
+        return context.asked.ask(f"The number on the case of this new {kind.replace('_', ' ')}").strip()
+    option = "--unit" if kind == HOME_UNIT else "--device"
+    raise Stop(
+        f"this {kind.replace('_', ' ')} is new and has no identity",
+        f"type the same command with {option} and the number on its case",
+    )
+
+
+def _may_be_given(context: Context, device: str, kind: str) -> None:
+    entry = context.entry(device)
+    if entry is None:
+        if CALIBRATED.get(kind, "") not in ("", *context.asked.extra):
+            raise Stop(
+                f"a new alcohol tag needs the calibration of its maker ({CALIBRATED[kind]})",
+                "type the command with --settings and the file that came with the tag",
+            )
+        return
+    if entry.revoked_at_ms is not None:
+        raise Stop(f"the number {device} was revoked and is never used again", "take another tag")
+    if entry.kind != kind:
+        raise Stop(
+            f"the number {device} belongs to a {entry.kind}, and this is a {kind}",
+            "read the number on the case again, and type the command with it",
+        )
+    if not (context.settings.devices_dir / device / "config.json").exists():
+        raise Stop(
+            f"{device} was fitted before and has lost its identity: its keys are not kept here",
+            "take another tag, and have the gateway's operator revoke this number",
+        )
+
+
+def _is_worn_here(context: Context, device: str | None, begun_with: str | None) -> None:
+    worn = [row.device for row in context.on_this_wearer()]
+    if device is None or device not in (*worn, begun_with):
+        raise Stop(
+            f"this is {named(context.on_the_line.who)}, and the wearer has {' and '.join(worn) or 'nothing'} on "
+            "record",
+            "plug in the tag that the wearer has on; if it is truly another, call the gateway's operator",
+        )
+
+
+def _may_be_worn(context: Context, device: str, kind: str) -> None:
+    order_id = context.order.order_id
+    row = context.worn(device)
+    if row is not None and bound_here(context, device) is None:
+        if row.order_id == order_id:
+            raise Stop(
+                f"{device} is fitted to this wearer already ({row.id})",
+                f"nothing is to be done; `tagwatch fit {order_id} --check` looks at it",
+            )
+        raise Stop(
+            f"{device} is on another wearer on record ({row.id})",
+            f"take another tag, or remove this one first with `tagwatch fit {row.order_id} --remove`",
+        )
+    with context.store.read() as connection:
+        kinds = {one.device: one for one in orders.activations(connection) if one.removed_ms is None}
+    for other in kinds.values():
+        entry = context.entry(other.device)
+        if other.order_id == order_id and other.device != device and entry is not None and entry.kind == kind:
+            raise Stop(
+                f"this wearer has a {kind.replace('_', ' ')} on already ({other.device})",
+                f"remove it first with `tagwatch fit {order_id} --remove`, then type the same command again",
+            )
+
+
+# ------------------------------------------------------------------------------------------------- giving
+
+
+def give(context: Context) -> Facts:
+    """Identity, keys and settings: all that the device has not got, or nothing where it has it all."""
+    side = context.on_the_line
+    if side.who.device is None:
+        credentials = _credentials(context, side.device, side.kind)
+        wanted = _files(credentials, context.asked.extra)
+    else:
+        wanted = _what_differs(context)
+        if not wanted:
+            return {"device": side.device, "given": []}
+    context.listener.says("writing; leave the plug on")
+    try:
+        side.console.put(wanted)
+    except Refused as error:
+        raise Stop(f"{side.device} does not take its settings ({error})", ANOTHER) from None
+    _wait_for_boot(context)
+    return {"device": side.device, "given": sorted(wanted)}
+
+
+def _credentials(context: Context, device: str, kind: str) -> Credentials:
+    try:
+        if context.entry(device) is None:
+            context.authority.vault.reload()
+            return add_device(context.store, context.authority, device, settings=context.settings, kind=kind)
+        return Credentials.read(context.settings.devices_dir / device)
+    except DeviceError as error:
+        raise Stop(str(error), "type the command with another number") from None
+
+
+def _files(credentials: Credentials, extra: Any) -> dict[str, bytes]:
+    place = {"host": credentials.host, "port": credentials.port, "server_name": credentials.server_name}
+    settings = {"device": credentials.device, **place, "key": credentials.key.hex(), "tls": credentials.tls}
+    return {
+        "config.json": json.dumps({**extra, **settings}).encode(),
+        "ca.der": credentials.ca_der,
+        "cert.der": credentials.cert_der,
+        "key.der": credentials.key_der,
+    }
+
+
+def _what_differs(context: Context) -> dict[str, bytes]:
+    """What a device that has its identity lacks of what it should have."""
+    side = context.on_the_line
+    read = _read(context)
+    wrong = _mismatches(context, read)
+    if not wrong:
+        return {}
+    folder = context.settings.devices_dir / side.device
+    if (folder / "config.json").exists():
+        extra = {**read["settings"], **context.asked.extra}
+        files = _files(Credentials.read(folder), {**extra, "tags": []} if "tags" in extra else extra)
+        place = address_for_tags(context.settings)
+        files["config.json"] = json.dumps(
+            json.loads(files["config.json"]) | {"host": place.host, "port": place.port, "tls": place.tls}
+        ).encode()
+        return files
+    certificates = [name for name in wrong if name.endswith(".der")]
+    if certificates or side.kind == HOME_UNIT:
+        raise Stop(
+            f"{side.device} has not what it should have ({', '.join(wrong)}), and it is not kept here any more",
+            "take another one, and have the gateway's operator revoke this number",
+        )
+    assert side.console.key is not None
+    settings = read["settings"] | _place(context) | {"key": side.console.key.hex()}
+    return {"config.json": json.dumps(settings | dict(context.asked.extra)).encode()}
+
+
+def _place(context: Context) -> dict[str, Any]:
+    place = address_for_tags(context.settings)
+    return {
+        "host": place.host,
+        "port": place.port,
+        "server_name": context.settings.server_names[0],
+        "tls": place.tls,
+    }
+
+
+def _wait_for_boot(context: Context) -> None:
+    """A device that takes what it was given resets, and says then who it is."""
+    side = context.on_the_line
+    side.console.expected = None
+    side.console.key = None
+    entry = context.entry(side.device)
+    assert entry is not None, "it was added before it was given anything"
+    for _ in context.patiently(context.asked.boot_s, 0.3):
+        context.listener.says("it starts again with its new settings")
+        try:
+            who = side.console.identify(tries=1)
+        except NoAnswer:
+            continue
+        if who.device == side.device:
+            side.who = who
+            side.console.expected = side.device
+            side.console.key = context.key(entry)
+            return
+    raise Stop(f"{side.device} does not come back with the identity that it was given", ANOTHER)
+
+
+# -------------------------------------------------------------------------------------------- reading back
+
+
+def read_back(context: Context) -> Facts:
+    """What the device says that it has, held against what it should have; and that it knows its key."""
+    side = context.on_the_line
+    read = _read(context)
+    wrong = _mismatches(context, read)
+    if wrong:
+        raise Stop(f"{side.device} has not kept what it was given ({', '.join(wrong)})", ANOTHER)
+    side.again()
+    return {
+        "device": side.device,
+        "epoch": side.who.epoch,
+        "firmware": side.who.version,
+        "certificate_sha256": read["sha256"]["cert.der"],
+        "settings": {name: value for name, value in read["settings"].items() if name != "key"},
+    }
+
+
+def _read(context: Context) -> dict[str, Any]:
+    """``read``, under the device's own key: a device that does not know it refuses the line."""
+    side = context.on_the_line
+    try:
+        return side.console.ask("read")
+    except Refused as error:
+        if "neither an object nor signed" in str(error) or "locked" in str(error):
+            raise Stop(
+                f"what is plugged in says that it is {side.device}, and does not know the key of {side.device}",
+                ANOTHER,
+            ) from None
+        raise Stop(f"{side.device} can not be read ({error})", ANOTHER) from None
+
+
+def _mismatches(context: Context, read: dict[str, Any]) -> list[str]:
+    """What of a device's settings and certificates is not as the gateway has it."""
+    side = context.on_the_line
+    entry = context.entry(side.device)
+    assert entry is not None
+    settings, digests = read["settings"], read["sha256"]
+    wanted = {"device": side.device, **_place(context), **context.asked.extra}
+    wrong = [name for name, value in wanted.items() if settings.get(name, True) != value]
+    held = {"ca.der": context.authority.ca_der, "cert.der": entry.certificate}
+    if context.authority.changes:
+        del held["ca.der"]  # while the authority is changed, either is good
+    wrong += [name for name, der in held.items() if digests.get(name) != hashlib.sha256(der).hexdigest()]
+    if digests.get("key.der") != "held":
+        wrong.append("key.der")
+    return wrong

@@ -1,0 +1,52 @@
+"""What stays of a visit: who, what, when, serial numbers, readings and times, as data and as a page to be signed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from gateway.clock import utc_text
+from gateway.fitting import page
+from gateway.fitting.journal import DONE, Facts, Journal
+from gateway.whole_files import write_whole
+
+if TYPE_CHECKING:
+    from gateway.fitting.context import Context
+
+FORM = 1
+
+
+def write(context: Context, journal: Journal) -> Facts:
+    """Write the record of a visit into its folder, whole or not at all; again gives the same. Raises OSError."""
+    folder = journal.folder / DONE / journal.visit
+    folder.mkdir(mode=0o700, exist_ok=True)
+    told = document(context, journal)
+    write_whole(
+        folder / "record.json", (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode(), 0o600
+    )
+    write_whole(folder / "record.html", page.html(told).encode(), 0o600)
+    return {"files": ["record.json", "record.html"]}
+
+
+def document(context: Context, journal: Journal) -> dict[str, Any]:
+    """The record as data: what the journal says, beside who was visited and by whom."""
+    facts = context.facts
+    bound = facts.get("bind") or facts.get("unbind") or facts["identify"]
+    return {
+        "tagwatch_visit": FORM,
+        "visit": journal.visit,
+        "purpose": context.purpose,
+        "began": journal.began,
+        "ended": utc_text(context.now_ms()),
+        "officer": context.asked.by,
+        "order": context.order.order_id,
+        "order_version": context.order.version,
+        "wearer": {"id": context.order.wearer.id, "name": context.order.wearer.name},
+        "activation": bound.get("activation"),
+        "device": bound["device"],
+        "home_unit": bound.get("unit"),
+        "fitted": utc_text(bound["fitted_ms"]) if "fitted_ms" in bound else None,
+        "removed": utc_text(bound["removed_ms"]) if "removed_ms" in bound else None,
+        "steps": {name: one for name, one in facts.items() if name not in ("find", "unit find", "record")},
+        "journal": [line for line in journal.lines if line["step"] != "record"],
+    }

@@ -1,0 +1,474 @@
+"""One visit from its first step to its last: each is written down before and after, and none is done twice."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.order import Order, OrderError, order_from_json
+from gateway import gateway_time
+from gateway.clock import utc_text
+from gateway.control import Control, ControlError
+from gateway.fitting import binding, identity, looks, record
+from gateway.fitting.context import HOME_UNIT, Asked, Context, Listener, Purpose
+from gateway.fitting.journal import Facts, Journal
+from gateway.fitting.stops import Stop
+from gateway.settings import Settings
+from gateway.store import Store, orders
+
+__all__ = ["Asked", "Fitted", "fit"]
+
+_CONTROL_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """How a visit has ended. ``activation`` is None after a dry run; ``folder`` holds the record."""
+
+    outcome: str
+    visit: str
+    device: str
+    activation: str | None
+    resumed: bool
+    steps: Mapping[str, Facts] = field(default_factory=dict)
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. ``lasting``: once it was done in this visit, and for this device, it is not done again.
+
+    ``changes`` is False where it only looks: then a dry run does it too. ``before_bound``: not done any more once the
+    activation is made.
+    """
+
+    name: str
+    doing: str
+    act: Callable[[Context], Facts]
+    told: Callable[[Facts], str]
+    changes: bool = True
+    lasting: bool = False
+    before_bound: bool = False
+    only_known: bool = False
+    """In a dry run: needs a device that has its identity."""
+
+
+def fit(
+    settings: Settings, store: Store, asked: Asked, listener: Listener, purpose: Purpose = "fit"
+) -> Fitted:
+    """Fit a tag, and where it is an RF tag its home unit, to the wearer of an order; or check or remove what is worn.
+
+    Raises Stop, which names what to do next; what was written before is gone on from when it is called again.
+    """
+    order = _order(store, asked.order_id)
+    _gateway_runs(settings)
+    if asked.dry_run:
+        context = Context(settings, store, asked, listener, order, None, purpose)
+        return _carry_out(context, None)
+    at = utc_text(gateway_time.now(store, settings.clock).ms)
+    visit = f"{at.replace(':', '').replace('-', '')}-{secrets.token_hex(4)}"
+    with Journal(settings.data_dir, asked.order_id, purpose, visit, at) as journal:
+        return _carry_out(Context(settings, store, asked, listener, order, journal, purpose), journal)
+
+
+def _carry_out(context: Context, journal: Journal | None) -> Fitted:
+    visit = _Visit(context, journal)
+    try:
+        return visit.run() if context.purpose == "fit" else visit.run_on_what_is_worn()
+    finally:
+        context.let_go()
+
+
+def _order(store: Store, order_id: str) -> Order:
+    with store.read() as connection:
+        versions = orders.versions(connection, order_id)
+    if not versions:
+        raise Stop(
+            f"order {order_id} is not known",
+            "read its number on the visit sheet again, or have it added with `tagwatch order add`",
+        )
+    try:
+        return order_from_json(json.loads(versions[-1].document))
+    except OrderError as error:
+        raise Stop(f"order {order_id} can not be read ({error})", "call the gateway's operator") from None
+
+
+def _gateway_runs(settings: Settings) -> None:
+    control = Control(settings.control_path, timeout_s=_CONTROL_S)
+    try:
+        control.status()
+    except ControlError:
+        raise Stop(
+            f"the gateway of {settings.data_dir} does not run, so no reading could arrive",
+            "start it with `tagwatch serve`, and type the same command again",
+        ) from None
+    finally:
+        control.close()
+
+
+class _Visit:
+    def __init__(self, context: Context, journal: Journal | None) -> None:
+        self._context = context
+        self._journal = journal
+        self._tag = ""
+        self._unit: str | None = None
+        self._bound = False
+
+    def run(self) -> Fitted:
+        context, asked = self._context, self._context.asked
+        if not context.wanted_kinds:
+            raise Stop(
+                f"order {context.order.order_id} has no condition that a tag could tell of",
+                "call the monitoring centre: there is nothing to fit",
+            )
+        begun_with = self._begun_with("identify")
+        tag_locked = self._journal is not None and self._journal.done("lock") is not None
+        rf_before = begun_with is not None and begun_with["kind"] == "rf_tag" and tag_locked
+        if rf_before:
+            assert begun_with is not None
+            self._tag = begun_with["device"]
+            self._bound = identity.bound_here(context, self._tag) is not None
+            kind = "rf_tag"
+        else:
+            kind = self._find("", context.wanted_kinds, asked.device, begun_with)
+            self._tag = context.on_the_line.device
+            self._bound = identity.bound_here(context, self._tag) is not None
+            self._steps(_of_tag(kind))
+        if asked.dry_run:
+            return Fitted("would fit", "", self._tag, None, False, context.facts)
+        if kind == "rf_tag":
+            self._find("unit ", [HOME_UNIT], asked.unit, self._begun_with("unit identify"))
+            self._unit = context.on_the_line.device
+            self._steps(_of_unit(self._tag))
+        else:
+            self._steps([_first_reading("check")])
+        checked = context.facts["unit check" if self._unit else "check"]
+        self._steps([_bind(self._tag, checked, self._unit)])
+        self._steps([_lock("unit " if self._unit else ""), _wipe(self._tag, self._unit or "")])
+        assert self._journal is not None
+        visit, resumed = self._journal.visit, self._journal.resumed
+        self._steps([_record(self._journal)])
+        self._journal.close_visit()
+        return Fitted(
+            "fitted",
+            visit,
+            self._tag,
+            context.facts["bind"]["activation"],
+            resumed,
+            context.facts,
+            self._journal.folder / "done" / visit,
+        )
+
+    def run_on_what_is_worn(self) -> Fitted:
+        """Check the device that the wearer has on, or remove it."""
+        context, asked, journal = self._context, self._context.asked, self._journal
+        remove = context.purpose == "remove"
+        begun = journal.begun("unbind") if journal is not None else None
+        if begun is not None:
+            self._tag, activation = begun["device"], begun["activation"]
+        else:
+            activation = self._find_worn(lost=remove and asked.lost)
+        if not remove:
+            self._steps([*_provision("")[2:], _STRAP, _check("")])
+            if context.on_the_line.kind != "rf_tag" and not asked.dry_run:
+                self._steps([_first_reading("check")])
+        elif begun is None and not asked.lost:
+            self._steps([_LAST_READINGS])
+        if journal is None:
+            return Fitted(f"would {context.purpose}", "", self._tag, None, False, context.facts)
+        if remove:
+            removed_ms = begun["removed_ms"] if begun is not None else context.now_ms()
+            self._step(
+                _unbind(activation, self._tag, removed_ms), activation=activation, removed_ms=removed_ms
+            )
+        context.facts.setdefault("identify", {"device": self._tag, "activation": activation})
+        self._steps([_record(journal)])
+        journal.close_visit()
+        outcome = "removed" if remove else "checked"
+        folder = journal.folder / "done" / journal.visit
+        return Fitted(outcome, journal.visit, self._tag, activation, journal.resumed, context.facts, folder)
+
+    def _find_worn(self, *, lost: bool) -> str:
+        """The device that the wearer has on, at the plug unless it is lost; its activation."""
+        context, wanted = self._context, self._context.asked.device
+        rows = context.on_this_wearer()
+        if not rows:
+            raise Stop(
+                f"nobody has a device on under order {context.order.order_id}", "nothing is to be done"
+            )
+        if lost:
+            rows = [row for row in rows if wanted in (None, row.device)]
+            if len(rows) != 1:
+                raise Stop(
+                    "it is not clear which of this wearer's devices is gone",
+                    "type the same command with --device and its number",
+                )
+            self._tag = rows[0].device
+        else:
+            kinds = {entry.kind for row in rows if (entry := context.entry(row.device)) is not None}
+            self._find("", sorted(kinds), wanted, None)
+            self._tag = context.on_the_line.device
+        return next(row.id for row in rows if row.device == self._tag)
+
+    def _begun_with(self, name: str) -> Facts | None:
+        return self._journal.done(name) if self._journal is not None else None
+
+    def _find(self, role: str, kinds: list[str], wanted: str | None, before: Facts | None) -> str:
+        """Find the device, and see that it is the right one."""
+        context = self._context
+        known = wanted or (before["device"] if before else None)
+        self._step(_find(role, kinds, known))
+        side = context.on_the_line
+        said = side.who.device
+        bound = before is not None and identity.bound_here(context, before["device"]) is not None
+        if before is not None and said not in (None, before["device"]) and (bound or role):
+            raise Stop(
+                f"this is {said}, and this visit has fitted {before['device']}",
+                f"plug in {before['device']}, and type the same command again",
+            )
+        self._step(_identify(role, wanted, before["device"] if before else None))
+        return side.kind
+
+    def _steps(self, steps: list[Step]) -> None:
+        for step in steps:
+            self._step(step)
+
+    def _step(self, step: Step, **begun_with: Any) -> None:
+        context, journal = self._context, self._journal
+        device = self._tag if step.name in ("bind", "unbind") or context.side is None else context.side.device
+        before = journal.done(step.name) if journal is not None else None
+        if before is not None and (
+            (step.before_bound and self._bound)
+            or (step.lasting and before.get("device", device) == device and before.get("good", True))
+        ):
+            context.facts[step.name] = before
+            return
+        if context.asked.dry_run and (
+            step.changes or (step.only_known and context.on_the_line.who.device is None)
+        ):
+            context.listener.begun(step.name, step.doing)
+            context.listener.done(step.name, "would be done", good=True)
+            return
+        self._note(step.name, "begun", {"device": device or None, **begun_with})
+        context.listener.begun(step.name, step.doing)
+        try:
+            facts = step.act(context)
+        except Stop as stop:
+            self._note(step.name, "stopped", {"device": device or None, "fact": stop.fact})
+            raise
+        context.facts[step.name] = facts
+        self._note(step.name, "done", facts)
+        context.listener.done(step.name, step.told(facts), good=bool(facts.get("good", True)))
+
+    def _note(self, name: str, now: Any, facts: Facts) -> None:
+        if self._journal is not None:
+            at = utc_text(gateway_time.now(self._context.store, self._context.settings.clock).ms)
+            self._journal.note(name, now, at, facts)
+
+
+# ------------------------------------------------------------------------------------------------ the steps
+
+
+def _find(role: str, kinds: list[str], device: str | None) -> Step:
+    return Step(
+        f"{role}find",
+        f"Looking for the {'home unit' if role else 'tag'}",
+        lambda context: identity.find(context, kinds, device),
+        lambda facts: f"{facts['said']} at {facts['port']}",
+        changes=False,
+    )
+
+
+def _identify(role: str, wanted: str | None, begun_with: str | None) -> Step:
+    return Step(
+        f"{role}identify",
+        "Is it the right one?",
+        lambda context: identity.identify(context, wanted, begun_with),
+        lambda facts: (
+            f"{facts['device']}, a {'new ' if facts['new'] else ''}{facts['kind'].replace('_', ' ')}, "
+            f"firmware {facts['firmware']}"
+        ),
+        changes=False,
+    )
+
+
+def _provision(role: str) -> list[Step]:
+    return [
+        Step(
+            f"{role}identity",
+            "Giving identity, keys and settings",
+            identity.give,
+            lambda facts: ", ".join(facts["given"]) if facts["given"] else "it has all of it",
+        ),
+        Step(
+            f"{role}read back",
+            "Reading them back",
+            identity.read_back,
+            lambda facts: "all is as it was given, and it knows its key",
+            changes=False,
+            only_known=True,
+        ),
+        Step(
+            f"{role}self-test",
+            "Battery, case and sensors",
+            looks.self_test,
+            _verdicts,
+            changes=False,
+            before_bound=True,
+            only_known=True,
+        ),
+    ]
+
+
+def _of_tag(kind: str) -> list[Step]:
+    steps = _provision("")
+    if kind == "gps_tag":
+        steps.append(
+            Step(
+                "sky",
+                "Satellites",
+                looks.sky,
+                _sky,
+                changes=False,
+                lasting=True,
+                before_bound=True,
+                only_known=True,
+            )
+        )
+    steps.append(_STRAP)
+    if kind == "alcohol_tag":
+        steps.append(
+            Step(
+                "baseline",
+                "The baseline at this skin",
+                looks.baseline,
+                lambda facts: f"infrared {facts['infrared_mv']} mV, {facts['temperature_c']:.1f} °C",
+                before_bound=True,
+            )
+        )
+    steps.append(_check(""))
+    if kind == "rf_tag":
+        steps.append(_lock(""))
+    return steps
+
+
+_STRAP = Step("strap", "Strap and case", looks.strap, lambda facts: "closed", before_bound=True)
+_LAST_READINGS = Step(
+    "last readings",
+    "What it still holds",
+    looks.last_readings,
+    lambda facts: (
+        "all is committed"
+        if facts["good"]
+        else f"{facts['held']} readings: charge it where it has a connection"
+    ),
+    changes=False,
+)
+
+
+def _unbind(activation: str, device: str, removed_ms: int) -> Step:
+    return Step(
+        "unbind",
+        "Ending its activation",
+        lambda context: binding.unbind(context, activation, device, removed_ms),
+        lambda facts: (
+            f"{facts['activation']} has ended" + "".join(f", {one} is free" for one in facts["units"])
+        ),
+    )
+
+
+def _of_unit(tag: str) -> list[Step]:
+    return [
+        *_provision("unit "),
+        Step(
+            "hear",
+            "The home unit listens for the tag",
+            lambda context: looks.hear(context, tag),
+            lambda facts: f"it hears {facts['tag']}",
+        ),
+        Step(
+            "survey",
+            "From which rooms the home unit hears the tag",
+            lambda context: looks.survey(context, tag),
+            lambda facts: ", ".join(
+                f"{one['room']} {'not heard' if one['dbm'] is None else str(one['dbm']) + ' dBm'}"
+                for one in facts["rooms"]
+            ),
+            lasting=True,
+            before_bound=True,
+        ),
+        _check("unit "),
+        _first_reading("unit check", tag),
+    ]
+
+
+def _check(role: str) -> Step:
+    return Step(
+        f"{role}check",
+        "Passing it as an officer",
+        looks.check,
+        lambda facts: f"passed at {utc_text(facts['at_ms'])}",
+        before_bound=True,
+    )
+
+
+def _first_reading(after: str, tag: str | None = None) -> Step:
+    return Step(
+        "first reading",
+        "The first reading through the broker",
+        lambda context: looks.first_reading(context, context.facts[after], tag),
+        lambda facts: f"committed, received {utc_text(facts['received_ms'])}",
+        before_bound=True,
+    )
+
+
+def _bind(tag: str, checked: Facts, unit: str | None) -> Step:
+    return Step(
+        "bind",
+        "Binding it to the order",
+        lambda context: binding.bind(context, tag, checked["at_ms"], unit),
+        lambda facts: (
+            f"activation {facts['activation']}"
+            + "".join(f"; NOT MONITORED by it: {one}" for one in facts["not_monitored_by_it"])
+        ),
+    )
+
+
+def _lock(role: str) -> Step:
+    return Step(f"{role}lock", "Locking it", binding.lock, lambda facts: "it obeys only what is signed")
+
+
+def _wipe(*device_ids: str) -> Step:
+    return Step(
+        "wipe",
+        "Its keys leave the gateway's folder",
+        lambda context: binding.wipe(context, *device_ids),
+        lambda facts: "wiped" if facts["wiped"] else "nothing lies there",
+    )
+
+
+def _record(journal: Journal) -> Step:
+    return Step(
+        "record",
+        "Writing the visit's record",
+        lambda context: record.write(context, journal),
+        lambda facts: ", ".join(facts["files"]),
+    )
+
+
+def _verdicts(facts: Facts) -> str:
+    told = {name: said for name, said in facts["tests"].items() if name not in looks.LATER or said is True}
+    return ", ".join(f"{name} {'ok' if said is True else said}" for name, said in told.items())
+
+
+def _sky(facts: Facts) -> str:
+    if facts["good"]:
+        return f"{facts['heard']} satellites heard of {facts['in_view']}, and a fix"
+    return (
+        f"{facts['heard']} satellites heard of {facts['in_view']}, "
+        f"{'a fix' if facts['fixes'] else 'NO FIX'}: have the wearer go outdoors for ten minutes tonight"
+    )

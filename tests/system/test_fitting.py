@@ -1,0 +1,336 @@
+"""Fitting visits that go well, and ones that do not: real firmware behind pseudo-terminals, a real broker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+
+import pytest
+from boards.esp32_pins import PINS
+
+from gateway.authority import Authority
+from gateway.devices import add_device
+from gateway.fitting import Stop
+from gateway.fitting.stops import CableGone, NoAnswer
+from gateway.store import installations
+from sim.alcohol_feed import CALIBRATION
+from sim.fitting import in_one_room
+from tests.community_order import every_day
+from tests.system.fitting_room import PACE, Fault, Plug, Ports, Room, leg
+
+STEPS = (
+    "find",
+    "identify",
+    "identity",
+    "read back",
+    "self-test",
+    "sky",
+    "strap",
+    "check",
+    "first reading",
+    "bind",
+    "lock",
+    "wipe",
+    "record",
+)
+"""Of a visit with a GPS tag, in their order."""
+TOUCHES = (*STEPS[1:9], "lock")
+"""Those that speak with the tag."""
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    with Room(tmp_path_factory.mktemp("fitting")) as made:
+        yield made
+
+
+def test_a_tag_from_the_factory_is_fitted_and_all_of_it_is_on_record(room: Room) -> None:
+    order_id = room.order("plain")
+    with leg(room, "plain") as tag, Plug(tag) as plug:
+        begun: list[str] = []
+        fitted = room.visit(order_id, plug, "gpsplain", begun.append)
+        assert [step for step in begun if not step.startswith("after ")] == list(STEPS)
+        assert fitted.activation == "gpsplain-1"
+        assert [row.order_id for row in room.active("gpsplain")] == [order_id]
+        with plug.console() as console:
+            said = console.identify()
+            assert (said.device, said.locked) == ("gpsplain", True)
+        with pytest.raises(Stop, match=r"fitted to this wearer already"):
+            room.visit(order_id, plug)
+    assert fitted.folder is not None
+    page = (fitted.folder / "record.html").read_text()
+    assert all(said in page for said in ("Alex Example", "gpsplain-1", "Sam Officer", "Position fix"))
+    record = json.loads((fitted.folder / "record.json").read_text())
+    assert record["officer"] == "Sam Officer"
+    assert record["activation"] == "gpsplain-1"
+    assert record["steps"]["sky"]["good"]
+    assert [line["step"] for line in record["journal"] if line["is"] == "done"] == list(STEPS[:-1])
+    key = room.key("gpsplain").hex()
+    assert all(key not in path.read_text() for path in fitted.folder.iterdir() if path.suffix != ".pdf")
+    assert not (room.settings.devices_dir / "gpsplain").exists()
+
+
+@pytest.mark.parametrize(
+    "steps", [("identity", "first reading", "lock"), pytest.param(TOUCHES, marks=pytest.mark.long)]
+)
+def test_the_cable_is_pulled_at_step_after_step_and_the_visit_goes_on_each_time(
+    room: Room, steps: tuple[str, ...]
+) -> None:
+    name = f"pulled{len(steps)}"
+    order_id, device = room.order(name), f"gps{name}"
+    with leg(room, name) as tag, Plug(tag) as plug:
+        for step in steps:
+
+            def pull(at: str, wanted: str = step) -> None:
+                if at == wanted:
+                    plug.pull()
+
+            with pytest.raises(CableGone, match=r"type the same command again"):
+                room.visit(order_id, plug, device, pull)
+            plug.push()
+            whole(room, plug, device)
+        assert room.visit(order_id, plug, device).activation == f"{device}-1"
+        assert len(room.active(device)) == 1
+
+
+def test_noise_at_every_step_costs_the_visit_nothing(room: Room) -> None:
+    order_id = room.order("noisy")
+    with leg(room, "noisy") as tag, Plug(tag) as plug:
+        fitted = room.visit(order_id, plug, "gpsnoisy", lambda step: plug.noise(sum(step.encode())))
+        assert fitted.activation == "gpsnoisy-1"
+
+
+@pytest.mark.parametrize("steps", [("strap", "lock"), pytest.param(TOUCHES[2:], marks=pytest.mark.long)])
+def test_another_tag_on_the_plug_in_the_midst_of_a_visit_is_noticed(
+    room: Room, steps: tuple[str, ...]
+) -> None:
+    name = f"swapped{len(steps)}"
+    order_id, device = room.order(name), f"gps{name}"
+    with leg(room, name) as tag, leg(room, f"stranger{name}") as stranger, Plug(tag) as plug:
+        stranger.connect_tool()
+        for step in steps:
+
+            def swap(at: str, wanted: str = step) -> None:
+                if at == wanted:
+                    plug.swap(stranger)
+
+            with pytest.raises(Stop, match=r"visit is about gpsswapped.*: put the plug on"):
+                room.visit(order_id, plug, device, swap)
+            plug.swap(tag)
+            whole(room, plug, device)
+        assert room.visit(order_id, plug, device).activation == f"{device}-1"
+        stranger.connect_tool()
+        assert stranger.console('{"do": "identify"}')["device"] is None
+
+
+@pytest.mark.parametrize("step", ["identity", "after bind"])
+def test_a_command_killed_leaves_nothing_half_done_and_the_next_one_goes_on(room: Room, step: str) -> None:
+    killed_at(room, step)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", [*STEPS, *(f"after {step}" for step in STEPS[:-1])])
+def test_a_command_killed_at_any_step_leaves_nothing_half_done(room: Room, step: str) -> None:
+    killed_at(room, step)
+
+
+def killed_at(room: Room, step: str) -> None:
+    name = f"kill{zlib.crc32(step.encode()) % 10**8}"
+    order_id = room.order(name)
+    with leg(room, name) as tag, Plug(tag) as plug:
+        command = (sys.executable, "-m", "tests.system.fitting_room", str(room.settings.data_dir))
+        ended = subprocess.run(
+            [*command, order_id, name, plug.paths[0], step], capture_output=True, text=True, timeout=200
+        )
+        assert ended.returncode == -9, ended.stderr
+        whole(room, plug, name)
+        fitted = room.visit(order_id, plug, name)
+        assert fitted.resumed
+        assert fitted.activation == f"{name}-1"
+        assert len(room.active(name)) == 1
+
+
+def test_an_open_strap_stops_the_visit_and_closing_it_lets_it_go_on(room: Room) -> None:
+    order_id = room.order("strap")
+    with leg(room, "strap") as tag:
+        tag.set_pin(tag.now_ms, PINS["strap"], 1)
+        with Plug(tag) as plug, pytest.raises(Stop, match=r"strap or case is open: close the strap"):
+            room.visit(order_id, plug, "gpsstrap")
+        assert room.active("gpsstrap") == []
+        tag.set_pin(tag.now_ms, PINS["strap"], 0)
+        with Plug(tag) as plug:
+            assert room.visit(order_id, plug).activation == "gpsstrap-1"
+
+
+def test_a_flat_battery_stops_the_visit_and_another_tag_takes_its_place(room: Room) -> None:
+    order_id = room.order("flat")
+    with leg(room, "flat") as flat, leg(room, "full") as full:
+        flat.set_pin(flat.now_ms, PINS["battery_adc"], 1700)
+        with Plug(flat) as plug, pytest.raises(Stop, match=r"battery of gpsflat: 3400 mV: charge it"):
+            room.visit(order_id, plug, "gpsflat")
+        with Plug(full) as plug:
+            assert room.visit(order_id, plug, "gpsfull").activation == "gpsfull-1"
+    assert room.active("gpsflat") == []
+
+
+def test_two_tags_at_once_are_told_apart_by_their_number_or_not_at_all(room: Room) -> None:
+    order_id = room.order("two")
+    with leg(room, "one") as one, leg(room, "other") as other:
+        with (
+            Plug(one, other) as plug,
+            pytest.raises(Stop, match=r"2 tags are plugged in.*leave only the one"),
+        ):
+            room.visit(order_id, plug, "gpsone")
+        for tag, device in ((one, "gpsone"), (other, "gpsother")):
+            with Plug(tag) as plug, pytest.raises(Stop, match=r"would not go on"):
+                room.visit(order_id, plug, device, _no_further_than("self-test"))
+        with Plug(one, other) as plug:
+            assert room.visit(order_id, plug, "gpsother").activation == "gpsother-1"
+
+
+def test_wrong_tags_are_refused_with_what_to_do(room: Room) -> None:
+    order_id = room.order("wrong")
+    with leg(room, "wrong") as tag:
+        with Plug(tag) as plug, pytest.raises(Stop, match=r"new and has no identity: .* --device"):
+            room.visit(order_id, plug)
+        with Plug(tag) as plug, pytest.raises(Stop, match=r"no home unit|is not what order"):
+            room.visit(room.order("sober", {"id": "a", "type": "alcohol", "mode": "abstinence"}), plug)
+        with Plug(tag) as plug, pytest.raises(Stop, match=r"would not go on"):
+            room.visit(order_id, plug, "gpswrong", _no_further_than("self-test"))
+        with Plug(tag) as plug, pytest.raises(Stop, match=r"this is gpswrong, not gpsright"):
+            room.visit(order_id, plug, "gpsright")
+        with Plug(tag) as plug:
+            assert room.visit(order_id, plug).activation == "gpswrong-1"
+            with pytest.raises(Stop, match=r"on another wearer on record .gpswrong-1."):
+                room.visit(room.order("another"), plug)
+
+
+def test_a_locked_tag_obeys_us_and_a_strangers_locked_tag_is_refused(room: Room) -> None:
+    order_id = room.order("locked")
+    with leg(room, "locked") as tag, Plug(tag) as plug:
+        with pytest.raises(Stop, match=r"would not go on"):
+            room.visit(order_id, plug, "gpslocked", _no_further_than("self-test"))
+        with plug.console(room.key("gpslocked")) as console:
+            console.ask("lock")
+        assert room.visit(order_id, plug).activation == "gpslocked-1"
+    with leg(room, "foreign") as tag, Plug(tag) as plug:
+        key = room.given_elsewhere(plug, "gpstheirs")
+        with plug.console(key) as console:
+            console.ask("lock")
+        with pytest.raises(Stop, match=r"gpstheirs belongs to another gateway"):
+            room.visit(room.order("ours"), plug)
+
+
+def test_a_tag_that_only_says_that_it_is_ours_is_not_believed(room: Room) -> None:
+    with leg(room, "liar") as tag, Plug(tag) as plug:
+        room.given_elsewhere(plug, "gpsliar")
+        add_device(room.store, Authority.of(room.settings), "gpsliar", settings=room.settings)
+        with pytest.raises(Stop, match=r"does not know the key of gpsliar"):
+            room.visit(room.order("liar"), plug)
+    assert room.active("gpsliar") == []
+
+
+def test_a_silent_port_and_none_at_all_are_told_apart(room: Room) -> None:
+    order_id = room.order("silent")
+    ours, theirs = pty.openpty()
+
+    try:
+        with pytest.raises(Stop, match=r"no tag answers at .* charge the tag"):
+            room.visit(order_id, Ports(os.ttyname(theirs)))
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    with pytest.raises(Stop, match=r"connection at /dev/there-is-none is gone"):
+        room.visit(order_id, Ports("/dev/there-is-none"))
+
+
+def test_a_dry_run_changes_nothing_and_writes_nothing(room: Room) -> None:
+    order_id = room.order("dry")
+    before = room.open_visits()
+    with leg(room, "dry") as tag, Plug(tag) as plug:
+        assert room.visit(order_id, plug, "gpsdry", dry_run=True).activation is None
+        with plug.console() as console:
+            assert console.identify().device is None
+    assert room.open_visits() == before
+    assert room.active("gpsdry") == []
+
+
+def _no_further_than(step: str) -> Fault:
+    def stop(at: str) -> None:
+        if at == f"after {step}":
+            raise Stop("it would not go on", "this is a test")
+
+    return stop
+
+
+def whole(room: Room, plug: Plug, device: str) -> None:
+    """The tag has all of its identity or none, and there is at most one activation."""
+    with plug.console() as console:
+        for _ in range(10):
+            with contextlib.suppress(NoAnswer):
+                said = console.identify()
+                break
+        assert said.device in (None, device)
+        if said.device is not None:
+            console.key = room.key(device)
+            told = console.ask("read")
+            assert told["settings"]["device"] == device
+            assert all(told["sha256"].values())
+    assert len(room.active(device)) <= 1
+
+
+def test_an_alcohol_tag_gets_its_calibration_and_its_baseline(room: Room) -> None:
+    order_id = room.order("alcohol", {"id": "dry", "type": "alcohol", "mode": "abstinence"})
+    with leg(room, "alcohol", "alcohol_tag") as tag, Plug(tag) as plug:
+        with pytest.raises(Stop, match=r"needs the calibration of its maker .* --settings"):
+            room.visit(order_id, plug, "alc00001")
+        fitted = room.visit(order_id, plug, "alc00001", extra=CALIBRATION)
+        assert fitted.steps["baseline"]["infrared_mv"] == pytest.approx(1200, abs=5)
+        assert fitted.activation == "alc00001-1"
+
+
+def test_an_rf_tag_is_bound_with_the_home_unit_that_hears_it_from_every_room(room: Room) -> None:
+    home = {"name": "home", "latitude": 52.1, "longitude": 4.9, "radius_m": 30}
+    order_id = room.order(
+        "rf", {"id": "c", "type": "curfew", "address": home, "timetable": every_day("19:00", "07:00")}
+    )
+    with (
+        leg(room, "rf", "rf_tag") as tag,
+        leg(room, "unit", "home_unit") as unit,
+        in_one_room(tag, unit, pace=3 * PACE) as ports,
+    ):
+        plugs = Ports(*(port.path for port in ports))
+        fitted = room.visit(order_id, plugs, "rf000001", unit="unitroom", rooms=("kitchen", "bedroom"))
+    assert fitted.activation == "rf000001-1"
+    assert [(one["room"], one["good"]) for one in fitted.steps["survey"]["rooms"]] == [
+        ("kitchen", True),
+        ("bedroom", True),
+    ]
+    with room.store.read() as connection:
+        (stands,) = [one for one in installations.every(connection) if one.unit == "unitroom"]
+    assert (stands.activation, stands.removed_ms) == ("rf000001-1", None)
+
+
+def test_what_is_worn_is_checked_and_taken_off_and_the_tag_goes_to_another_wearer(room: Room) -> None:
+    order_id, next_order = room.order("first"), room.order("second")
+    with leg(room, "worn") as tag, leg(room, "unworn") as unworn:
+        with Plug(tag) as plug:
+            with pytest.raises(Stop, match=r"nobody has a device on"):
+                room.visit(order_id, plug, purpose="check")
+            room.visit(order_id, plug, "gpsworn")
+            assert room.visit(order_id, plug, purpose="check").outcome == "checked"
+        with Plug(unworn) as plug, pytest.raises(Stop, match=r"the wearer has gpsworn on record"):
+            room.visit(order_id, plug, purpose="remove")
+        with Plug(tag) as plug:
+            with pytest.raises(Stop, match=r"would not go on"):
+                room.visit(order_id, plug, purpose="remove", fault=_no_further_than("unbind"))
+            assert room.visit(order_id, plug, purpose="remove").outcome == "removed"
+            assert room.active("gpsworn") == []
+            assert room.visit(next_order, plug).activation == "gpsworn-2"
+        assert room.visit(next_order, Ports(), purpose="remove", lost=True).activation == "gpsworn-2"
