@@ -15,9 +15,10 @@ from core.order import Order, OrderError, Regime, order_from_json
 from gateway.clock import utc_text
 from gateway.orders import tasks
 from gateway.orders.completed import carried_over
-from gateway.orders.imposed import Imposed, conditions_of, span_of
+from gateway.orders.imposed import conditions_of
 from gateway.orders.reading import Message
 from gateway.orders.regime import regime_of
+from gateway.orders.stated import Imposed, span_of
 from gateway.orders.tasks import Finding
 from gateway.orders.visit import Parties, Visit, parties_of, visit_of
 from gateway.orders.wearer import NAMES_OF_IDS, StatedWearer, no_texts, not_understood, wearer_of
