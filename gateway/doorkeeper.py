@@ -31,7 +31,7 @@ from gateway.authority import Authority
 from gateway.devices import DeviceError
 from gateway.heartbeat import Heartbeat
 from gateway.identities import Rights
-from gateway.rates import BARRED_MS
+from gateway.rates import is_barred
 from gateway.settings import Settings
 from gateway.store import Store, devices, state
 from gateway.store.device_certificates import CertificateRow
@@ -177,7 +177,7 @@ class Doorkeeper:
                 raise Refused(f"{name!r} was never added")
             if device.revoked_at_ms is not None:
                 raise Refused(f"{name} was revoked")
-            if _is_barred(barred):
+            if is_barred(barred, _now_ms()):
                 raise Refused(f"{name} said too much and is kept out for a while")
             if problem:
                 raise Refused(problem)
@@ -197,8 +197,8 @@ class Doorkeeper:
             if changes == self._changes:
                 return set()
             unwanted = devices.revoked(connection)
-            barred = devices.barred_until(connection)
-            unwanted |= {name for name, until_ms in barred.items() if _is_barred(until_ms)}
+            barred, now_ms = devices.barred_until(connection), _now_ms()
+            unwanted |= {name for name, until_ms in barred.items() if is_barred(until_ms, now_ms)}
         new = unwanted - self._unwanted
         self._changes, self._unwanted = changes, unwanted
         return new
@@ -225,9 +225,8 @@ class Doorkeeper:
                 del self._cutting[device]
 
 
-def _is_barred(until_ms: int) -> bool:
-    """Whether somebody is kept out still. The box's clock may have been set back since: then it is over, too."""
-    return 0 < until_ms - time.time_ns() // 1_000_000 <= BARRED_MS
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def _connect(settings: Settings, authority: Authority, door: broker.DoorKey) -> Client:

@@ -40,6 +40,7 @@ from gateway.group import Committed, Received
 from gateway.heartbeat import Heartbeat
 from gateway.judge import Judge
 from gateway.orders import Orders
+from gateway.outside_door import OutsideDoor
 from gateway.rates import BARRED_MS, Rates
 from gateway.replica import Copier
 from gateway.rotation import Rekeys
@@ -61,6 +62,7 @@ _COPYING_S = 0.005
 _REPLICA_S = 20.0
 """So long a step of the clock waits for the replica."""
 _RETRY_S = (0.05, 5.0)
+_BAR_AGAIN_S = 1.0
 _REBUILD_S = 30.0
 _ADVANCE_S = 45.0
 """So long a step of the clock waits for the broker; not counting the time in which this process is at work."""
@@ -94,6 +96,7 @@ class Ingest:
         rates: Rates,
         heart: Heartbeat | None = None,
         copier: Copier | None = None,
+        keep_out: Callable[[Sequence[str]], None] = lambda devices: None,
     ) -> None:
         self._settings = settings
         self._heart = Heartbeat(None, settings.hung_after_s) if heart is None else heart
@@ -104,6 +107,9 @@ class Ingest:
         """What is to be answered once the replica holds it; the number is what its copier was asked for."""
         self._link = link
         self._rates = rates
+        self._keep_out = keep_out
+        self._barred_s: dict[str, float] = {}
+        """Who was barred just now, and when: what it has said before is still on its way here."""
         self._clock = clock
         self._committer = Committer(
             store,
@@ -149,12 +155,12 @@ class Ingest:
             if self._behind and not items and self._judge_now() is None:
                 self._stopping.wait(_WAKE_S)  # the store can not be read, or what time it is
             self._answer_owed()
+            self._bar_floods()
             if time.monotonic() >= next_tick:
                 next_tick = time.monotonic() + TICK_S
                 if self._copier is not None:
                     self._copier.ask()  # alerts, and what others have written
                 self._link.check()
-                self._bar_floods()
                 if self._settings.clock == "system":
                     self._look_at_clock()
                     self._say_commands(present=self._clock.certain)
@@ -170,18 +176,25 @@ class Ingest:
         return 0 if self._judge is None else self._judge.behind
 
     def _bar_floods(self) -> None:
-        """Have whoever says too much kept out for a while; the doorkeeper reads it in the store."""
-        names = [topics.speaker(topic.decode(errors="replace")) for topic in self._rates.taken()]
-        floods = [name for name in names if name is not None]
+        """Have whoever says too much kept out for a while; the broker's door reads it in the store."""
+        over = self._rates.taken()
+        if not over:
+            return
+        now_s = time.monotonic()
+        self._barred_s = {name: at_s for name, at_s in self._barred_s.items() if now_s - at_s < _BAR_AGAIN_S}
+        names = {topics.speaker(topic.decode(errors="replace")) for topic in over}
+        floods = [name for name in names if name is not None and name not in self._barred_s]
         if not floods:
             return
+        self._barred_s |= dict.fromkeys(floods, now_s)
         log.warning("a device says more than any may, and is kept out for a while", devices=sorted(floods))
 
         def bar() -> None:
             with self._store.write() as connection:
                 devices.bar(connection, floods, time.time_ns() // 1_000_000 + BARRED_MS)
 
-        self._look(bar)
+        if self._look(bar):
+            self._keep_out(floods)
 
     def _compile(self) -> None:
         """Have the rules compiled before anybody is told that this gateway is ready."""
@@ -637,12 +650,17 @@ def main(arguments: list[str] | None = None) -> int:
     except DBAPIError as error:
         log.error("the store can not be written; nothing is received until it can", problem=logs.safe(error))
         return 1
-    ingest = Ingest(settings, store, authority.vault, link, clock, rates, heart, copier)
+    # the embedded broker's door is a process of its own
+    door = None if settings.embedded else OutsideDoor(settings, store)
+    keep_out = (lambda devices: None) if door is None else door.bar
+    ingest = Ingest(settings, store, authority.vault, link, clock, rates, heart, copier, keep_out)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())
     control = ControlServer(settings.control_path, ingest.answer)
     if ready_fd is not None:
         threading.Thread(target=_tell_ready, args=(link, heart), daemon=True).start()
+    if door is not None:
+        door.start()
     try:
         ingest.run()
     except LinkDeadError as error:
@@ -653,6 +671,8 @@ def main(arguments: list[str] | None = None) -> int:
         link.stop()
         if copier is not None:
             copier.stop()
+        if door is not None:
+            door.stop()
         store.close()
     return 0
 

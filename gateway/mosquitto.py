@@ -3,7 +3,7 @@
 Tried with 2.0.11, Debian 12's: permissions come from the certificate's name alone, a client id that is not one's own is
 replaced by that name, and the list of revoked certificates is read again on SIGHUP. That keeps a revoked device from
 coming in, but leaves a connection that stands; so the gateway then connects once in the device's name, with a
-certificate made for that moment, which ends the other.
+certificate made for that moment, which ends the other. Who says too much is kept out in the same way, for a minute.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,11 +22,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway import broker
 from gateway.authority import GATEWAY_NAME, Authority
 from gateway.identities import GATEWAY, SENDER, Rights
+from gateway.rates import is_barred
 from gateway.settings import LOOPBACK, Settings
 from gateway.store import Store, device_certificates, devices
 from gateway.whole_files import write_whole
 
 _MOST_BYTES = 65_536
+_UNANSWERED = 4
+_QUEUED_BYTES = 64 * 1024 * 1024
 _RELOAD_S = 30.0
 
 
@@ -60,8 +63,12 @@ allow_anonymous false
 # nothing that counts lies in the broker: tags keep what the gateway has not committed
 persistence false
 max_packet_size {_MOST_BYTES}
+# what is said to a tag is some dozen bytes: waiting to fill a packet would cost 40 ms each
+set_tcp_nodelay true
 max_keepalive 3600
-max_queued_messages {settings.queue_size}
+# what is too much for the gateway at the moment waits here: four messages of each tag at most, if it obeys the protocol
+max_queued_messages {_UNANSWERED * settings.broker_connections}
+max_queued_bytes {_QUEUED_BYTES}
 max_inflight_messages {settings.queue_size // 2}
 acl_file {installed}/permissions.acl
 
@@ -98,19 +105,73 @@ def _lines(name: str, rights: Rights) -> list[str]:
     ]
 
 
-def write_revoked(authority: Authority, store: Store, folder: Path) -> None:
-    """Write the list of revoked certificates: those of every device that was revoked, and those that were replaced."""
+def write_revoked(authority: Authority, store: Store, folder: Path) -> tuple[bool, int | None]:
+    """Write the list of revoked certificates: those of every device that was revoked, and those that were replaced.
+
+    For as long as a device is kept out for saying too much its certificates are on it, too. Returns whether others are
+    on the list than before, and when (ms, the box's clock) the first of these may come back.
+    """
     now_ms = time.time_ns() // 1_000_000
     with store.read() as connection:
-        known = {one.id: one for one in devices.every(connection)}
-        gone = [one.certificate for one in known.values() if one.revoked_at_ms is not None]
+        barred = devices.barred_until(connection)
+        until_ms = {name: until for name, until in barred.items() if is_barred(until, now_ms)}
+        names = devices.revoked(connection) | until_ms.keys()
+        gone = []
+        late = set()
         for row in device_certificates.every(connection):
-            if row.use == "retired" or known[row.device].revoked_at_ms is not None:
+            if row.use == "retired" or row.device in names:
                 gone.append(row.certificate)
             elif row.until_ms is not None and row.until_ms <= now_ms:
-                gone.append(known[row.device].certificate)
-    serials = [x509.load_der_x509_certificate(der).serial_number for der in gone if der]
-    write_whole(folder / "revoked.pem", authority.revocations(serials), 0o644)
+                late.add(row.device)
+        gone += [one.certificate for name in names | late if (one := devices.one(connection, name))]
+    serials = {x509.load_der_x509_certificate(der).serial_number for der in gone if der}
+    place = folder / "revoked.pem"
+    before = {one.serial_number for one in _list_in(place)}
+    write_whole(place, authority.revocations(sorted(serials)), 0o644)
+    return serials != before, min(until_ms.values(), default=None)
+
+
+def _list_in(place: Path) -> x509.CertificateRevocationList | tuple[x509.RevokedCertificate, ...]:
+    try:
+        return x509.load_pem_x509_crl(place.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return ()
+
+
+def keep_out(
+    settings: Settings, authority: Authority, store: Store, unwanted: Collection[str], *, reload: bool = False
+) -> int | None:
+    """Make who says too much leave an outside broker, and stay out for as long as the store says.
+
+    Returns when (ms, the box's clock) the first may come back: then to be called again. Raises MosquittoError where the
+    broker can not be made to read its list again; then to be called with ``reload``.
+    """
+    folder, problem, until_ms = settings.mosquitto_dir, "", None
+    if settings.broker_reload and (folder / "tagwatch.conf").exists():
+        changed = True
+        while changed:  # another process may have revoked somebody between look and write
+            changed, until_ms = write_revoked(authority, store, folder)
+            if changed or reload:
+                problem, reload = _reload(settings), False
+    place = broker.address(settings)
+    for device in sorted(unwanted) if place.tls else ():
+        _take_place(settings, authority, place, device)
+    if problem:
+        raise MosquittoError(problem)
+    return until_ms
+
+
+def _reload(settings: Settings) -> str:
+    """Have the broker read the list again; what went wrong, or ""."""
+    try:
+        subprocess.run(
+            shlex.split(settings.broker_reload), check=True, timeout=_RELOAD_S, capture_output=True
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return (
+            f"broker_reload failed ({error}): make the broker read {settings.mosquitto_dir}/revoked.pem again"
+        )
+    return ""
 
 
 def read_again(settings: Settings, authority: Authority, store: Store) -> list[str]:
@@ -120,14 +181,8 @@ def read_again(settings: Settings, authority: Authority, store: Store) -> list[s
         write_revoked(authority, store, folder)
     problems = []
     if settings.broker_reload:
-        try:
-            subprocess.run(
-                shlex.split(settings.broker_reload), check=True, timeout=_RELOAD_S, capture_output=True
-            )
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            problems.append(
-                f"broker_reload failed ({error}): make the broker read {folder}/revoked.pem again"
-            )
+        problem = _reload(settings)
+        problems += [problem] if problem else []
     else:
         problems.append(
             f"broker_reload is not set: put {folder}/revoked.pem where the broker reads it and send it SIGHUP"
@@ -168,7 +223,7 @@ _README = """# Mosquitto for Tagwatch
 
 Made by `tagwatch broker config mosquitto`. `server.key.pem` is secret: it is the broker's identity.
 
-On the broker's machine (Debian 12, Mosquitto 2.0.11), as root:
+On the broker's machine (Debian 12, Mosquitto 2.0.11), as root, in this folder:
 
     install -d -o mosquitto -g mosquitto -m 700 {installed}
     install -o mosquitto -g mosquitto -m 600 *.pem *.acl {installed}/
@@ -177,13 +232,28 @@ On the broker's machine (Debian 12, Mosquitto 2.0.11), as root:
 
 and on the gateway, in `tagwatch.toml`:
 
-    broker = "mqtts://NAME:8883"     # a name of the broker's certificate (`server_names`)
+    broker = "mqtts://NAME:8883"     # a name of the broker's certificate (`server_names`): tags dial it, too
 
-A tag that is added may connect at once. A tag that is revoked (`tagwatch device revoke ID`) is cut off at once; that it
-can not come back needs the new `revoked.pem` at {installed}, and SIGHUP to the broker. Where the broker runs on the
-gateway's machine, `--installed-at {folder}` lets it read the file where it is written, and
+A tag that is added may connect at once. A tag that is revoked (`tagwatch device revoke ID`), and for a minute one that
+says too much, is cut off at once; that it can not come back needs the new `revoked.pem` at {installed}, and SIGHUP to
+the broker. `broker_reload` in `tagwatch.toml` is the command that does both. The gateway's user may neither write there
+nor send the signal; where the broker runs on the gateway's machine, let systemd do it whenever the file changes:
 
-    broker_reload = "systemctl reload mosquitto"
+    # /etc/systemd/system/tagwatch-revoked.path
+    [Path]
+    PathChanged={folder}/revoked.pem
+    [Install]
+    WantedBy=multi-user.target
 
-does the rest; else let that command copy the file and reload the broker over there.
+    # /etc/systemd/system/tagwatch-revoked.service
+    [Service]
+    Type=oneshot
+    ExecStart=/usr/bin/install -o mosquitto -g mosquitto -m 600 {folder}/revoked.pem {installed}/
+    ExecStart=/usr/bin/systemctl reload mosquitto
+
+`systemctl enable --now tagwatch-revoked.path`, and
+
+    broker_reload = "sleep 1"        # by then systemd has done it
+
+Without `broker_reload` one tag that says too much makes all others late for as long as it likes.
 """

@@ -16,6 +16,11 @@ BARRED_MS = 60_000
 """So long who says too much is kept out."""
 
 
+def is_barred(until_ms: int, now_ms: int) -> bool:
+    """Whether somebody is kept out still. The box's clock may have been set back since: then it is over, too."""
+    return 0 < until_ms - now_ms <= BARRED_MS
+
+
 class Rates:
     """Counts what each has said in the present window. `over` is one thread's, `taken` another's."""
 

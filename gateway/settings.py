@@ -169,7 +169,8 @@ class Settings(BaseSettings):
         ge=0,
         description=(
             "Messages a second, over 5 s, beyond which what a tag says is not read but left in its journal, and the "
-            "embedded broker keeps it out for a minute; 0 for no limit. One that obeys the protocol reaches 150."
+            "broker keeps it out for a minute (an outside one by broker_reload); 0 for no limit. One that obeys the "
+            "protocol reaches 150."
         ),
     )
     # who may do what at the broker
@@ -189,8 +190,8 @@ class Settings(BaseSettings):
     broker_reload: str = Field(
         "",
         description=(
-            "Command that makes an outside broker read its list of revoked certificates again, e.g. "
-            "'systemctl reload mosquitto'. It is run whenever a device was revoked."
+            "Command that makes an outside broker read its list of revoked certificates again (see the README that "
+            "`tagwatch broker config` writes). It is run whenever a device was revoked, or says too much."
         ),
     )
     near_zone_m: int = Field(

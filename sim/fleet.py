@@ -11,7 +11,7 @@ import json
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +37,11 @@ from sim.fleet_messages import POSITIONS, Message, device_name, key_of, messages
 from sim.market import market_zone
 from sim.publisher import Publisher
 
-SENDER = "fleet-load"
-"""Common name of the one certificate that speaks for the whole fleet: the run's own settings let it."""
+SENDERS = tuple(f"fleet-load-{number:02d}" for number in range(topics.PARTITIONS))
+"""Common names of the certificates that speak for the fleet, one a connection: the run's own settings let them.
+
+Mosquitto takes a client's id from its certificate, so that two connections with one would end each other.
+"""
 
 FIX_S = 60
 """A position a minute, so a message every five."""
@@ -105,7 +108,7 @@ def run(
         raise ValueError(
             f"{count} messages are more than {MOST_MESSAGES} that can be held: send for a shorter time"
         )
-    settings = Settings.load(folder, web=False, mqtt_port=0, partition_senders=(SENDER,), clock_trust="box")
+    settings = Settings.load(folder, web=False, mqtt_port=0, partition_senders=SENDERS, clock_trust="box")
     authority = Authority.of(settings)
     secret = f"fleet {seed}".encode()
     began = time.monotonic()
@@ -123,7 +126,7 @@ def run(
     ready = time.monotonic()
     try:
         fleet = Fleet(ring, rate, moved)
-        asyncio.run(fleet.drive(settings, identity(authority, folder / "fleet")))
+        asyncio.run(fleet.drive(settings, identities(authority, folder / "fleet")))
         status = gateway.status()
     finally:
         gateway.stop()
@@ -219,8 +222,13 @@ def _order(name: str, now_ms: int, zone: Mapping[str, object]) -> OrderVersion:
     )
 
 
-def identity(authority: Authority, folder: Path, name: str = SENDER) -> ssl.SSLContext:
-    """TLS as the whole fleet speaks it: one certificate of the gateway's authority, in the name of a sender."""
+def identities(authority: Authority, folder: Path) -> list[ssl.SSLContext]:
+    """TLS as each connection of a fleet speaks it."""
+    return [identity(authority, folder / name, name) for name in SENDERS]
+
+
+def identity(authority: Authority, folder: Path, name: str) -> ssl.SSLContext:
+    """TLS as a sender speaks it: with a certificate of the gateway's authority in its name."""
     made = authority.certify(name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     certificate = x509.load_der_x509_certificate(made.cert_der).public_bytes(Encoding.PEM)
@@ -255,19 +263,19 @@ class Fleet:
         self.sending_s = self.last_acknowledged_s = self.last_committed_s = 1e-9
         self._began = 0.0
 
-    async def drive(self, settings: Settings, tls: ssl.SSLContext) -> None:
-        """Connect, send by the clock, and wait for acknowledgements and commits. Raises PublisherError."""
+    async def drive(self, settings: Settings, tls: Sequence[ssl.SSLContext]) -> None:
+        """Connect, send by the clock, and wait for acknowledgements and commits. Raises PublisherError.
+
+        ``tls`` is that of each connection, one for each partition.
+        """
         place = broker.address(settings)
-        publishers = [
-            Publisher(f"{SENDER}-{number:02d}", self._acknowledge, self._hear)
-            for number in range(topics.PARTITIONS)
-        ]
+        publishers = [Publisher(name, self._acknowledge, self._hear) for name in SENDERS]
         try:
             for number, publisher in enumerate(publishers):
                 await publisher.connect(
                     place.host,
                     place.port,
-                    tls if place.tls else None,
+                    tls[number] if place.tls else None,
                     settings.server_names[0],
                     f"em/v1/{number:02d}/+/down",
                 )

@@ -96,7 +96,7 @@ class Loaded:
 
 def settings_of(folder: Path) -> Settings:
     """A gateway with everything, on free ports, that lets the fleet speak for its devices."""
-    own = {"mqtt_port": 0, "web_port": 0, "clock_trust": "box", "partition_senders": (fleet.SENDER,)}
+    own = {"mqtt_port": 0, "web_port": 0, "clock_trust": "box", "partition_senders": fleet.SENDERS}
     return Settings.load(folder, **own)
 
 
@@ -130,7 +130,7 @@ def under_load(folder: Path, wearers: int, rate: float, for_s: float, judged: in
         load = fleet.Fleet(ring, rate)
         began_s = time.monotonic()
         with noticed_alerts(settings) as noticed:
-            asyncio.run(load.drive(settings, fleet.identity(authority, folder / "fleet")))
+            asyncio.run(load.drive(settings, fleet.identities(authority, folder / "fleet")))
             time.sleep(1)
         found.took_s = time.monotonic() - began_s
         for part, pid in pids.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 LENGTH_MIN = 50
@@ -103,6 +103,9 @@ REFUSE = frozenset({"readonly"})
 SLOW = frozenset({"brim"})
 """Kinds that come only as the first of a plan: until a broker that lost its disk is noticed takes up to 45 s."""
 
+INSIDE = frozenset({"door"})
+"""Kinds that befall the embedded broker only: the doorkeeper is its own, an outside one reads files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -115,6 +118,10 @@ class Plan:
     def kinds(self) -> list[str]:
         """The kind of each fault."""
         return [fault.kind for fault in self.faults]
+
+    def with_outside_broker(self) -> Plan:
+        """The same without the faults that have no meaning where the broker is none of the gateway's."""
+        return replace(self, faults=tuple(fault for fault in self.faults if fault.kind not in INSIDE))
 
     def words(self) -> str:
         """As people read it, one fault a line."""

@@ -44,6 +44,7 @@ from sim.rig import Rig
 from tests.community_order import community_order, every_day
 from tests.gateway import stepped_box
 from tests.gateway.receivers import Web
+from tests.system.brokers import Mosquitto
 from tests.system.fault_apparatus import Disk, Failing
 from tests.system.fault_plan import FAIL, FILL, LENGTH_MIN, REFUSE, Fault, Plan
 from tests.system.flash import journal_of
@@ -212,9 +213,12 @@ class Watch(threading.Thread):
 
 
 class Stage:
-    """A context: one gateway on a disk of its own, for as many rounds as one likes."""
+    """A context: one gateway on a disk of its own, for as many rounds as one likes.
 
-    def __init__(self, folder: Path) -> None:
+    With ``outside`` its broker is a Mosquitto, which is started again by us: it has a supervisor of its own.
+    """
+
+    def __init__(self, folder: Path, *, outside: bool = False) -> None:
         self._folder = folder
         self._disk = Disk(folder / "disk", _DISK_MB)
         self._brokers_disk = Disk(folder / "brokers-disk", _DISK_MB)
@@ -228,6 +232,12 @@ class Stage:
         (data / "tags").symlink_to(folder / "tags")  # a tag's flash is not on the gateway's disk
         (data / "routes.toml").touch(0o600)
         (data / "routes.toml").write_text(routes(self._web))
+        log = self._brokers_disk.place / "mosquitto.log"
+        self._outside = (
+            Mosquitto(data, folder=folder / "outside", log=log, partition_senders=(ECHO,))
+            if outside
+            else None
+        )
         self._rig = Rig(
             data, patience_s=_SHORT_PATIENCE_S, senders=(ECHO,), clock="system", group_ms=_GROUP_MS
         )
@@ -247,6 +257,8 @@ class Stage:
         """False once a round has failed: what it left behind is not to spoil the next."""
 
     def __enter__(self) -> Self:
+        if self._outside is not None:
+            self._outside.__enter__()
         with self._failing.preloaded():
             self._rig.__enter__()
         place = broker.address(self._rig.settings)
@@ -257,6 +269,8 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self._echo.leave()
         self._rig.__exit__(None, None, None)
+        if self._outside is not None:
+            self._outside.stop()
         self._relay.__exit__(None, None, None)
         self._web.close()
         self._disk.close()
@@ -274,7 +288,8 @@ class Stage:
         """What gateway and broker wrote last, for whoever looks into a failure."""
         folder = self._rig.settings.data_dir
         said = []
-        for log in (folder / "gateway.log", self._rig.settings.broker_dir / "broker.log"):
+        brokers = self._rig.settings.broker_dir / "broker.log"
+        for log in (folder / "gateway.log", brokers if self._outside is None else self._outside.log):
             with suppress(OSError):
                 said += [f"{log.name}:", *log.read_text(errors="replace").splitlines()[-_LAST_LINES:]]
         return "\n".join(said)
@@ -395,6 +410,8 @@ class Stage:
         if fault.minutes:
             world.lasting.append(fault)
         match fault.kind:
+            case "broker" if self._outside is not None:
+                self._outside.kill_at_once()
             case "ingest" | "broker" | "notifier" | "door" if not self._down:
                 with suppress(ProcessLookupError):
                     self._rig.gateway.kill_part(fault.kind)

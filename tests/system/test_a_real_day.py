@@ -17,6 +17,7 @@ from sim.recordings import load
 from sim.replay import Result, order_with_zone, replay
 from sim.rig import Rig
 from tests.browser.chromium import browser, browser_page
+from tests.system.brokers import MOSQUITTO, NATS, behind
 from tests.system.checks import told_of_people
 
 __all__ = ["browser", "browser_page"]
@@ -71,12 +72,20 @@ def positions_of(result: Result) -> list[tuple[float, float, float, float]]:
     return [(p["t"], p["lat"], p["lon"], p["precision_m"]) for p in document]
 
 
-@pytest.mark.parametrize("every_fix", [False, True], ids=["one position a minute", "every fix"])
+@pytest.mark.parametrize(
+    ("which", "every_fix"),
+    [
+        pytest.param(NATS, False, id="nats-one position a minute"),
+        pytest.param(NATS, True, id="nats-every fix"),
+        pytest.param(MOSQUITTO, False, id="mosquitto-one position a minute"),
+        pytest.param(MOSQUITTO, True, id="mosquitto-every fix", marks=pytest.mark.long),
+    ],
+)
 def test_a_zone_across_a_real_day_gives_exactly_the_visits_that_geos_finds(
-    data: Path, tmp_path: Path, every_fix: bool
+    data: Path, tmp_path: Path, which: str, every_fix: bool
 ) -> None:
     recording = load(data / "trails" / DAY, 0)
-    with Rig(tmp_path) as rig:
+    with behind(which, tmp_path), Rig(tmp_path) as rig:
         (result,) = replay(rig, [recording], zone=ZONE, every_fix=every_fix)
         assert told_of_people(tmp_path, rig.store) == []
     expected = visits(positions_of(result))
@@ -86,11 +95,11 @@ def test_a_zone_across_a_real_day_gives_exactly_the_visits_that_geos_finds(
 
 
 def test_the_page_shows_the_visits_of_a_real_day_as_they_arise_without_a_reload(
-    data: Path, tmp_path: Path, browser_page: Page
+    data: Path, tmp_path: Path, which_at_length: str, browser_page: Page
 ) -> None:
     recording = load(data / "trails" / DAY, 0)
     start_ms = recording.start_ms - 1000
-    with Rig(tmp_path, web=True) as rig:
+    with behind(which_at_length, tmp_path), Rig(tmp_path, web=True) as rig:
         rig.enrol("gps00001", start_ms, recording.chunks(1), order=order_with_zone("gps00001", ZONE))
         browser_page.goto(f"{rig.gateway.web_url}alerts")
         expect(browser_page.locator("#tw-live-text")).to_have_text(re.compile("^Live: "))

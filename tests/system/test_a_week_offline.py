@@ -17,6 +17,7 @@ from gateway.service import GatewayProcess
 from gateway.store import envelopes
 from sim.rig import Rig
 from sim.sentences import fix
+from tests.system.brokers import behind
 
 START_MS = 1_793_600_000_000
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
@@ -38,9 +39,9 @@ def heard(rig: Rig, kind: Kind) -> list[Any]:
     return [found[number] for number in sorted(found)]
 
 
-def offline(folder: Path, hours: int, every_s: int, **config: Any) -> None:
+def offline(folder: Path, which: str, hours: int, every_s: int, **config: Any) -> None:
     """So many hours without a gateway, with straps opened and power cuts; then it is there again."""
-    with Rig(folder, patience_s=0.5) as rig:
+    with behind(which, folder), Rig(folder, patience_s=0.5) as rig:
         # plugged in by hand below: the gateway is not there meanwhile
         tag = rig.enrol(DEVICE, START_MS, [], **config)
         rig.advance(START_MS + MINUTE_MS)
@@ -90,10 +91,12 @@ def tag_holds(rig: Rig) -> bool:
     return bool(ranges) and any(later.first != earlier.last + 1 for earlier, later in pairwise(ranges))
 
 
-def test_a_day_offline_with_a_small_journal_loses_only_positions_and_says_which(tmp_path: Path) -> None:
-    offline(tmp_path, 24, 60, journal_kib=24)
+def test_a_day_offline_with_a_small_journal_loses_only_positions_and_says_which(
+    tmp_path: Path, which: str
+) -> None:
+    offline(tmp_path, which, 24, 60, journal_kib=24)
 
 
 @pytest.mark.long
-def test_a_week_offline_loses_only_positions_and_says_which(tmp_path: Path) -> None:
-    offline(tmp_path, 7 * 24, 15, sample_s=15)
+def test_a_week_offline_loses_only_positions_and_says_which(tmp_path: Path, which: str) -> None:
+    offline(tmp_path, which, 7 * 24, 15, sample_s=15)

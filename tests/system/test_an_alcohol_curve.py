@@ -20,6 +20,7 @@ from sim.rig import Rig
 from tests.community_order import community_order
 from tests.core.drinkers import person, sober_order, tagged
 from tests.sim.scene import Scene
+from tests.system.brokers import behind
 
 LONDON = ZoneInfo("Europe/London")
 START_MS = 1_780_329_600_000  # 2026-06-01 16:00 UTC
@@ -62,8 +63,8 @@ def take_baselines(rig: Rig, *worn: Worn) -> None:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path) as rig:
+def rig(tmp_path: Path, which_at_length: str) -> Iterator[Rig]:
+    with behind(which_at_length, tmp_path), Rig(tmp_path) as rig:
         yield rig
 
 

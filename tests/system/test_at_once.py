@@ -14,6 +14,7 @@ from sim.gnss import GnssReceiver
 from sim.itinerary import Itinerary, Place
 from sim.rig import Rig
 from tests.community_order import community_order, every_day
+from tests.system.brokers import behind
 
 MINUTE_MS = 60_000
 BEGIN_MS = int(datetime(2026, 10, 24, 17, 30, tzinfo=UTC).timestamp() * 1000)
@@ -67,8 +68,9 @@ class Evening:
 
 
 @pytest.fixture(scope="module")
-def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
-    with Rig(tmp_path_factory.mktemp("at-once")) as rig:
+def evening(which_at_length: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
+    folder = tmp_path_factory.mktemp("at-once")
+    with behind(which_at_length, folder), Rig(folder) as rig:
         yield Evening(rig)
 
 

@@ -21,10 +21,14 @@ from sim.fleet import identity
 from sim.gnss import GnssReceiver
 from sim.itinerary import Itinerary, Place
 from sim.rig import Rig
+from tests.system.brokers import NATS, behind
 from tests.system.flash import journal_of
 
 START_MS = 1_793_600_000_000
 MINUTE_MS = 60_000
+MEBIBYTE = 1 << 20
+MOST_AT_MOSQUITTO = 65_000
+"""Who says more is cut off there (test_attacks_on_the_socket)."""
 DEVICE = "gps00001"
 MALLORY = "mallory-liar"
 """The rig's settings let this certificate say everything: what permissions keep out, keys must refuse as well."""
@@ -99,8 +103,12 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with Rig(tmp_path_factory.mktemp("attacked"), patience_s=1.0, senders=(MALLORY,)) as rig:
+def house(which: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("attacked")
+    with (
+        behind(which, folder, partition_senders=(MALLORY,)),
+        Rig(folder, patience_s=1.0, senders=(MALLORY,)) as rig,
+    ):
         house = House(rig)
         yield house
         house.mallory.leave()
@@ -170,7 +178,7 @@ def test_what_a_tag_said_said_again_is_a_duplicate_and_changes_nothing(house: Ho
     assert house.rig.positions(DEVICE).seq.tolist() == positions.seq.tolist()
 
 
-def noise(house: House) -> list[tuple[str, str, bytes]]:
+def noise(house: House, most: int) -> list[tuple[str, str, bytes]]:
     chance = random.Random(9)
     sealed = envelope.seal(bytes(32), DEVICE, topics.up(DEVICE), wire.encode_up(wire.Up(7, 1, ())))
     foreign = envelope.seal(house.credentials.key, "gps99999", topics.up("gps99999"), b"\xa0")
@@ -178,14 +186,16 @@ def noise(house: House) -> list[tuple[str, str, bytes]]:
         ("a forged MAC", topics.up(DEVICE), sealed),
         ("a foreign device", topics.up("gps99999"), foreign),
         ("a truncated envelope", topics.up(DEVICE), sealed[:-7]),
-        ("a megabyte of noise", topics.up(DEVICE), chance.randbytes(1 << 20)),
+        ("as much noise as gets through", topics.up(DEVICE), chance.randbytes(most)),
         ("nothing at all", topics.up(DEVICE), b""),
     ]
 
 
-def test_noise_and_forgeries_are_put_aside_and_counted_while_the_tag_is_heard_on(house: House) -> None:
+def test_noise_and_forgeries_are_put_aside_and_counted_while_the_tag_is_heard_on(
+    house: House, which: str
+) -> None:
     before: dict[str, Any] = house.rig.gateway.status()
-    said = noise(house)
+    said = noise(house, MEBIBYTE if which == NATS else MOST_AT_MOSQUITTO)
     for _, where, data in said:
         house.mallory.say(where, data)
     house.live(3)
@@ -204,8 +214,13 @@ def test_after_all_that_every_reading_of_the_tag_is_there_once(house: House, tmp
     assert len(set(instants.tolist())) == len(instants) >= house.minutes
 
 
-def test_a_wrong_signature_at_a_locked_tags_console_is_told_to_the_gateway(tmp_path: Path) -> None:
-    with Rig(tmp_path, patience_s=1.0, senders=(MALLORY,)) as rig:
+def test_a_wrong_signature_at_a_locked_tags_console_is_told_to_the_gateway(
+    tmp_path: Path, which: str
+) -> None:
+    with (
+        behind(which, tmp_path, partition_senders=(MALLORY,)),
+        Rig(tmp_path, patience_s=1.0, senders=(MALLORY,)) as rig,
+    ):
         house = House(rig)
         house.mallory.leave()
         assert house.tag.console('{"do": "lock"}') == {"ok": True}

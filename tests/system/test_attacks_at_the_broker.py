@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import shlex
-import signal
 import ssl
 import subprocess
 import sys
@@ -22,15 +20,17 @@ from paho.mqtt.enums import CallbackAPIVersion
 from gateway import broker, mosquitto, topics
 from gateway.authority import GATEWAY_NAME, Authority, Certified
 from gateway.devices import Credentials, add_device, revoke_device
+from gateway.outside_door import OutsideDoor
 from gateway.settings import Settings
-from gateway.store import Store
+from gateway.store import Store, devices
 from tests.gateway.stand_in import tls_of
-from tests.system.test_outside_broker import MOSQUITTO, free_port
+from tests.system.brokers import Mosquitto
 
 NAMES = ("localhost", "127.0.0.1")
 WAIT_S = 10.0
 QUIET_S = 0.4
 CUT_S = 5.0
+KEPT_OUT_MS = 4000
 REFUSED = 0x80
 
 
@@ -150,30 +150,9 @@ def _nats(folder: Path) -> Post:
 
 
 def _mosquitto(folder: Path) -> Post:
-    pid = folder / "mosquitto.pid"
-    settings = Settings.load(
-        folder / "gateway",
-        broker=f"mqtts://localhost:{free_port()}",
-        broker_reload=shlex.join(["/bin/sh", "-c", f"kill -HUP $(cat {pid})"]),
-    )
-    authority = Authority.open(settings.authority_dir, NAMES)
-    store = Store.open(settings.store_place)
-    made = settings.mosquitto_dir
-    mosquitto.write(settings, authority, store, made, made)
-    store.close()
-    (folder / "mosquitto.conf").write_text("user root\n" + (made / "tagwatch.conf").read_text())
-    process = subprocess.Popen(
-        [MOSQUITTO, "-c", str(folder / "mosquitto.conf")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    pid.write_text(str(process.pid))
-
-    def stop() -> None:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
-
-    return Post(settings, folder, stop)
+    server = Mosquitto(folder / "gateway")
+    server.start()
+    return Post(server.settings, folder, server.stop)
 
 
 @pytest.fixture(scope="module", params=[_nats, _mosquitto], ids=["nats", "mosquitto"])
@@ -334,6 +313,31 @@ def test_a_revoked_tag_is_cut_off_within_seconds_and_does_not_come_back_while_ot
     assert first.cut_at - began < CUT_S
     assert not post.let_in(tls, victim.device)
     assert not other.cut_at
+
+
+def test_a_tag_that_is_kept_out_for_saying_too_much_is_cut_off_and_comes_back_when_its_time_is_over(
+    post: Post, pair: tuple[Client, Client, Credentials]
+) -> None:
+    first, other, victim = pair
+    tls = post.tls_of(victim)
+    door = None if post.settings.embedded else OutsideDoor(post.settings, post.store)
+    until_ms = round(time.time() * 1000) + KEPT_OUT_MS
+    with post.store.write() as connection:
+        devices.bar(connection, [victim.device], until_ms)
+    if door is not None:
+        door.start()
+        door.bar([victim.device])
+    until(lambda: first.cut_at > 0)
+    let_in_ms = 0.0
+    while not let_in_ms:
+        if post.let_in(tls, victim.device):
+            let_in_ms = time.time() * 1000
+        assert time.time() * 1000 < until_ms + WAIT_S * 1000, "it is kept out for ever"
+        time.sleep(0.1)
+    assert let_in_ms > until_ms
+    assert not other.cut_at
+    if door is not None:
+        door.stop()
 
 
 def test_a_tag_that_is_added_is_let_in_without_a_restart(post: Post) -> None:

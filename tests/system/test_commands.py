@@ -17,6 +17,7 @@ from sim.bench.tag import VirtualTag
 from sim.gnss import GnssReceiver
 from sim.itinerary import Itinerary, Place
 from sim.rig import Rig
+from tests.system.brokers import Broker, behind
 from tests.system.test_attacks import MALLORY, Mallory
 
 START_MS = 1_793_600_000_000
@@ -81,9 +82,23 @@ class Post:
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with Rig(tmp_path_factory.mktemp("commanded"), patience_s=1.0, senders=(MALLORY,)) as rig:
-        yield rig
+def commanded(which: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Rig]]:
+    folder = tmp_path_factory.mktemp("commanded")
+    with (
+        behind(which, folder, partition_senders=(MALLORY,)) as broker,
+        Rig(folder, patience_s=1.0, senders=(MALLORY,)) as rig,
+    ):
+        yield broker, rig
+
+
+@pytest.fixture(scope="module")
+def broker(commanded: tuple[Broker, Rig]) -> Broker:
+    return commanded[0]
+
+
+@pytest.fixture(scope="module")
+def rig(commanded: tuple[Broker, Rig]) -> Rig:
+    return commanded[1]
 
 
 @pytest.fixture(scope="module")
@@ -125,11 +140,10 @@ def test_changed_settings_hold_over_a_power_cut_and_can_be_taken_back(post: Post
     assert len(post.rig.positions(post.device)) - before <= 5
 
 
-def test_a_command_that_was_said_to_a_dead_broker_arrives_when_it_is_back(post: Post) -> None:
+def test_a_command_that_was_said_to_a_dead_broker_arrives_when_it_is_back(post: Post, broker: Broker) -> None:
     n = post.command("settings", upload_s=31)
     before = post.tag.counters().get(EXECUTED, 0)
-    old = post.rig.gateway.kill_part("broker")
-    post.rig.gateway.wait_restarted("broker", old)
+    broker.kill(post.rig.gateway)
     post.until(lambda: post.states()[n] == DONE)
     assert post.live(2)[EXECUTED] - before == 1
 
@@ -230,12 +244,13 @@ def test_the_last_command_said_again_is_answered_and_not_executed_again(attacked
     assert after.get("command_replayed", 0) == before.get("command_replayed", 0)
 
 
-def test_a_tag_that_loses_power_before_it_could_acknowledge_executes_nothing_twice(rig: Rig) -> None:
+def test_a_tag_that_loses_power_before_it_could_acknowledge_executes_nothing_twice(
+    rig: Rig, broker: Broker
+) -> None:
     post = Post(rig, "gps00002")
     n = post.command("settings", sample_s=20)
     post.rig.gateway.advance(rig.now_ms)  # said; the tag hears it when its time goes on, or now
-    old = rig.gateway.kill_part("broker")  # so that the acknowledgement does not leave the tag
-    rig.gateway.wait_restarted("broker", old)
+    broker.kill(rig.gateway)  # so that the acknowledgement does not leave the tag
     post.tag.kill()
     post.tag.start()
     post.until(lambda: post.states()[n] != "open")

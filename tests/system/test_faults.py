@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -18,6 +18,9 @@ from tests.system.fault_rounds import Outcome, Stage
 
 ROUNDS = 30
 MANY_ROUNDS = 1000
+OUTSIDE_ROUNDS = (0, 1, 2, 3, 4, 5, 7, 13, 19, 22)
+"""What breaks first in these is most of what an outside broker has to do with; numbers 1 and 22 kill it."""
+MANY_OUTSIDE_ROUNDS = [seed for seed in range(300) if seed not in OUTSIDE_ROUNDS]
 ROUNDS_OF_A_STAGE = 100
 """So many rounds, and then another gateway: a store that starts empty breaks differently from one that is full."""
 
@@ -25,8 +28,9 @@ ROUNDS_OF_A_STAGE = 100
 class Stages:
     """A gateway after the other, and the alerts of an evening in which nothing breaks."""
 
-    def __init__(self, folders: pytest.TempPathFactory) -> None:
+    def __init__(self, folders: pytest.TempPathFactory, *, outside: bool = False) -> None:
         self._folders = folders
+        self.outside = outside
         self._stage: Stage | None = None
         self._left = 0
         self.undisturbed: Outcome | None = None
@@ -35,7 +39,7 @@ class Stages:
         """One that is as it should be."""
         if self._stage is None or not self._stage.healthy or not self._left:
             self.close()
-            self._stage = Stage(self._folders.mktemp("faults")).__enter__()
+            self._stage = Stage(self._folders.mktemp("faults"), outside=self.outside).__enter__()
             self._left = ROUNDS_OF_A_STAGE
             if self.undisturbed is None:
                 self.undisturbed = self._stage.play(Plan(-1, ()))
@@ -58,6 +62,15 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     stages.close()
 
 
+@pytest.fixture(scope="module")
+def outside_stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler on this machine: `make system` installs one")
+    stages = Stages(tmp_path_factory, outside=True)
+    yield stages
+    stages.close()
+
+
 def asked_for() -> list[int]:
     """The rounds that ``TAGWATCH_FAULTS`` names."""
     found: list[int] = []
@@ -67,7 +80,7 @@ def asked_for() -> list[int]:
     return found
 
 
-def named(seeds: list[int] | range) -> list[object]:
+def named(seeds: Sequence[int]) -> list[object]:
     return [
         pytest.param(seed, id=f"round-{seed}-{'-'.join(dict.fromkeys(draw(seed).kinds))}") for seed in seeds
     ]
@@ -75,6 +88,10 @@ def named(seeds: list[int] | range) -> list[object]:
 
 def play_round(stages: Stages, seed: int) -> None:
     plan = draw(seed)
+    if stages.outside:
+        plan = plan.with_outside_broker()
+        if not plan.faults:
+            pytest.skip("an outside broker has no doorkeeper that could die")
     print(plan.words())
     stage = stages.stage()
     lacking = stage.lacks(plan)
@@ -110,6 +127,21 @@ def test_whatever_fails_nothing_is_lost_nothing_doubled_and_everybody_is_told(
 @pytest.mark.parametrize("seed", named([] if asked_for() else range(ROUNDS, ROUNDS + MANY_ROUNDS)))
 def test_whatever_fails_nothing_is_lost_however_often_it_is_tried(stages: Stages, seed: int) -> None:
     play_round(stages, seed)
+
+
+@pytest.mark.parametrize("seed", named(asked_for() or OUTSIDE_ROUNDS))
+def test_whatever_fails_nothing_is_lost_behind_an_outside_broker_either(
+    outside_stages: Stages, seed: int
+) -> None:
+    play_round(outside_stages, seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", named([] if asked_for() else MANY_OUTSIDE_ROUNDS))
+def test_whatever_fails_nothing_is_lost_behind_an_outside_broker_however_often_it_is_tried(
+    outside_stages: Stages, seed: int
+) -> None:
+    play_round(outside_stages, seed)
 
 
 def test_every_kind_of_fault_comes_first_in_one_of_the_rounds_and_a_plan_follows_from_its_number() -> None:

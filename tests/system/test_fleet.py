@@ -16,6 +16,7 @@ from sim import fleet
 from sim.fleet_messages import POSITIONS, device_name, key_of, messages
 from sim.publisher import Publisher, PublisherError
 from tests.sim.stand_in import StandIn
+from tests.system.brokers import behind
 from tests.system.test_replay import run
 
 SECRET = b"secret"
@@ -45,9 +46,10 @@ def test_messages_of_a_fleet_are_authentic_and_number_each_devices_positions_wit
 
 
 def test_three_thousand_wearers_are_sent_acknowledged_and_committed_to_the_last_reading(
-    tmp_path: Path,
+    tmp_path: Path, which_at_length: str
 ) -> None:
-    report = fleet.run(tmp_path, 3000, 10, rate=400, ordered=50)
+    with behind(which_at_length, tmp_path, partition_senders=fleet.SENDERS):
+        report = fleet.run(tmp_path, 3000, 10, rate=400, ordered=50)
     assert (report.sent, report.acknowledged, report.committed) == (4000, 4000, 4000)
     assert report.readings_in_store == 4000 * POSITIONS
     assert report.quarantined == 0
@@ -80,8 +82,8 @@ def test_the_command_prints_one_object(tmp_path: Path) -> None:
 
 def test_a_broker_that_ends_is_told_and_not_waited_for(tmp_path: Path) -> None:
     async def talk(gateway: StandIn) -> None:
-        publisher = Publisher("fleet-00", lambda took_s: None, lambda topic, data: None)
-        tls = fleet.identity(gateway.authority, tmp_path / "fleet")
+        publisher = Publisher(fleet.SENDERS[0], lambda took_s: None, lambda topic, data: None)
+        tls = fleet.identity(gateway.authority, tmp_path / "fleet", fleet.SENDERS[0])
         place = gateway.address
         await publisher.connect(
             place.host, place.port, tls, gateway.settings.server_names[0], "em/v1/00/+/down"

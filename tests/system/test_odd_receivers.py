@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.system.brokers import behind
 from tests.system.checks import first_stranger, gpsd_positions
 from tests.system.test_replay import replay
 
@@ -76,7 +77,9 @@ ODD: dict[str, tuple[Callable[[Lines], Lines], int]] = {
 
 
 @pytest.fixture(scope="module")
-def results(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def results(
+    data: Path, which_at_length: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
     lines = (data / "gnss-logs" / "ublox-lea-5h.log").read_bytes().splitlines(keepends=True)
     body = [line for line in lines if not line.startswith(b"#")]
     folder = tmp_path_factory.mktemp("odd")
@@ -84,7 +87,9 @@ def results(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, d
     for name, (make, _) in ODD.items():
         paths.append(folder / f"{name}.log")
         paths[-1].write_bytes(b"".join(make(body)))
-    return {result["log"].removesuffix(".log"): result for result in replay("--every-fix", *paths)}
+    with behind(which_at_length, folder):
+        found = replay("--every-fix", "--data-dir", folder, *paths)
+    return {result["log"].removesuffix(".log"): result for result in found}
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,53 +11,36 @@ from pathlib import Path
 
 import pytest
 
-from gateway import mosquitto as mosquitto_broker
-from gateway.authority import Authority
 from gateway.settings import Settings, SettingsError
-from gateway.store import Store
 from sim.recordings import load
 from sim.replay import Result, replay
 from sim.rig import Rig
+from tests.system.brokers import PROGRAM, Mosquitto, free_port
 from tests.system.test_a_real_day import DAY, ZONE
-
-NAMES = ("localhost", "127.0.0.1")
-MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(params=["mqtts", "mqtt"])
 def mosquitto(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Path, str]]:
     """Mosquitto: with mutual TLS on a data folder's own authority, and bare. The folder, and its address."""
-    assert Path(MOSQUITTO).exists(), (
-        "mosquitto is missing: apt-get install -y --no-install-recommends mosquitto"
-    )
-    data_dir, port = tmp_path / "gateway", free_port()
-    configuration = tmp_path / "mosquitto.conf"
+    data_dir = tmp_path / "gateway"
     if request.param == "mqtts":
-        settings = Settings.load(data_dir, broker=f"mqtts://localhost:{port}")
-        store = Store.open(settings.store_place)
-        authority = Authority.open(settings.authority_dir, NAMES)
-        folder = settings.mosquitto_dir
-        mosquitto_broker.write(settings, authority, store, folder, folder)
-        store.close()
-        made = (data_dir / "mosquitto" / "tagwatch.conf").read_text()
-    else:
-        made = f"listener {port} 127.0.0.1\npersistence false\nallow_anonymous true\n"
-    configuration.write_text("user root\n" + made)
+        with Mosquitto(data_dir) as outside:
+            yield data_dir, outside.settings.broker
+        return
+    port = free_port()
+    configuration = tmp_path / "mosquitto.conf"
+    configuration.write_text(
+        f"user root\nlistener {port} 127.0.0.1\npersistence false\nallow_anonymous true\n"
+    )
     with (tmp_path / "mosquitto.log").open("wb") as log:
-        process = subprocess.Popen([MOSQUITTO, "-c", str(configuration)], stdout=log, stderr=log)
+        process = subprocess.Popen([PROGRAM, "-c", str(configuration)], stdout=log, stderr=log)
         try:
             for _ in range(250):
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
                 time.sleep(0.02)
-            yield data_dir, f"{request.param}://localhost:{port}"
+            yield data_dir, f"mqtt://localhost:{port}"
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(10)

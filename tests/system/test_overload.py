@@ -14,6 +14,7 @@ from gateway.settings import Settings
 from gateway.store import Store, envelopes
 from sim import fleet
 from sim.fleet_messages import POSITIONS, device_name, messages
+from tests.system.brokers import behind
 
 SECRET = b"flood"
 WEARERS = 400
@@ -26,15 +27,20 @@ def resident_bytes(pid: int) -> int:
 
 
 def test_a_flood_onto_a_store_that_can_not_be_written_waits_outside_and_is_then_committed_once(
-    tmp_path: Path,
+    tmp_path: Path, which: str
 ) -> None:
+    with behind(which, tmp_path, partition_senders=fleet.SENDERS, queue_size=QUEUE):
+        flooded(tmp_path)
+
+
+def flooded(folder: Path) -> None:
     settings = Settings.load(
-        tmp_path,
+        folder,
         web=False,
         mqtt_port=0,
         queue_size=QUEUE,
         busy_timeout_ms=200,
-        partition_senders=(fleet.SENDER,),
+        partition_senders=fleet.SENDERS,
     )
     authority = Authority.open(settings.authority_dir, settings.server_names)
     fleet.register(settings, SECRET, WEARERS, 0)
@@ -44,7 +50,7 @@ def test_a_flood_onto_a_store_that_can_not_be_written_waits_outside_and_is_then_
         held = sqlite3.connect(settings.store_path, isolation_level=None, check_same_thread=False)
         held.execute("BEGIN IMMEDIATE")
         flood = fleet.Fleet(ring, rate=1e9)
-        tls = fleet.identity(authority, tmp_path / "fleet")
+        tls = fleet.identities(authority, folder / "fleet")
         sending = threading.Thread(target=lambda: asyncio.run(flood.drive(settings, tls)))
         began = resident_bytes(pid)
         sending.start()

@@ -33,9 +33,10 @@ from gateway.settings import Settings
 from gateway.store import Store, device_certificates, devices
 from sim.rig import Rig
 from tests.gateway.stand_in import tls_of
+from tests.system.brokers import PROGRAM as MOSQUITTO
+from tests.system.brokers import free_port
 from tests.system.test_changed_keys import provision
 from tests.system.test_commands import Post
-from tests.system.test_outside_broker import MOSQUITTO, free_port
 
 WAIT_S = 15.0
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.system.brokers import behind
 from tests.system.checks import first_stranger, gpsd_positions
 
 TAGWATCH = str(Path(sys.executable).with_name("tagwatch"))
@@ -33,11 +34,16 @@ def replay(*arguments: object) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def every_log(data: Path) -> dict[str, dict[str, Any]]:
+def every_log(
+    data: Path, which_at_length: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
     """All real logs, every fix, their bytes cut into chunks of random size."""
     logs = sorted((data / "gnss-logs").glob("*.log"))
     assert len(logs) == 28
-    return {result["log"]: result for result in replay("--every-fix", "--seed", 20261121, *logs)}
+    folder = tmp_path_factory.mktemp("every-log")
+    with behind(which_at_length, folder):
+        found = replay("--every-fix", "--seed", 20261121, "--data-dir", folder, *logs)
+    return {result["log"]: result for result in found}
 
 
 def test_every_position_committed_is_one_that_gpsd_has_in_order(

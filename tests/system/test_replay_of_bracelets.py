@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from sim.bracelets import is_bracelet
+from tests.system.brokers import behind
 from tests.system.test_replay import replay, run
 
 
-def test_bracelets_and_receivers_side_by_side_are_told_in_the_order_given(data: Path) -> None:
+def test_bracelets_and_receivers_side_by_side_are_told_in_the_order_given(
+    data: Path, tmp_path: Path, which_at_length: str
+) -> None:
     names = [data / "scram-tac" / f"{name}_raw.csv" for name in ("JB3156", "BK7610")]
     trail = next((data / "trails").glob("*Utrecht6*.csv"))
     assert [is_bracelet(path) for path in (*names, trail)] == [True, True, False]
-    first, walked, second = replay(names[0], trail, names[1])
+    with behind(which_at_length, tmp_path):
+        first, walked, second = replay("--data-dir", tmp_path, names[0], trail, names[1])
     assert (first["log"], second["log"]) == ("JB3156_raw.csv", "BK7610_raw.csv")
     assert len(walked["positions"]) > 30
     for result in (first, second):
