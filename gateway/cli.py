@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -25,10 +23,10 @@ from gateway import (
     users_cli,
     zones_cli,
 )
-from gateway.settings import Settings, SettingsError
+from gateway.command_line import AsJson, DataDir, Refused, logged_in, settings_of, store_of
 
 if TYPE_CHECKING:
-    from gateway.store import Store
+    pass
 
 app = typer.Typer(
     name="tagwatch",
@@ -57,48 +55,6 @@ app.add_typer(replica_app, name="replica")
 app.add_typer(alert_app, name="alert")
 app.add_typer(delivery_app, name="delivery")
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="The gateway's folder (TAGWATCH_DATA_DIR; default ./tagwatch-data)."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-
-
-class Refused(typer.Exit):
-    """Ends the command with code 1 and one sentence on standard error that says what to do."""
-
-    def __init__(self, error: Exception) -> None:
-        typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
-        super().__init__(1)
-
-
-def _settings(data_dir: Path | None, **overrides: object) -> Settings:
-    try:
-        return Settings.load(data_dir, **overrides)
-    except SettingsError as error:
-        raise Refused(error) from None
-
-
-@contextmanager
-def _store(settings: Settings, *refusals: type[Exception]) -> Iterator[Store]:
-    """The gateway's store, open; an error of the types ``refusals`` ends the command with what it says."""
-    from gateway import restore
-    from gateway.backup import BackupError
-    from gateway.store import Store
-
-    if restore.interrupted(settings):
-        try:
-            restore.finish_alone(settings)
-        except BackupError as error:
-            raise Refused(error) from None
-    store = Store.open(settings.store_place)
-    try:
-        yield store
-    except refusals as error:
-        raise Refused(error) from None
-    finally:
-        store.close()
-
 
 @app.command()
 def serve(
@@ -119,7 +75,7 @@ def serve(
             f"Alerts are shown on {running.get('web_url', 'no page: it is switched off')}   (Ctrl-C ends)"
         )
 
-    settings = _settings(data_dir, broker=broker, mqtt_port=mqtt_port, web_port=web_port)
+    settings = settings_of(data_dir, broker=broker, mqtt_port=mqtt_port, web_port=web_port)
     raise typer.Exit(service.serve(settings, tell=service.print_json if as_json else say))
 
 
@@ -134,8 +90,8 @@ def device_add(
     from gateway.devices import DeviceError, add_device
     from gateway.seal import SealError
 
-    settings = _settings(data_dir)
-    with _store(settings, DeviceError, SealError) as store:
+    settings = settings_of(data_dir)
+    with store_of(settings, DeviceError, SealError) as store:
         authority = Authority.of(settings)
         add_device(store, authority, device, settings=settings, kind=kind)
     typer.echo(f"{device} added; what it is provisioned with lies in {settings.devices_dir / device}")
@@ -152,8 +108,8 @@ def device_revoke(
     from gateway.devices import DeviceError, revoke_device
     from gateway.seal import SealError
 
-    settings = _settings(data_dir)
-    with _store(settings, DeviceError, SealError, mosquitto.MosquittoError) as store:
+    settings = settings_of(data_dir)
+    with store_of(settings, DeviceError, SealError, mosquitto.MosquittoError) as store:
         revoke_device(store, device, settings=settings)
         typer.echo(f"{device} is revoked")
         if not settings.embedded:
@@ -169,7 +125,7 @@ def device_provisioned(
     """They have got what they are provisioned with: wipe it from the devices folder, where it lies open."""
     from gateway.devices import forget_credentials
 
-    settings = _settings(data_dir)
+    settings = settings_of(data_dir)
     try:
         for one in device:
             gone = forget_credentials(settings, one)
@@ -192,10 +148,10 @@ def broker_config(
     from gateway.authority import Authority
     from gateway.seal import SealError
 
-    settings = _settings(data_dir)
+    settings = settings_of(data_dir)
     if which != "mosquitto":
-        raise Refused(ValueError(f"{which!r} is no broker that is known here: write mosquitto"))
-    with _store(settings, SealError) as store:
+        raise Refused(f"{which!r} is no broker that is known here: write mosquitto")
+    with store_of(settings, SealError) as store:
         authority = Authority.of(settings)
         folder = settings.mosquitto_dir.resolve()
         mosquitto.write(settings, authority, store, folder, installed_at or folder)
@@ -207,7 +163,7 @@ def device_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the devices and whether each may speak."""
     from gateway.store import devices
 
-    with _store(_settings(data_dir)) as store, store.read() as connection:
+    with store_of(settings_of(data_dir)) as store, store.read() as connection:
         known = devices.every(connection)
     rows = [
         {
@@ -240,7 +196,7 @@ def device_install(
     from gateway.installations import install
     from gateway.orders import OrderRefused
 
-    with _store(_settings(data_dir), OrderRefused) as store:
+    with store_of(settings_of(data_dir), OrderRefused) as store:
         made = install(store, unit, activation, address, at)
     typer.echo(f"{unit} listens for {activation} at address {made.place + 1} of the order")
 
@@ -256,7 +212,7 @@ def device_uninstall(
     from gateway.installations import uninstall
     from gateway.orders import OrderRefused
 
-    with _store(_settings(data_dir), OrderRefused) as store:
+    with store_of(settings_of(data_dir), OrderRefused) as store:
         gone = uninstall(store, unit, activation, at)
     for one in gone:
         typer.echo(f"{unit} listens for {one.activation} no longer")
@@ -309,8 +265,8 @@ def device_command(
         "tag": tag,
     }
     arguments: dict[str, object] = {key: value for key, value in given.items() if value is not None}
-    settings = _settings(data_dir)
-    with _store(settings, commands.CommandError) as store:
+    settings = settings_of(data_dir)
+    with store_of(settings, commands.CommandError) as store:
         if at_once:
             arguments["at_once_times"] = commands.intervals(at_once)
         if near:
@@ -323,7 +279,7 @@ def device_command(
             arguments,
             now_ms=commands.present_ms(store, settings.clock),
             expires_ms=None if expires_minutes is None else expires_minutes * 60_000,
-            given_by=_operator() if given_by is None else given_by,
+            given_by=logged_in("") if given_by is None else given_by,
         )
     if as_json:
         typer.echo(json.dumps({"device": device, "n": n, "name": name}))
@@ -342,8 +298,8 @@ def device_commands(
     """List what was commanded of a device, newest first, and what came of it."""
     from gateway import commands
 
-    settings = _settings(data_dir)
-    with _store(settings, commands.CommandError) as store:
+    settings = settings_of(data_dir)
+    with store_of(settings, commands.CommandError) as store:
         rows = commands.listing(store, device, commands.present_ms(store, settings.clock))
     _print(rows, as_json)
 
@@ -363,7 +319,7 @@ def order_add(
     from core.rules import DEFAULT_RULES
     from gateway.orders import OrderRefused, activate, add_order, beyond
 
-    with _store(_settings(data_dir), OSError, json.JSONDecodeError, OrderRefused) as store:
+    with store_of(settings_of(data_dir), OSError, json.JSONDecodeError, OrderRefused) as store:
         order = add_order(store, json.loads(file.read_text("utf-8")))
         typer.echo(
             f"order {order.order_id} version {order.version}: {len(order.conditions)} conditions monitored"
@@ -388,7 +344,7 @@ def alerts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the violation alerts, newest first. What people loosely call a breach alert is one of these."""
     from gateway.store import alerts as book
 
-    with _store(_settings(data_dir)) as store, store.read() as connection:
+    with store_of(settings_of(data_dir)) as store, store.read() as connection:
         rows = book.listing(connection)
     if as_json:
         _print(rows, as_json=True)
@@ -411,7 +367,7 @@ def backup(
     from gateway import backup as backups
 
     try:
-        made = backups.backup(_settings(data_dir), file)
+        made = backups.backup(settings_of(data_dir), file)
     except backups.BackupError as error:
         raise Refused(error) from None
     if as_json:
@@ -445,9 +401,9 @@ def restore(
     from gateway.backup import BackupError
 
     if (file is None) != from_replica:
-        raise Refused(ValueError("give the file of a backup, or --from-replica"))
+        raise Refused("give the file of a backup, or --from-replica")
     try:
-        done = restoring.restore(_settings(data_dir), file, master_key)
+        done = restoring.restore(settings_of(data_dir), file, master_key)
     except BackupError as error:
         raise Refused(error) from None
     if as_json:
@@ -482,10 +438,10 @@ def replica_begin(data_dir: DataDir = None) -> None:
     """Begin a new copy in a new, empty place; the gateway may run. Without this an empty replica is an error."""
     from gateway import replica
 
-    settings = _settings(data_dir)
+    settings = settings_of(data_dir)
     if settings.replica_place is None:
-        raise Refused(ValueError("no replica is set: see commit_after and replica in `tagwatch settings`"))
-    with _store(settings) as store:
+        raise Refused("no replica is set: see commit_after and replica in `tagwatch settings`")
+    with store_of(settings) as store:
         replica.begin_anew(store)
     typer.echo(f"{replica.shown(settings.replica_place)} is filled anew, if it is empty")
 
@@ -500,9 +456,9 @@ def check(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from gateway.store import StoreError
 
     try:
-        settings = _settings(data_dir)
+        settings = settings_of(data_dir)
         vault = Vault.open(settings.master_key_path)
-        with _store(settings) as store:
+        with store_of(settings) as store:
             console = Console(stderr=True)
             found = look_through(
                 store, vault, lambda names: track(names, "looking through", console=console, transient=True)
@@ -534,8 +490,8 @@ def alert_ack(
     from gateway.commands import present_ms
     from gateway.delivery.notice import AcknowledgementError, acknowledge
 
-    settings = _settings(data_dir)
-    with _store(settings, AcknowledgementError) as store:
+    settings = settings_of(data_dir)
+    with store_of(settings, AcknowledgementError) as store:
         revision = acknowledge(store, number, person, present_ms(store, settings.clock))
     typer.echo(f"alert {number} is acknowledged up to revision {revision}")
 
@@ -549,7 +505,7 @@ def alert_told(
     """Who was told of an alert, when and over which path, and who has acknowledged it."""
     from gateway.store import outbox
 
-    with _store(_settings(data_dir)) as store, store.read() as connection:
+    with store_of(settings_of(data_dir)) as store, store.read() as connection:
         told = outbox.of_alert(connection, number)
         known = outbox.acknowledgements(connection, number)
     rows: list[dict[str, object]] = [
@@ -588,13 +544,13 @@ def delivery_test(
 
     from gateway.delivery import routes, trial
 
-    settings = _settings(data_dir)
+    settings = settings_of(data_dir)
     try:
         tried = trial.try_all(routes.read(settings.routes_path), to)
     except routes.RoutesError as error:
         raise Refused(error) from None
     except KeyError:
-        raise Refused(ValueError(f"routes.toml has no contact {to!r}")) from None
+        raise Refused(f"routes.toml has no contact {to!r}") from None
     rows = [asdict(one) | {"error": one.error or ("" if not as_json else None)} for one in tried]
     _print(rows, as_json)
     if any(one.error for one in tried):
@@ -609,12 +565,12 @@ def delivery_status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from gateway.commands import present_ms
     from gateway.delivery import routes, status
 
-    settings = _settings(data_dir)
+    settings = settings_of(data_dir)
     try:
         known = routes.read(settings.routes_path)
     except routes.RoutesError as error:
         raise Refused(error) from None
-    with _store(settings) as store:
+    with store_of(settings) as store:
         found = status.findings(store, known, present_ms(store, settings.clock))
     if as_json:
         _print([asdict(one) for one in found], as_json=True)
@@ -625,14 +581,6 @@ def delivery_status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         typer.echo(f"  why: {one.why}\n  remedy: {one.remedy}")
     if found:
         raise typer.Exit(1)
-
-
-def _operator() -> str:
-    """Who is logged in; "" where the system does not know."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a number without a name
-        return ""
 
 
 def _utc(t_ms: int | None) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.status import Status
 
+from gateway.command_line import DataDir, Refused, logged_in, opened, settings_of
+
 if TYPE_CHECKING:
     from gateway.fitting import Asked, Fitted, Stop
     from gateway.fitting.context import Purpose
@@ -23,10 +24,6 @@ STOPPED = 1
 """Exit code of a visit that can not go on, or not yet; what it says on standard error is what to do next."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and no questions.")]
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="The gateway's folder (TAGWATCH_DATA_DIR; default ./tagwatch-data)."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -83,7 +80,6 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Fit the tag that is plugged in to the wearer of an order. Type it again where it stopped: it goes on."""
-    from gateway.cli import Refused
     from gateway.fitting import Asked, Stop
     from gateway.simulated import KINDS
 
@@ -95,12 +91,12 @@ def fit(
     try:
         extra: dict[str, Any] = json.loads(settings_file.read_text("utf-8")) if settings_file else {}
     except (OSError, ValueError) as error:
-        raise Refused(ValueError(f"{settings_file} can not be used ({error}): name the file again")) from None
+        raise Refused(f"{settings_file} can not be used ({error}): name the file again") from None
     teller = _teller(as_json)
     with _behind_a_port(simulated, data_dir) as standing:
         asked = Asked(
             order_id=order,
-            by=by if by is not None else _logged_in(),
+            by=by if by is not None else logged_in(""),
             device=device or (f"sim{simulated}"[:12] + "01" if simulated else None),
             unit=unit or ("simunit01" if simulated == "rf" else None),
             address=address,
@@ -124,39 +120,26 @@ def fit(
 
 
 def _run(asked: Asked, teller: Teller, data_dir: Path | None, purpose: Purpose) -> Fitted:
-    from gateway.cli import Refused
     from gateway.fitting import Stop, fit
     from gateway.seal import SealError
-    from gateway.settings import Settings, SettingsError
-    from gateway.store import Store
 
-    try:
-        settings = Settings.load(data_dir)
-    except SettingsError as error:
-        raise Refused(error) from None
-    store = Store.open(settings.store_place)
-    try:
-        return fit(settings, store, asked, teller, purpose)
-    except SealError as error:
-        raise Stop(str(error), "call the gateway's operator") from None
-    finally:
-        store.close()
+    with opened(data_dir) as (settings, store):
+        try:
+            return fit(settings, store, asked, teller, purpose)
+        except SealError as error:
+            raise Stop(str(error), "call the gateway's operator") from None
 
 
 @contextlib.contextmanager
 def _behind_a_port(kind: str | None, data_dir: Path | None) -> Iterator[Simulated | None]:
-    from gateway.cli import Refused
-    from gateway.settings import Settings
     from gateway.simulated import starters
 
     if kind is None:
         yield None
         return
     if not starters:
-        raise Refused(
-            ValueError("there is no simulator here: install the extra 'sim' (pip install 'tagwatch[sim]')")
-        )
-    with starters[0](kind, Settings.load(data_dir).data_dir / "simulated") as standing:
+        raise Refused("there is no simulator here: install the extra 'sim' (pip install 'tagwatch[sim]')")
+    with starters[0](kind, settings_of(data_dir).data_dir / "simulated") as standing:
         yield standing
 
 
@@ -251,10 +234,3 @@ class Teller:
 
 def _teller(silent: bool) -> Teller:
     return Teller(silent=silent, console=Console())
-
-
-def _logged_in() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a number without a name
-        return ""

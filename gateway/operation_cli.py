@@ -6,17 +6,13 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gateway.command_line import AsJson, DataDir, Refused, refusing
 from gateway.findings import Finding, Severity
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="The gateway's folder (TAGWATCH_DATA_DIR; default ./tagwatch-data)."),
-]
 _ANSWER_S = 5.0
 _TAKEN_OVER_S = 2.5
 """The ingest looks every second."""
@@ -48,7 +44,7 @@ def doctor(
     thorough: Annotated[
         bool, typer.Option(help="Read the whole store through, however long it takes.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look whether everything is as it should be, and say what to do where it is not.
 
@@ -71,7 +67,7 @@ def settings(
         bool,
         typer.Option("--template", help="Write a settings file with every setting, explained, on stdout."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell every setting: what it means, its default, what it is here, and where that comes from."""
     from gateway.settings import SettingsError
@@ -81,11 +77,8 @@ def settings(
     if template:
         typer.echo(file(), nl=False)
         return
-    try:
+    with refusing(SettingsError):
         every = told(data_dir)
-    except SettingsError as error:
-        typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from None
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in every], indent=1))
         return
@@ -105,7 +98,7 @@ def clock(
         ),
     ] = False,
     data_dir: DataDir = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell what time the gateway takes it for, upon what that rests, and what speaks against it.
 
@@ -125,14 +118,10 @@ def clock(
             store.close()
             time.sleep(_TAKEN_OVER_S)
     except (SettingsError, StoreError) as error:
-        typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
-        raise typer.Exit(2) from None
+        raise Refused(error, 2) from None
     said, facts = ask_ingest(chosen, _ANSWER_S)
     if said is None or said["now_ms"] is None:
-        typer.secho(
-            f"tagwatch: {facts.problem or 'nobody has told it the time'}", err=True, fg=typer.colors.RED
-        )
-        raise typer.Exit(2)
+        raise Refused(facts.problem or "nobody has told it the time", 2)
     told = said["time"] or {
         "basis": "stepped",
         "known": True,

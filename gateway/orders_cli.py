@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from gateway.settings import Settings
-    from gateway.store import Store
+from gateway.command_line import AsJson, DataDir, logged_in, opened
 
 client_app = typer.Typer(help="Order services: who may send orders over HTTP.", no_args_is_help=True)
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="The gateway's folder (TAGWATCH_DATA_DIR; default ./tagwatch-data)."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 Order = Annotated[str, typer.Argument(help="The order's id, or what the order service calls it.")]
 Name = Annotated[str, typer.Argument(help="What it is called: 2 to 64 small letters, digits, dots, hyphens.")]
 
@@ -41,7 +30,7 @@ def order_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the orders, newest version first: what is NOT MONITORED, and how many tasks wait."""
     from gateway.orders import view
 
-    with _opened(data_dir) as (_, store), store.read() as connection:
+    with opened(data_dir) as (_, store), store.read() as connection:
         rows = view.listing(connection)
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
@@ -61,12 +50,12 @@ def order_show(order: Order, data_dir: DataDir = None, as_json: AsJson = False) 
     from gateway.orders import view
     from gateway.store import looks
 
-    with _opened(data_dir, LookupError) as (settings, store):
+    with opened(data_dir, LookupError) as (settings, store):
         now_ms = now(store, settings.clock).ms
         with store.write() as connection:
             shown = view.one(connection, order, now_ms)
             # a look that can not be recorded is not given
-            looks.add(connection, now_ms, _operator(), f"order show {shown['order']}")
+            looks.add(connection, now_ms, logged_in("operator"), f"order show {shown['order']}")
     if as_json:
         typer.echo(json.dumps(shown, ensure_ascii=False))
         return
@@ -90,7 +79,7 @@ def order_tasks(
     """List what people have to see to, the oldest first. Ends with code 1 where anything waits."""
     from gateway.orders import view
 
-    with _opened(data_dir, LookupError) as (_, store), store.read() as connection:
+    with opened(data_dir, LookupError) as (_, store), store.read() as connection:
         rows = view.tasks(connection, order, standing=not everything)
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
@@ -114,7 +103,7 @@ def order_done(
     from gateway.gateway_time import now
     from gateway.store import intake
 
-    with _opened(data_dir, LookupError) as (settings, store):
+    with opened(data_dir, LookupError) as (settings, store):
         now_ms = now(store, settings.clock).ms
         with store.write() as connection:
             if not intake.settle(connection, [task], by, now_ms, note):
@@ -128,7 +117,7 @@ def client_add(name: Name, data_dir: DataDir = None, as_json: AsJson = False) ->
     from gateway.gateway_time import now
     from gateway.orders import clients
 
-    with _opened(data_dir, clients.ClientError) as (settings, store):
+    with opened(data_dir, clients.ClientError) as (settings, store):
         made = clients.add(store, name, now(store, settings.clock).ms)
     said = {
         "client_id": made.client_id,
@@ -150,7 +139,7 @@ def client_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from gateway.clock import utc_text
     from gateway.store import order_clients
 
-    with _opened(data_dir) as (_, store), store.read() as connection:
+    with opened(data_dir) as (_, store), store.read() as connection:
         known = order_clients.every(connection)
     rows = [
         {
@@ -169,35 +158,9 @@ def client_revoke(name: Name, data_dir: DataDir = None) -> None:
     from gateway.gateway_time import now
     from gateway.orders import clients
 
-    with _opened(data_dir, clients.ClientError) as (settings, store):
+    with opened(data_dir, clients.ClientError) as (settings, store):
         clients.revoke(store, name, now(store, settings.clock).ms)
     typer.echo(f"{name} is revoked")
-
-
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "operator"
-
-
-@contextmanager
-def _opened(data_dir: Path | None, *refusals: type[Exception]) -> Iterator[tuple[Settings, Store]]:
-    from gateway.settings import Settings, SettingsError
-    from gateway.store import Store, StoreError
-
-    try:
-        settings = Settings.load(data_dir)
-        store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
-        try:
-            yield settings, store
-        finally:
-            store.close()
-    except Exception as error:
-        if not isinstance(error, (SettingsError, StoreError, *refusals)):
-            raise
-        typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from None
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.command_line import AsJson, DataDir, logged_in, opened
+
 if TYPE_CHECKING:
     from gateway.policy import Policy
     from gateway.settings import Settings
     from gateway.store import Store
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="The gateway's folder (TAGWATCH_DATA_DIR; default ./tagwatch-data)."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 _COPIED_S = 30.0
 By = Annotated[str | None, typer.Option("--by", help="Who has it done; left out: who is logged in.")]
 
@@ -79,7 +75,7 @@ def run(
             store,
             policy,
             _now_ms(settings, store),
-            by or _operator(),
+            by or logged_in("(unknown)"),
             retention.settle_by(settings, store),
             trust_clock=trust_clock,
             rewrite=rewrite,
@@ -206,7 +202,7 @@ def lift(
     from gateway import holding
 
     with _opened(data_dir) as (settings, store):
-        holding.lift(store, number, by or _operator(), _now_ms(settings, store))
+        holding.lift(store, number, by or logged_in("(unknown)"), _now_ms(settings, store))
     typer.echo(f"hold {number} is lifted")
 
 
@@ -234,37 +230,10 @@ def holds(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @contextmanager
 def _opened(data_dir: Path | None) -> Iterator[tuple[Settings, Store]]:
-    from sqlalchemy.exc import DBAPIError
+    from gateway import holding, policy, retention
 
-    from gateway import holding, policy, restore, retention
-    from gateway.backup import BackupError
-    from gateway.settings import Settings, SettingsError
-    from gateway.store import Store, StoreError
-
-    refusals = (
-        SettingsError,
-        StoreError,
-        BackupError,
-        policy.PolicyError,
-        retention.RetentionError,
-        holding.HoldError,
-        OSError,
-    )
-    try:
-        settings = Settings.load(data_dir)
-        if restore.interrupted(settings):
-            restore.finish_alone(settings)
-        store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
-        try:
-            yield settings, store
-        finally:
-            store.close()
-    except refusals as error:
-        typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from None
-    except DBAPIError as error:
-        typer.secho(f"tagwatch: the store fails: {error.orig}", err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from None
+    with opened(data_dir, policy.PolicyError, retention.RetentionError, holding.HoldError, OSError) as both:
+        yield both
 
 
 def _policy(settings: Settings) -> Policy:
@@ -282,10 +251,3 @@ def _now_ms(settings: Settings, store: Store) -> int:
     from gateway.commands import present_ms
 
     return present_ms(store, settings.clock)
-
-
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a number without a name
-        return "(unknown)"

@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.keys_cli import DataDir
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+from gateway.command_line import AsJson, DataDir, Refused, logged_in, opened, refusing, settings_of
 
 
 def register(device_app: typer.Typer, keys_app: typer.Typer) -> None:
@@ -21,11 +19,6 @@ def register(device_app: typer.Typer, keys_app: typer.Typer) -> None:
     device_app.command("shred")(shred)
     device_app.command("renew")(renew)
     device_app.command("renewed")(renewed)
-
-
-def _refuse(error: Exception) -> typer.Exit:
-    typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
-    return typer.Exit(1)
 
 
 def rekey(
@@ -48,43 +41,33 @@ def rekey(
     from gateway.devices import DeviceError
     from gateway.register import WITHOUT_LINK
     from gateway.seal import SealError
-    from gateway.settings import Settings, SettingsError
-    from gateway.store import Store, StoreError, devices
+    from gateway.store import devices
 
     if bool(device) == every:
-        raise _refuse(ValueError("name devices, or give --all"))
-    try:
-        settings = Settings.load(data_dir)
-        store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
-        try:
-            named = list(device or ())
-            if every:
-                with store.read() as connection:
-                    named = [
-                        one.id
-                        for one in devices.every(connection)
-                        if one.revoked_at_ms is None and (console or one.kind != WITHOUT_LINK)
-                    ]
-            authority = Authority.of(settings)
-            for one in named:
-                now_ms = commands.present_ms(store, settings.clock)
-                if cancel:
-                    rotation.cancel(store, one, now_ms)
-                    typer.echo(f"{one} keeps its key")
-                    continue
-                done = rotation.prepare(
-                    store, authority, one, settings=settings, over_air=not console, now_ms=now_ms
-                )
-                if done.folder is None:
-                    typer.echo(f"{one}: key {done.number} is told to it when it is there")
-                else:
-                    typer.echo(
-                        f"{one}: key {done.number} lies in {done.folder / 'config.json'}: provision it"
-                    )
-        finally:
-            store.close()
-    except (DeviceError, SettingsError, StoreError, SealError, OSError) as error:
-        raise _refuse(error) from None
+        raise Refused("name devices, or give --all")
+    with opened(data_dir, DeviceError, SealError, OSError) as (settings, store):
+        named = list(device or ())
+        if every:
+            with store.read() as connection:
+                named = [
+                    one.id
+                    for one in devices.every(connection)
+                    if one.revoked_at_ms is None and (console or one.kind != WITHOUT_LINK)
+                ]
+        authority = Authority.of(settings)
+        for one in named:
+            now_ms = commands.present_ms(store, settings.clock)
+            if cancel:
+                rotation.cancel(store, one, now_ms)
+                typer.echo(f"{one} keeps its key")
+                continue
+            done = rotation.prepare(
+                store, authority, one, settings=settings, over_air=not console, now_ms=now_ms
+            )
+            if done.folder is None:
+                typer.echo(f"{one}: key {done.number} is told to it when it is there")
+            else:
+                typer.echo(f"{one}: key {done.number} lies in {done.folder / 'config.json'}: provision it")
 
 
 def rekeyed(
@@ -96,20 +79,11 @@ def rekeyed(
     from gateway.authority import Authority
     from gateway.devices import DeviceError, forget_credentials
     from gateway.seal import SealError
-    from gateway.settings import Settings, SettingsError
-    from gateway.store import Store, StoreError
 
-    try:
-        settings = Settings.load(data_dir)
-        store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
-        try:
-            now_ms = commands.present_ms(store, settings.clock)
-            rotation.adopted_at_console(store, Authority.of(settings), device, now_ms)
-        finally:
-            store.close()
+    with opened(data_dir, DeviceError, SealError, OSError) as (settings, store):
+        now_ms = commands.present_ms(store, settings.clock)
+        rotation.adopted_at_console(store, Authority.of(settings), device, now_ms)
         forget_credentials(settings, device)
-    except (DeviceError, SettingsError, StoreError, SealError, OSError) as error:
-        raise _refuse(error) from None
     typer.echo(f"{device} has its new key; what it was provisioned with is wiped, its home units are told")
 
 
@@ -118,18 +92,9 @@ def keys(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     import json
 
     from gateway import rotation
-    from gateway.settings import Settings, SettingsError
-    from gateway.store import Store, StoreError
 
-    try:
-        settings = Settings.load(data_dir)
-        store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
-        try:
-            rows = rotation.listing(store)
-        finally:
-            store.close()
-    except (SettingsError, StoreError, OSError) as error:
-        raise _refuse(error) from None
+    with opened(data_dir, OSError) as (_, store):
+        rows = rotation.listing(store)
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -146,44 +111,33 @@ def shred(
     data_dir: DataDir = None,
 ) -> None:
     """Shred keys under which nothing is kept any more, with proof: retired ones, and those of revoked devices."""
-    import getpass
-
     from gateway import commands, replica, shredding
     from gateway.authority import Authority
     from gateway.seal import SealError
-    from gateway.settings import Settings, SettingsError
-    from gateway.store import Store, StoreError
 
     if bool(device) == every:
-        raise _refuse(ValueError("name devices, or give --all"))
+        raise Refused("name devices, or give --all")
     left = False
-    try:
-        settings = Settings.load(data_dir)
-        store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
-        try:
-            vault = Authority.of(settings).vault
-            for one in shredding.may_go(store) if every else device or ():
-                now_ms = commands.present_ms(store, settings.clock)
-                try:
-                    done = shredding.shred(
-                        store, vault, one, settings=settings, by=by or getpass.getuser(), now_ms=now_ms
-                    )
-                except shredding.ShredError as error:
-                    if not every:
-                        raise
-                    typer.echo(f"{one}: kept. {error}")
-                    continue
-                numbers = ", ".join(str(number) for number in done.numbers)
-                typer.echo(f"{one}: key {numbers} is shredded, proof {done.proof.id} ({done.proof.hash})")
-                left = left or not done.scrubbed
-            if settings.replica_place is not None:
-                left = not replica.scrub(store, settings.replica_place, rewrite=False, within_s=60) or left
-        finally:
-            store.close()
-    except (shredding.ShredError, SettingsError, StoreError, SealError, OSError) as error:
-        raise _refuse(error) from None
+    with opened(data_dir, shredding.ShredError, SealError, OSError) as (settings, store):
+        vault = Authority.of(settings).vault
+        for one in shredding.may_go(store) if every else device or ():
+            now_ms = commands.present_ms(store, settings.clock)
+            try:
+                done = shredding.shred(
+                    store, vault, one, settings=settings, by=by or logged_in("operator"), now_ms=now_ms
+                )
+            except shredding.ShredError as error:
+                if not every:
+                    raise
+                typer.echo(f"{one}: kept. {error}")
+                continue
+            numbers = ", ".join(str(number) for number in done.numbers)
+            typer.echo(f"{one}: key {numbers} is shredded, proof {done.proof.id} ({done.proof.hash})")
+            left = left or not done.scrubbed
+        if settings.replica_place is not None:
+            left = not replica.scrub(store, settings.replica_place, rewrite=False, within_s=60) or left
     if left:
-        raise _refuse(ValueError("freed places of the store or its replica may hold keys yet: do it again"))
+        raise Refused("freed places of the store or its replica may hold keys yet: do it again")
 
 
 def renew(
@@ -203,22 +157,13 @@ def renew(
     from gateway.clock import utc_ms
     from gateway.devices import DeviceError
     from gateway.seal import SealError
-    from gateway.settings import Settings, SettingsError
-    from gateway.store import Store, StoreError
 
-    try:
-        settings = Settings.load(data_dir)
-        store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
-        try:
-            authority = Authority.of(settings)
-            for one in device:
-                until_ms = None if until is None else utc_ms(until)
-                done = renewal.renew(store, authority, one, settings=settings, until_ms=until_ms)
-                typer.echo(f"{one}: put {', '.join(done.files)} of {done.folder} and provision them together")
-        finally:
-            store.close()
-    except (DeviceError, SettingsError, StoreError, SealError, OSError) as error:
-        raise _refuse(error) from None
+    with opened(data_dir, DeviceError, SealError, OSError) as (settings, store):
+        authority = Authority.of(settings)
+        for one in device:
+            until_ms = None if until is None else utc_ms(until)
+            done = renewal.renew(store, authority, one, settings=settings, until_ms=until_ms)
+            typer.echo(f"{one}: put {', '.join(done.files)} of {done.folder} and provision them together")
 
 
 def renewed(
@@ -230,26 +175,15 @@ def renewed(
     from gateway.authority import Authority
     from gateway.devices import DeviceError, forget_credentials
     from gateway.seal import SealError
-    from gateway.settings import Settings, SettingsError
-    from gateway.store import Store, StoreError
 
-    try:
-        settings = Settings.load(data_dir)
-        store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
-        try:
-            if not renewal.adopt(store, device):
-                raise DeviceError(f"{device} has no certificate to come: it has shown it, or there was none")
-            problems = (
-                [] if settings.embedded else mosquitto.read_again(settings, Authority.of(settings), store)
-            )
-        finally:
-            store.close()
+    with opened(data_dir, DeviceError, SealError, OSError) as (settings, store):
+        if not renewal.adopt(store, device):
+            raise DeviceError(f"{device} has no certificate to come: it has shown it, or there was none")
+        problems = [] if settings.embedded else mosquitto.read_again(settings, Authority.of(settings), store)
         forget_credentials(settings, device)
-    except (DeviceError, SettingsError, StoreError, SealError, OSError) as error:
-        raise _refuse(error) from None
     typer.echo(f"{device} is let in with its new certificate only; what it was provisioned with is wiped")
     if problems:
-        raise _refuse(ValueError("; ".join(problems)))
+        raise Refused("; ".join(problems))
 
 
 def rotate_authority(
@@ -269,31 +203,27 @@ def rotate_authority(
     from gateway.authority import Authority
     from gateway.backup import BackupError
     from gateway.seal import SealError
-    from gateway.settings import Settings, SettingsError
     from gateway.store import Store, StoreError
 
-    try:
-        settings = Settings.load(data_dir)
-        with restore.alone(settings), keys.held(settings):
-            authority = Authority.of(settings)
-            if not finish:
-                authority.begin_change()
-            else:
-                if not authority.changes:
-                    raise SealError("no change of the authority was begun: leave out --finish")
-                store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
-                try:
-                    left = renewal.not_renewed(store, authority)
-                finally:
-                    store.close()
-                if left and not leave:
-                    raise SealError(
-                        f"{len(left)} devices know the present authority only ({', '.join(left[:10])} …): renew or "
-                        "revoke them, or say --leave-behind"
-                    )
-                authority.end_change(settings.server_names)
-    except (SettingsError, StoreError, SealError, BackupError, OSError) as error:
-        raise _refuse(error) from None
+    settings = settings_of(data_dir)
+    with refusing(StoreError, SealError, BackupError, OSError), restore.alone(settings), keys.held(settings):
+        authority = Authority.of(settings)
+        if not finish:
+            authority.begin_change()
+        else:
+            if not authority.changes:
+                raise SealError("no change of the authority was begun: leave out --finish")
+            store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
+            try:
+                left = renewal.not_renewed(store, authority)
+            finally:
+                store.close()
+            if left and not leave:
+                raise SealError(
+                    f"{len(left)} devices know the present authority only ({', '.join(left[:10])} …): renew or "
+                    "revoke them, or say --leave-behind"
+                )
+            authority.end_change(settings.server_names)
     typer.echo(
         "the new authority is the only one; start the gateway"
         if finish

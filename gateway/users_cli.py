@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.command_line import AsJson, DataDir, logged_in, opened
+
 if TYPE_CHECKING:
     from gateway.store import Store
 
 app = typer.Typer(help="Users: who may look at alerts, acknowledge them, and act.", no_args_is_help=True)
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="The gateway's folder (TAGWATCH_DATA_DIR; default ./tagwatch-data)."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 Name = Annotated[str, typer.Argument(help="The user's name, as signed in with.")]
 
 
@@ -215,25 +212,10 @@ def revoke(
 
 @contextmanager
 def _store(data_dir: Path | None) -> Iterator[Store]:
-    """The gateway's store, open; what can not be done ends the command with code 1 and a sentence."""
-    from gateway import restore
-    from gateway.backup import BackupError
-    from gateway.settings import Settings, SettingsError
-    from gateway.store import Store, StoreError
     from gateway.users import UserError
 
-    try:
-        settings = Settings.load(data_dir)
-        if restore.interrupted(settings):
-            restore.finish_alone(settings)
-        store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
-        try:
-            yield store
-        finally:
-            store.close()
-    except (SettingsError, StoreError, BackupError, UserError) as error:
-        typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from None
+    with opened(data_dir, UserError) as (_, store):
+        yield store
 
 
 def _new_password() -> str:
@@ -250,10 +232,8 @@ def _new_password() -> str:
 
 def _by() -> str:
     """Who types, for the log of looks."""
-    try:
-        return f"command: {getpass.getuser()}"
-    except (KeyError, OSError):  # a number without a name
-        return "command"
+    name = logged_in("")
+    return f"command: {name}" if name else "command"
 
 
 def _utc(t_ms: int | None) -> str | None:

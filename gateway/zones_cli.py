@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway.command_line import AsJson, Refused
+
 if TYPE_CHECKING:
     from gateway.zone_files import LookedAt
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 _MOST = 10
 """So many problems of one zone are told to a person; a program is told all."""
 
@@ -42,7 +43,7 @@ def check(
     try:
         zones = zones_of(file)
     except ZoneFileError as error:
-        _stop(str(error))
+        raise Refused(error, 2) from None
     console = Console(stderr=True)
     watched = track(
         zones, "looking at zones", console=console, transient=True, disable=as_json or not console.is_terminal
@@ -55,7 +56,9 @@ def check(
             with repaired.open("x", encoding="utf-8") as out:
                 json.dump(with_repairs(zones, found), out)
         except OSError as error:
-            _stop(f"{repaired} can not be written: {error.strerror}. Name a file that is not there yet")
+            raise Refused(
+                f"{repaired} can not be written: {error.strerror}. Name a file that is not there yet", 2
+            ) from None
     if as_json:
         typer.echo(
             json.dumps(
@@ -107,8 +110,3 @@ def _facts(one: LookedAt) -> dict[str, Any]:
 
 def _area(square_m: float) -> str:
     return f"{square_m / 1e6:,.1f} km²" if square_m >= 1e6 else f"{square_m:,.0f} m²"
-
-
-def _stop(text: str) -> None:
-    typer.secho(f"tagwatch: {text}", err=True, fg=typer.colors.RED)
-    raise typer.Exit(2)

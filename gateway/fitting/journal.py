@@ -3,7 +3,7 @@
 One file for each visit under way, ``visits/open/…jsonl`` in the data folder, named after order and purpose, so that the
 same command finds it again; it is locked while a command writes it. A last line that a killed command left half written
 counts as never written. A finished visit's journal moves to ``visits/done``. No key and no name is ever written there.
-See docs/decisions/0025-a-visit-has-a-journal-of-its-own.md.
+See docs/decisions/0026-a-visit-has-a-journal-of-its-own.md.
 """
 
 from __future__ import annotations

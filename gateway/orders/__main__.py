@@ -84,7 +84,7 @@ def serve(settings: Settings, heart: Heartbeat) -> None:
     try:
         gone, untold = attachments.tidy(settings.data_dir, store)
         if gone or untold:
-            log.info("attachments were looked through", half_received_and_removed=gone, not_told_of=untold)
+            log.info("attachments were looked through", removed=gone, untold=untold)
         config = uvicorn.Config(
             create_app(store, settings, Reader(store, settings.clock).now_ms),
             log_config=None,

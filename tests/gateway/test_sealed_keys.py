@@ -193,6 +193,8 @@ def as_before(kept: Kept) -> dict[str, bytes]:
                 file.commit()
         for later in LATER:
             file.execute(f"DROP TABLE {later}")
+        for column in ("note", "account"):
+            file.execute(f"ALTER TABLE acknowledgement DROP COLUMN {column}")
         file.execute("UPDATE alembic_version SET version_num = '0006'")
     file.close()
     (kept.settings.authority_dir / SEALED_KEY).unlink()
@@ -271,6 +273,7 @@ LATER = (
     *("replica", "replica_change", "barred"),
     *("order_client", "order_token", "order_case", "order_identity", "order_message"),
     *("order_attachment", "order_task", "device_key", "device_certificate"),
+    *("session", "access_token", "account"),
 )
 """Tables that the store did not have when it kept keys open."""
 
