@@ -64,6 +64,19 @@ class Echo:
         """Say something that nobody has said; it is not waited for."""
         self._client.publish(topic, data, qos=1)
 
+    def is_taken(self, wait_s: float) -> bool:
+        """Whether the broker takes a message, which nobody hears, within so long."""
+        deadline = time.monotonic() + wait_s
+        while not self._client.is_connected():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_RECONNECT_S)
+        said = self._client.publish(topics.down("nobody"), b"", qos=1)
+        with suppress(RuntimeError):  # it is gone again
+            said.wait_for_publish(max(0.0, deadline - time.monotonic()))
+            return said.is_published()
+        return False
+
     def leave(self) -> None:
         """Disconnect."""
         self._client.disconnect()

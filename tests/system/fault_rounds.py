@@ -553,8 +553,12 @@ class Stage:
     def _drain(self, world: World) -> None:
         """The tag sends the rest, until its journal is empty.
 
-        Its time runs much faster than ours, so it has patience, and gives the gateway time that does not answer.
+        Its time runs much faster than ours, so it is held until the broker takes messages (one that has lost its disk
+        is started anew within a minute of ours), has patience, and gives the gateway time that does not answer.
         """
+        give_up = time.monotonic() + _PATIENCE_S
+        while not self._echo.is_taken(_LOOK_S):
+            assert time.monotonic() < give_up, "the broker takes no message"
         self._until_connected()
         tag = self._rig.tags[world.device]
         tag.patience_s = _LONG_PATIENCE_S
