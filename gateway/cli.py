@@ -453,19 +453,15 @@ def check(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     from gateway.check import check as look_through
     from gateway.seal import SealError, Vault
-    from gateway.store import StoreError
 
-    try:
-        settings = settings_of(data_dir)
-        vault = Vault.open(settings.master_key_path)
-        with store_of(settings) as store:
-            console = Console(stderr=True)
-            found = look_through(
-                store, vault, lambda names: track(names, "looking through", console=console, transient=True)
-            )
-    except (StoreError, SealError) as error:
-        typer.secho(f"tagwatch: {error}", err=True, fg=typer.colors.RED)
-        raise typer.Exit(2) from None
+    settings = settings_of(data_dir)
+    console = Console(stderr=True)
+    with store_of(settings, SealError, code=2) as store:
+        found = look_through(
+            store,
+            Vault.open(settings.master_key_path),
+            lambda names: track(names, "looking through", console=console, transient=True),
+        )
     if as_json:
         typer.echo(
             json.dumps(

@@ -30,12 +30,12 @@ class Refused(typer.Exit):
 
 
 @contextmanager
-def refusing(*refusals: type[Exception]) -> Iterator[None]:
-    """An error of these types within ends the command with what it says."""
+def refusing(*refusals: type[Exception], code: int = 1) -> Iterator[None]:
+    """An error of these types within ends the command with what it says, and ``code``."""
     try:
         yield
     except refusals as error:
-        raise Refused(error) from None
+        raise Refused(error, code) from None
 
 
 def settings_of(data_dir: Path | None, **overrides: object) -> Settings:
@@ -47,7 +47,7 @@ def settings_of(data_dir: Path | None, **overrides: object) -> Settings:
 
 
 @contextmanager
-def store_of(settings: Settings, *refusals: type[Exception]) -> Iterator[Store]:
+def store_of(settings: Settings, *refusals: type[Exception], code: int = 1) -> Iterator[Store]:
     """The gateway's store, open; what it can not do, and errors of the types ``refusals``, end the command.
 
     A restore that was cut off is taken to its end before.
@@ -58,14 +58,14 @@ def store_of(settings: Settings, *refusals: type[Exception]) -> Iterator[Store]:
     from gateway.backup import BackupError
     from gateway.store import Store, StoreError
 
-    with refusing(BackupError, StoreError, *refusals):
+    with refusing(BackupError, StoreError, *refusals, code=code):
         if restore.interrupted(settings):
             restore.finish_alone(settings)
         store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
         try:
             yield store
         except DBAPIError as error:
-            raise Refused(f"the store fails: {error.orig}") from None
+            raise Refused(f"the store fails: {error.orig}", code) from None
         finally:
             store.close()
 

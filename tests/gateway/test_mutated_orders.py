@@ -27,7 +27,7 @@ EVERY = (
     [(filled_in(wearer), filled_in(order)) for _, wearer, order in recorded(DATA)] if DATA.is_dir() else []
 )
 PROBE = settings(
-    max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 JUNK = st.one_of(
@@ -162,7 +162,7 @@ def told(meaning: Meaning) -> tuple[Any, ...]:
     return order.regime, order.start_ms, order.end_ms, conditions_told(order)
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.binary(max_size=300))
 def test_bytes_of_any_kind_are_a_message_or_are_refused_as_none(data: bytes) -> None:
     from gateway.orders.reading import NoMessageError
@@ -173,7 +173,7 @@ def test_bytes_of_any_kind_are_a_message_or_are_refused_as_none(data: bytes) -> 
         assert str(error)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.recursive(JUNK, lambda inner: st.dictionaries(st.sampled_from(
     ["case_id", "enforceable_condition", "condition", "start_date", "end_date", "curfew_duration", "schedule", "day",
      "location", "exclusion_zones", "description", "order_start", "order_end", "disability", "address_1"]), inner)

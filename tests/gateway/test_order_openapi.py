@@ -38,7 +38,7 @@ def test_schemathesis_finds_no_failure_and_no_answer_that_is_not_described(
         [
             *(*RUN, "--config-file", str(chosen), "run", f"{desk.url}/openapi.json"),
             *("--header", f"Authorization: Bearer {desk.service.token}"),
-            *("--checks", "all", "--max-examples", "15", "--no-color", "--generation-database", "none"),
+            *("--checks", "all", "--max-examples", "8", "--no-color", "--generation-database", "none"),
             # wrong or missing credentials are 403 where a token is asked for: the order service expects it so
             *("--exclude-checks", "missing_required_header"),
         ],

@@ -44,7 +44,7 @@ from tests.gateway.kept_store import keep
 from tests.gateway.stand_in import START_S, positions
 
 ROUNDS = [
-    pytest.param(20, 20261122, id="20-of-seed-20261122"),
+    pytest.param(10, 20261122, id="10-of-seed-20261122"),
     pytest.param(200, 7, id="200-of-seed-7", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
 ]
 MESSAGES = 60

@@ -19,6 +19,8 @@ from sim.verdict import Verdict, differences, judge
 ALL = [load(path) for path in every_path()]
 SHORT = ("late_home", "walks_into_zone", "unit_unplugged", "strap_checked_by_an_officer", "perfume")
 """With firmware a few seconds each; among them all kinds of device."""
+SLOW = ("a_week_offline",)
+"""Half a minute even with arrays: for the long form."""
 
 
 def told(verdict: Verdict) -> str:
@@ -28,6 +30,7 @@ def told(verdict: Verdict) -> str:
 def marked(scenario: Scenario) -> object:
     """A known issue has to fail: once it is mended the mark goes."""
     marks = [pytest.mark.xfail(reason=scenario.known_issue)] if scenario.known_issue else []
+    marks += [pytest.mark.long] if scenario.name in SLOW else []
     return pytest.param(scenario, marks=marks, id=scenario.name)
 
 

@@ -76,7 +76,7 @@ def positions_of(result: Result) -> list[tuple[float, float, float, float]]:
     ("which", "every_fix"),
     [
         pytest.param(NATS, False, id="nats-one position a minute"),
-        pytest.param(NATS, True, id="nats-every fix"),
+        pytest.param(NATS, True, id="nats-every fix", marks=pytest.mark.long),
         pytest.param(MOSQUITTO, False, id="mosquitto-one position a minute"),
         pytest.param(MOSQUITTO, True, id="mosquitto-every fix", marks=pytest.mark.long),
     ],

@@ -156,6 +156,7 @@ def killed_at(room: Room, step: str) -> None:
         assert len(room.active(name)) == 1
 
 
+@pytest.mark.long
 def test_an_open_strap_stops_the_visit_and_closing_it_lets_it_go_on(room: Room) -> None:
     order_id = room.order("strap")
     with leg(room, "strap") as tag:
@@ -168,6 +169,7 @@ def test_an_open_strap_stops_the_visit_and_closing_it_lets_it_go_on(room: Room) 
             assert room.visit(order_id, plug).activation == "gpsstrap-1"
 
 
+@pytest.mark.long
 def test_a_flat_battery_stops_the_visit_and_another_tag_takes_its_place(room: Room) -> None:
     order_id = room.order("flat")
     with leg(room, "flat") as flat, leg(room, "full") as full:
@@ -179,6 +181,7 @@ def test_a_flat_battery_stops_the_visit_and_another_tag_takes_its_place(room: Ro
     assert room.active("gpsflat") == []
 
 
+@pytest.mark.long
 def test_two_tags_at_once_are_told_apart_by_their_number_or_not_at_all(room: Room) -> None:
     order_id = room.order("two")
     with leg(room, "one") as one, leg(room, "other") as other:
@@ -236,6 +239,7 @@ def test_a_tag_that_only_says_that_it_is_ours_is_not_believed(room: Room) -> Non
     assert room.active("gpsliar") == []
 
 
+@pytest.mark.long
 def test_a_silent_port_and_none_at_all_are_told_apart(room: Room) -> None:
     order_id = room.order("silent")
     ours, theirs = pty.openpty()

@@ -19,7 +19,7 @@ from tests.system.brokers import PROGRAM, Mosquitto, free_port
 from tests.system.test_a_real_day import DAY, ZONE
 
 
-@pytest.fixture(params=["mqtts", "mqtt"])
+@pytest.fixture(params=["mqtts", pytest.param("mqtt", marks=pytest.mark.long)])
 def mosquitto(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Path, str]]:
     """Mosquitto: with mutual TLS on a data folder's own authority, and bare. The folder, and its address."""
     data_dir = tmp_path / "gateway"

@@ -296,7 +296,9 @@ def goes_on(post: Post) -> None:
 @pytest.mark.parametrize(
     ("rounds", "seed"),
     [
-        pytest.param(2, 20261122, id="2-of-seed-20261122", marks=[pytest.mark.timeout(900)]),
+        pytest.param(
+            2, 20261122, id="2-of-seed-20261122", marks=[pytest.mark.long, pytest.mark.timeout(900)]
+        ),
         pytest.param(20, 7, id="20-of-seed-7", marks=[pytest.mark.long, pytest.mark.timeout(7200)]),
     ],
 )
