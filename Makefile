@@ -47,13 +47,15 @@ gateway/web/static/vendor/.installed: gateway/web/package.json gateway/web/vendo
 NO_CLUSTER := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null \
   && sed -ri 's/^\#?(create_main_cluster) .*$$/\1 = false/' /etc/postgresql-common/createcluster.conf
 
-# Debian's packages that tests start for real. As root they are installed; else the line to type is printed.
+# Debian's packages that tests start for real, and what draws PDFs. As root they are installed; else the line to type is printed.
 system:
 	@missing=""; command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || missing="$$missing mosquitto"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v fiu-ctrl >/dev/null || missing="$$missing fiu-utils"; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	for part in libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core; do \
+	  dpkg -s $$part >/dev/null 2>&1 || missing="$$missing $$part"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then echo "· installing$$missing"; \
 	    apt-get update -qq && case "$$missing" in *postgresql*) $(NO_CLUSTER);; esac && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends$$missing >/dev/null; \
