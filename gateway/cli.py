@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from gateway import (
     fit_cli,
@@ -23,7 +22,7 @@ from gateway import (
     users_cli,
     zones_cli,
 )
-from gateway.command_line import AsJson, DataDir, Refused, logged_in, settings_of, store_of
+from gateway.command_line import AsJson, DataDir, Refused, logged_in, print_rows, settings_of, store_of, utc
 
 if TYPE_CHECKING:
     pass
@@ -169,12 +168,12 @@ def device_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         {
             "device": entry.id,
             "kind": entry.kind,
-            "added": _utc(entry.added_at_ms),
-            "revoked": _utc(entry.revoked_at_ms),
+            "added": utc(entry.added_at_ms),
+            "revoked": utc(entry.revoked_at_ms),
         }
         for entry in known
     ]
-    _print(rows, as_json)
+    print_rows(rows, as_json)
 
 
 Instant = Annotated[
@@ -301,7 +300,7 @@ def device_commands(
     settings = settings_of(data_dir)
     with store_of(settings, commands.CommandError) as store:
         rows = commands.listing(store, device, commands.present_ms(store, settings.clock))
-    _print(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @order_app.command("add")
@@ -347,9 +346,9 @@ def alerts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     with store_of(settings_of(data_dir)) as store, store.read() as connection:
         rows = book.listing(connection)
     if as_json:
-        _print(rows, as_json=True)
+        print_rows(rows, as_json=True)
     else:
-        _print(
+        print_rows(
             [
                 {key: row[key] for key in ("number", "state", "rule", "device", "start", "sentence")}
                 for row in rows
@@ -509,7 +508,7 @@ def alert_told(
             "revision": one.revision,
             "who": one.contact,
             "what": one.outcome or "waits",
-            "at": _utc(one.done_ms or one.made_ms),
+            "at": utc(one.done_ms or one.made_ms),
             "route": one.route,
             "round": one.round,
         }
@@ -520,13 +519,13 @@ def alert_told(
             "revision": one.revision,
             "who": one.person,
             "what": "acknowledged" + (f": {one.note}" if one.note else ""),
-            "at": _utc(one.at_ms),
+            "at": utc(one.at_ms),
             "route": "",
             "round": "",
         }
         for one in known
     ]
-    _print(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @delivery_app.command("test")
@@ -548,7 +547,7 @@ def delivery_test(
     except KeyError:
         raise Refused(f"routes.toml has no contact {to!r}") from None
     rows = [asdict(one) | {"error": one.error or ("" if not as_json else None)} for one in tried]
-    _print(rows, as_json)
+    print_rows(rows, as_json)
     if any(one.error for one in tried):
         raise typer.Exit(1)
 
@@ -569,7 +568,7 @@ def delivery_status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     with store_of(settings) as store:
         found = status.findings(store, known, present_ms(store, settings.clock))
     if as_json:
-        _print([asdict(one) for one in found], as_json=True)
+        print_rows([asdict(one) for one in found], as_json=True)
     elif not found:
         typer.echo("everybody has been told, and everything is acknowledged")
     for one in [] if as_json else found:
@@ -577,24 +576,6 @@ def delivery_status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         typer.echo(f"  why: {one.why}\n  remedy: {one.remedy}")
     if found:
         raise typer.Exit(1)
-
-
-def _utc(t_ms: int | None) -> str | None:
-    from gateway.clock import utc_text
-
-    return None if t_ms is None else utc_text(t_ms)
-
-
-def _print(rows: Sequence[Mapping[str, object]], as_json: bool = False) -> None:
-    if as_json:
-        typer.echo(json.dumps(rows, indent=1))
-        return
-    table = Table(box=None)
-    for name in rows[0] if rows else ("nothing",):
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -84,3 +85,26 @@ def logged_in(otherwise: str) -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return otherwise
+
+
+def utc(t_ms: int | None) -> str | None:
+    """An instant as people read it, UTC; None where there is none."""
+    from gateway.clock import utc_text
+
+    return None if t_ms is None else utc_text(t_ms)
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], as_json: bool = False) -> None:
+    """Rows of the same columns, as a table or as JSON."""
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    for name in rows[0] if rows else ("nothing",):
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table)

@@ -110,15 +110,13 @@ def clock(
     from gateway.settings import Settings, SettingsError
     from gateway.store import Store, StoreError
 
-    try:
+    with refusing(SettingsError, StoreError, code=2):
         chosen = Settings.load(data_dir)
         if believe:
             store = Store.open(chosen.store_place, busy_timeout_ms=chosen.busy_timeout_ms)
             gateway_time.believe(store)
             store.close()
             time.sleep(_TAKEN_OVER_S)
-    except (SettingsError, StoreError) as error:
-        raise Refused(error, 2) from None
     said, facts = ask_ingest(chosen, _ANSWER_S)
     if said is None or said["now_ms"] is None:
         raise Refused(facts.problem or "nobody has told it the time", 2)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.command_line import AsJson, DataDir, logged_in, opened
+from gateway.command_line import AsJson, DataDir, logged_in, opened, print_rows, utc
 
 if TYPE_CHECKING:
     from gateway.store import Store
@@ -70,12 +70,12 @@ def list_users(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             "role": one.role,
             "may": ", ".join(sorted(users.MAY.get(one.role, ()))),
             "password": "none" if one.password is None else "for one sign-in" if one.once else "set",
-            "added": _utc(one.made_ms),
-            "disabled": _utc(one.disabled_ms),
+            "added": utc(one.made_ms),
+            "disabled": utc(one.disabled_ms),
         }
         for one in known
     ]
-    _print(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @app.command("password")
@@ -141,14 +141,14 @@ def sessions(
         {
             "user": one.account,
             "from": one.address,
-            "signed_in": _utc(one.made_ms),
-            "last_seen": _utc(one.seen_ms),
-            "ended": _utc(one.ended_ms),
+            "signed_in": utc(one.made_ms),
+            "last_seen": utc(one.seen_ms),
+            "ended": utc(one.ended_ms),
             "why": one.why,
         }
         for one in known
     ]
-    _print(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @app.command("token")
@@ -165,10 +165,10 @@ def token(
     with _store(data_dir) as store:
         shown, made = users.issue_token(store, name, purpose, days, _by())
     if as_json:
-        typer.echo(json.dumps({"token": shown, "id": made.id, "expires": _utc(made.expires_ms)}))
+        typer.echo(json.dumps({"token": shown, "id": made.id, "expires": utc(made.expires_ms)}))
         return
     typer.echo(shown)
-    typer.echo(f"good until {_utc(made.expires_ms)}; `tagwatch user revoke {made.id}` ends it", err=True)
+    typer.echo(f"good until {utc(made.expires_ms)}; `tagwatch user revoke {made.id}` ends it", err=True)
 
 
 @app.command("tokens")
@@ -187,14 +187,14 @@ def tokens(
             "id": one.id,
             "user": one.account,
             "for": one.purpose,
-            "made": _utc(one.made_ms),
-            "expires": _utc(one.expires_ms),
-            "used": _utc(one.used_ms),
-            "revoked": _utc(one.revoked_ms),
+            "made": utc(one.made_ms),
+            "expires": utc(one.expires_ms),
+            "used": utc(one.used_ms),
+            "revoked": utc(one.revoked_ms),
         }
         for one in known
     ]
-    _print(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @app.command("revoke")
@@ -234,24 +234,3 @@ def _by() -> str:
     """Who types, for the log of looks."""
     name = logged_in("")
     return f"command: {name}" if name else "command"
-
-
-def _utc(t_ms: int | None) -> str | None:
-    from gateway.clock import utc_text
-
-    return None if t_ms is None else utc_text(t_ms)
-
-
-def _print(rows: Sequence[Mapping[str, object]], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(rows, indent=1))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None)
-    for column in rows[0] if rows else ("nothing",):
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)

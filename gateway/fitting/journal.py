@@ -68,19 +68,11 @@ class Journal:
 
     def done(self, step: str) -> Facts | None:
         """What a step has brought, where it was done in this visit; the newest."""
-        for line in reversed(self.lines):
-            if line["step"] == step and line["is"] == "done":
-                facts: Facts = line["facts"]
-                return facts
-        return None
+        return self._newest(step, "done")
 
     def begun(self, step: str) -> Facts | None:
         """With what a step was begun last, where it was."""
-        for line in reversed(self.lines):
-            if line["step"] == step and line["is"] == "begun":
-                facts: Facts = line["facts"]
-                return facts
-        return None
+        return self._newest(step, "begun")
 
     def close_visit(self) -> Path:
         """The visit is over: its journal goes where finished ones lie. Raises OSError."""
@@ -91,6 +83,10 @@ class Journal:
         sync_folder(final)
         sync_folder(self.path.parent)
         return kept
+
+    def _newest(self, step: str, now: Is) -> Facts | None:
+        lines = (line for line in reversed(self.lines) if line["step"] == step and line["is"] == now)
+        return next((line["facts"] for line in lines), None)
 
     def _whole_lines(self) -> list[dict[str, Any]]:
         self._open.seek(0)

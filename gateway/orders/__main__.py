@@ -14,6 +14,7 @@ import uvicorn
 from gateway import broker, child
 from gateway.gateway_time import Reader
 from gateway.heartbeat import Heartbeat
+from gateway.listener import listen
 from gateway.orders import attachments
 from gateway.orders.interface import create_app
 from gateway.settings import Settings, SettingsError
@@ -25,7 +26,6 @@ _BEAT_S = 1.0
 _STOP_S = 10
 """A message that has arrived is stored and answered before the process ends."""
 _CONNECTIONS = 200
-_STALLED_MS = 30_000
 
 
 class Server(uvicorn.Server):
@@ -57,21 +57,6 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_BEAT_S)
 
 
-def listen(settings: Settings) -> socket.socket:
-    """A listening socket. Raises OSError where the port is taken."""
-    host = settings.order_host
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
-        listener.bind((host, port_of(settings)))
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
 def port_of(settings: Settings) -> int:
     """The port; where 0 is set, a free one that stays the same."""
     return settings.order_port or broker.kept_port(settings.data_dir / "order-port", settings.order_host)
@@ -79,7 +64,7 @@ def port_of(settings: Settings) -> int:
 
 def serve(settings: Settings, heart: Heartbeat) -> None:
     """Serve until SIGTERM or SIGINT. Raises SettingsError, StoreError or OSError where it can not begin."""
-    listener = listen(settings)
+    listener = listen(settings.order_host, port_of(settings))
     store = Store.open(settings.store_place, busy_timeout_ms=settings.busy_timeout_ms)
     try:
         gone, untold = attachments.tidy(settings.data_dir, store)

@@ -234,9 +234,7 @@ def _plain(value: object) -> str:
 def state_of(store: Store, case_id: str) -> str:
     """The state of an order, or of a wearer's newest order, by the interface's numbers. Raises UnknownCaseError."""
     with store.read() as connection:
-        case = intake.case(connection, case_id)
-        if case is None:
-            raise UnknownCaseError(case_id)
+        case = _case(connection, case_id)
         if case.kind == "wearer":
             theirs = intake.orders_of(connection, case.id)
             if not theirs:
@@ -254,9 +252,7 @@ NEW, CLOSED, OPEN, AWAITS_INFORMATION = "1", "3", "10", "18"
 def read_back(store: Store, case_id: str) -> ReadBack:
     """What was sent last about a wearer and the newest order of theirs. Raises UnknownCaseError."""
     with store.read() as connection:
-        case = intake.case(connection, case_id)
-        if case is None:
-            raise UnknownCaseError(case_id)
+        case = _case(connection, case_id)
         if case.kind == "wearer":
             wearer: str | None = case.id
             theirs = intake.orders_of(connection, case.id)
@@ -266,3 +262,10 @@ def read_back(store: Store, case_id: str) -> ReadBack:
         said = [None if one is None else intake.newest_message(connection, one) for one in (wearer, order)]
     about, of_order = (None if one is None else one.data for one in said)
     return ReadBack(case.id if wearer is None else wearer, about, of_order)
+
+
+def _case(connection: Connection, case_id: str) -> Case:
+    case = intake.case(connection, case_id)
+    if case is None:
+        raise UnknownCaseError(case_id)
+    return case

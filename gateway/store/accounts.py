@@ -6,8 +6,9 @@ Of a password only its Argon2id hash is kept, of a session's or machine's token 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from gateway.store.tables import access_token, account, session
 
@@ -51,6 +52,9 @@ class Token:
     expires_ms: int
     used_ms: int | None = None
     revoked_ms: int | None = None
+
+
+_Kind = TypeVar("_Kind", Session, Token)
 
 
 def any_at_all(connection: Connection) -> bool:
@@ -99,13 +103,7 @@ def begin_session(connection: Connection, one: Session) -> None:
 
 def find_session(connection: Connection, session_id: str) -> tuple[Session, Account] | None:
     """A session and whose it is."""
-    columns = [session.c[name] for name in Session.__slots__]
-    query = select(*columns, *account.c).join(account, account.c.name == session.c.account)
-    row = connection.execute(query.where(session.c.id == session_id)).one_or_none()
-    if row is None:
-        return None
-    split = len(columns)
-    return Session(*row[:split]), Account(*row[split:])
+    return _with_account(connection, session, Session, session_id)
 
 
 def see_session(connection: Connection, session_id: str, now_ms: int) -> None:
@@ -148,13 +146,7 @@ def add_token(connection: Connection, one: Token) -> None:
 
 def find_token(connection: Connection, token_id: str) -> tuple[Token, Account] | None:
     """A token and whose it is."""
-    columns = [access_token.c[name] for name in Token.__slots__]
-    query = select(*columns, *account.c).join(account, account.c.name == access_token.c.account)
-    row = connection.execute(query.where(access_token.c.id == token_id)).one_or_none()
-    if row is None:
-        return None
-    split = len(columns)
-    return Token(*row[:split]), Account(*row[split:])
+    return _with_account(connection, access_token, Token, token_id)
 
 
 def use_token(connection: Connection, token_id: str, now_ms: int) -> None:
@@ -174,3 +166,15 @@ def tokens(connection: Connection, name: str | None = None) -> list[Token]:
     if name is not None:
         query = query.where(access_token.c.account == name)
     return [Token(*row) for row in connection.execute(query)]
+
+
+def _with_account(
+    connection: Connection, table: Table, kind: type[_Kind], named: str
+) -> tuple[_Kind, Account] | None:
+    columns = [table.c[name] for name in kind.__slots__]
+    query = select(*columns, *account.c).join(account, account.c.name == table.c.account)
+    row = connection.execute(query.where(table.c.id == named)).one_or_none()
+    if row is None:
+        return None
+    split = len(columns)
+    return kind(*row[:split]), Account(*row[split:])

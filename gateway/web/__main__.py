@@ -15,6 +15,7 @@ import structlog
 import uvicorn
 
 from gateway import logs, reach
+from gateway.listener import listen
 from gateway.settings import Settings, SettingsError
 from gateway.sign_in import Limits, SignIn
 from gateway.store import Store, StoreError
@@ -22,8 +23,6 @@ from gateway.web.app import LOOPBACK_NAMES, create_app
 from gateway.web.stored import StoredBook, StoredLooks
 from gateway.web.watch import Watch
 
-# A stalled browser is cut off by the kernel when this much time has passed and nothing it was sent has arrived, ms.
-STALLED_MS = 30_000
 # Streams end at once when the process is told to stop; this is for a page that is still being made, s.
 STOP_S = 3
 WHERE = "web.json"
@@ -77,21 +76,6 @@ class Server(uvicorn.Server):
                 self._where.unlink()
         except (FileNotFoundError, ValueError):
             pass  # another process has taken its place, or somebody has tidied up
-
-
-def listen(address: str, port: int) -> socket.socket:
-    """A listening socket. Raises OSError if the port is taken. Whether it may be had `gateway.reach` says."""
-    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # connections inherit it; Linux only, elsewhere stalled ones last until they are closed
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
-        listener.bind((address, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 async def renew(context: ssl.SSLContext, shown: reach.Certificate, every_s: float) -> None:

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.web.__main__ import listen, main
+from gateway.listener import listen
+from gateway.web.__main__ import main
 from tests.browser.caseload import Caseload
 from tests.browser.server import WebProcess
 

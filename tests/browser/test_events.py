@@ -16,8 +16,8 @@ import httpx
 import pytest
 from sqlalchemy import delete
 
+from gateway.listener import STALLED_MS, listen
 from gateway.store.tables import alert, alert_revision, telling
-from gateway.web.__main__ import STALLED_MS, listen
 from gateway.web.stored import StoredBook
 from gateway.web.watch import Watch
 from tests.browser.caseload import Caseload

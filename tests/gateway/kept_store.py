@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from gateway.group import Committed, Received
 from gateway.seal import Vault
 from gateway.settings import Settings
 from gateway.store import Store, copying
+from tests.gateway.forked import forked, was_killed
 from tests.gateway.stand_in import EPOCH
 
 _FILE_EVENTS = frozenset(("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "sqlite3.connect"))
@@ -72,8 +72,8 @@ def keep(folder: Path, **chosen: Any) -> Kept:
 
 def killed_at(step: int, folder: Path, work: Callable[[], object]) -> bool:
     """Do ``work`` in a process that is killed before its ``step``-th touch of a file in ``folder``; was it?"""
-    pid = os.fork()
-    if pid == 0:
+
+    def doomed() -> None:
         left = step
 
         def watch(event: str, arguments: tuple[Any, ...]) -> None:
@@ -84,15 +84,6 @@ def killed_at(step: int, folder: Path, work: Callable[[], object]) -> bool:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(watch)
-        done = 1
-        try:
-            work()
-            done = 0
-        except Exception:
-            traceback.print_exc()
-            raise
-        finally:
-            os._exit(done)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
+        work()
+
+    return was_killed(forked(doomed))

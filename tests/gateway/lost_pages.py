@@ -13,14 +13,17 @@ import random
 import shutil
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from tests.gateway.forked import forked
+
 PAGE = 4096
+Work = Callable[[Path, Callable[[str], None]], None]
 Kept = Literal["synced", "written", "mixed"]
 Names = Literal["synced", "written"]
 _SOURCE = Path(__file__).with_suffix(".c")
@@ -43,9 +46,7 @@ class Power:
     surely done. Raises FileNotFoundError where there is no C compiler.
     """
 
-    def __init__(
-        self, folder: Path, template: Path, work: Callable[[Path, Callable[[str], None]], None]
-    ) -> None:
+    def __init__(self, folder: Path, template: Path, work: Work) -> None:
         self.box, self._disk, self._said = folder / "box", folder / "disk", folder / "said"
         self._template = template
         library = folder / "lost_pages.so"
@@ -138,26 +139,20 @@ def _serve(module: str, name: str) -> None:
     work = getattr(importlib.import_module(module), name)
     for line in sys.stdin:
         sync, box, said = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            done = 1
-            try:
-                os.environ["LOST_AT"] = str(sync)
-                with Path(said).open("a") as mouth:
-
-                    def tell(text: str) -> None:
-                        mouth.write(text + "\n")
-                        mouth.flush()
-
-                    work(Path(box), tell)
-                done = 0
-            except BaseException:
-                traceback.print_exc()
-                raise
-            finally:
-                os._exit(done)
+        pid = forked(partial(_work, work, sync, Path(box), Path(said)))
         _, status = os.waitpid(pid, 0)
         print(status, flush=True)
+
+
+def _work(work: Work, sync: int, box: Path, said: Path) -> None:
+    os.environ["LOST_AT"] = str(sync)
+    with said.open("a") as mouth:
+
+        def tell(text: str) -> None:
+            mouth.write(text + "\n")
+            mouth.flush()
+
+        work(box, tell)
 
 
 if __name__ == "__main__":

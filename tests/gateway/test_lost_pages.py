@@ -116,10 +116,8 @@ def commit_and_wait_for_no_disk(box: Path, tell: Tell) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_a_tag_may_forget_is_there_whenever_power_goes(
-    tmp_path: Path, template: Path, seed: int
-) -> None:
-    assert template
+@pytest.mark.usefixtures("template")
+def test_what_a_tag_may_forget_is_there_whenever_power_goes(tmp_path: Path, seed: int) -> None:
     with power(tmp_path, commit) as made:
         for said in cuts(made, seed):
             kept = sound(made.box)
@@ -130,10 +128,8 @@ def test_what_a_tag_may_forget_is_there_whenever_power_goes(
             kept.store.close()
 
 
-def test_a_store_that_does_not_wait_for_the_disk_is_seen_to_lose_what_it_said(
-    tmp_path: Path, template: Path
-) -> None:
-    assert template
+@pytest.mark.usefixtures("template")
+def test_a_store_that_does_not_wait_for_the_disk_is_seen_to_lose_what_it_said(tmp_path: Path) -> None:
     with power(tmp_path, commit_and_wait_for_no_disk) as made:
         lost = 0
         for said in cuts(made, 1):
@@ -170,8 +166,8 @@ def test_every_key_opens_after_a_change_of_the_master_key_whenever_power_goes(
             kept.store.close()
 
 
-def test_a_change_that_syncs_nothing_is_seen_to_lose_keys(tmp_path: Path, template: Path) -> None:
-    assert template
+@pytest.mark.usefixtures("template")
+def test_a_change_that_syncs_nothing_is_seen_to_lose_keys(tmp_path: Path) -> None:
     with power(tmp_path, change_and_sync_nothing) as made:
         whole = made.until(0)
         dice = random.Random(1)
@@ -196,10 +192,10 @@ def add(box: Path, tell: Tell) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.usefixtures("template")
 def test_a_device_that_was_added_is_there_with_its_credentials_whenever_power_goes(
-    tmp_path: Path, template: Path, seed: int
+    tmp_path: Path, seed: int
 ) -> None:
-    assert template
     with power(tmp_path, add) as made:
         for said in cuts(made, seed):
             kept = sound(made.box)
@@ -223,10 +219,8 @@ def remove(box: Path, tell: Tell) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_each_reading_is_here_or_proven_to_be_gone_whenever_power_goes(
-    tmp_path: Path, template: Path, seed: int
-) -> None:
-    assert template
+@pytest.mark.usefixtures("template")
+def test_each_reading_is_here_or_proven_to_be_gone_whenever_power_goes(tmp_path: Path, seed: int) -> None:
     with power(tmp_path, remove) as made:
         for said in cuts(made, seed):
             kept = sound(made.box)
@@ -247,10 +241,8 @@ def save(box: Path, tell: Tell) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_backup_is_whole_or_not_there_whenever_power_goes(
-    tmp_path: Path, template: Path, seed: int
-) -> None:
-    assert template
+@pytest.mark.usefixtures("template")
+def test_a_backup_is_whole_or_not_there_whenever_power_goes(tmp_path: Path, seed: int) -> None:
     with power(tmp_path, save) as made:
         for said in cuts(made, seed):
             kept = sound(made.box)

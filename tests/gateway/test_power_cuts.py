@@ -15,7 +15,6 @@ import shutil
 import signal
 import sqlite3
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,6 +39,7 @@ from gateway.store.marks import Mark
 from gateway.store.tables import metadata
 from gateway.trail import positions_of
 from tests.community_order import community_order
+from tests.gateway.forked import forked, was_killed
 from tests.gateway.kept_store import keep
 from tests.gateway.stand_in import START_S, positions
 
@@ -77,25 +77,14 @@ class Cuts:
         shutil.rmtree(self._box, ignore_errors=True)
         shutil.copytree(self._template, self._box)
         began_s = time.monotonic()
-        pid = os.fork()
-        if pid == 0:
-            done = 1
-            try:
-                self._work(self._box)
-                done = 0
-            except BaseException:
-                traceback.print_exc()
-                raise
-            finally:
-                os._exit(done)
+        pid = forked(lambda: self._work(self._box))
         ended = os.pidfd_open(pid)
         if not select.select([ended], [], [], after_s)[0]:
             os.kill(pid, signal.SIGKILL)
         os.close(ended)
-        _, status = os.waitpid(pid, 0)
-        self.killed += os.WIFSIGNALED(status)
-        if not os.WIFSIGNALED(status):
-            assert os.WEXITSTATUS(status) == 0
+        killed = was_killed(pid)
+        self.killed += killed
+        if not killed:
             self._whole_s = min(self._whole_s, time.monotonic() - began_s)
         return self._box
 
