@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.fitting.line import Answer, Line
@@ -47,14 +47,14 @@ class Identity:
 
 
 class Console:
-    """A device at the other end of a line. ``key`` is its key where the gateway knows it.
+    """A device at the other end of a line. ``signature`` signs a line to it (nonce, line), where its key is known.
 
     ``expected`` is the identity that it must have from now on (None: any).
     """
 
     def __init__(self, line: Line) -> None:
         self.line = line
-        self.key: bytes | None = None
+        self.signature: Callable[[str, bytes], bytes] | None = None
         self.expected: str | None = None
 
     def identify(self, tries: int = _TRIES) -> Identity:
@@ -87,7 +87,7 @@ class Console:
         for left in reversed(range(_TRIES)):
             who = self.identify()
             said = json.dumps({"do": do, **more}).encode()
-            self.line.say(said if self.key is None else signed(self.key, who.nonce, said))
+            self.line.say(said if self.signature is None else self.signature(who.nonce, said) + said)
             try:
                 told = self.line.answer(ANSWER_S)
             except NoAnswer:
@@ -119,9 +119,9 @@ class Console:
         self.ask("provision", sha256=digests)
 
 
-def signed(key: bytes, nonce: str, said: bytes) -> bytes:
-    """A line under a key and a nonce just given."""
-    return hmac.digest(key, _PURPOSE + bytes.fromhex(nonce) + said, hashlib.sha256).hex().encode() + said
+def signature(key: bytes, nonce: str, said: bytes) -> bytes:
+    """What goes before a line under a key and a nonce just given, in hexadecimal."""
+    return hmac.digest(key, _PURPOSE + bytes.fromhex(nonce) + said, hashlib.sha256).hex().encode()
 
 
 def named(found: Identity) -> str:

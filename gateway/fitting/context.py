@@ -1,4 +1,4 @@
-"""What the steps of a visit share: what was asked for, the order, the gateway's store, and the device on the line."""
+"""What the steps of a visit share: what was asked for, the order, the gateway's desk, and the device on the line."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ from typing import Any, Literal, Protocol
 
 from core.order import Order
 from core.senses import SENSES
-from gateway import gateway_time
-from gateway.authority import Authority
 from gateway.fitting import ports
 from gateway.fitting.console import Console, Identity
+from gateway.fitting.desk import Desk, OnRecord, Worn
 from gateway.fitting.journal import Facts, Journal
 from gateway.fitting.line import Line
 from gateway.fitting.stops import Stop
-from gateway.seal import DEVICE_KEY
-from gateway.settings import Settings
-from gateway.store import Store, devices, orders
-from gateway.store.devices import Device
 
 HOME_UNIT = "home_unit"
 Purpose = Literal["fit", "check", "remove"]
@@ -91,8 +86,7 @@ class Context:
 
     def __init__(
         self,
-        settings: Settings,
-        store: Store,
+        desk: Desk,
         asked: Asked,
         listener: Listener,
         order: Order,
@@ -100,13 +94,11 @@ class Context:
         purpose: Purpose = "fit",
     ) -> None:
         self.purpose = purpose
-        self.settings = settings
-        self.store = store
+        self.desk = desk
         self.asked = asked
         self.listener = listener
         self.order = order
         self.journal = journal
-        self.authority = Authority.of(settings)
         self.side: Side | None = None
         self._lines: list[Line] = []
         self.facts: dict[str, Facts] = {}
@@ -153,39 +145,28 @@ class Context:
         self._lines.clear()
         self.side = None
 
-    def entry(self, device: str) -> Device | None:
-        """What the store has of a device."""
-        with self.store.read() as connection:
-            return devices.one(connection, device)
+    def entry(self, device: str) -> OnRecord | None:
+        """What the gateway has of a device."""
+        return self.desk.device(device)
 
-    def key(self, entry: Device) -> bytes:
-        """A device's own key."""
-        self.authority.vault.reload()
-        return self.authority.vault.open_sealed(DEVICE_KEY, entry.id, entry.key)
+    def sign_as_its_owner(self) -> None:
+        """From now on every line to the device on the line goes under its key."""
+        side = self.on_the_line
+        side.console.signature = lambda nonce, said: self.desk.signature(side.device, nonce, said)
 
-    def on_this_wearer(self) -> list[orders.ActivationRow]:
+    def on_this_wearer(self) -> Sequence[Worn]:
         """The activations under this order that have not ended."""
-        with self.store.read() as connection:
-            rows = orders.activations(connection)
-        return [row for row in rows if row.order_id == self.order.order_id and row.removed_ms is None]
+        return self.desk.on_order(self.order.order_id)
 
-    def worn(self, device: str) -> orders.ActivationRow | None:
+    def worn(self, device: str) -> Worn | None:
         """The activation that a device is in now."""
-        with self.store.read() as connection:
-            rows = orders.activations(connection, device)
-        return next((row for row in rows if row.removed_ms is None), None)
+        return self.desk.worn(device)
 
     # ------------------------------------------------------------------------------------------- time
 
     def now_ms(self) -> int:
-        """Gateway time. Raises Stop where this gateway was not told it."""
-        now = gateway_time.now(self.store, self.settings.clock)
-        if not now.known:
-            raise Stop(
-                "the gateway has not been told the time since it was switched on",
-                "set the clock of its box, or let any tag send a reading outdoors, and type the same command again",
-            )
-        return now.ms
+        """Gateway time. Raises Stop where the gateway was not told it."""
+        return self.desk.now_ms()
 
     def patiently(self, span_s: float, every_s: float = 1.0) -> Patience:
         """Ask again and again, for so long."""

@@ -6,14 +6,11 @@ import hashlib
 import json
 from typing import Any
 
-from gateway.broker import address_for_tags
-from gateway.devices import Credentials, DeviceError, add_device
+from gateway.devices import Credentials
 from gateway.fitting.console import Refused, named
 from gateway.fitting.context import HOME_UNIT, Context
 from gateway.fitting.journal import Facts
 from gateway.fitting.stops import NoAnswer, Stop
-from gateway.seal import SealError
-from gateway.store import orders
 
 CALIBRATED = {"alcohol_tag": "fuel_cell"}
 """What the settings of a kind must have that only its maker knows."""
@@ -45,14 +42,11 @@ def identify(context: Context, wanted: str | None, begun_with: str | None) -> Fa
         entry = context.entry(device)
         if entry is None:
             raise Stop(f"{device} belongs to another gateway, or was never added to this one", ANOTHER)
-        if entry.revoked_at_ms is not None:
+        if entry.revoked:
             raise Stop(f"{device} was revoked: nothing that it says is believed", ANOTHER)
         if entry.kind != side.kind:
             raise Stop(f"{device} is on record as a {entry.kind} and says that it is a {side.kind}", ANOTHER)
-        try:
-            side.console.key = context.key(entry)
-        except SealError as error:
-            raise Stop(str(error), "call the gateway's operator") from None
+        context.sign_as_its_owner()
         side.console.expected = device
     if side.kind != HOME_UNIT and context.purpose == "fit":
         _may_be_worn(context, side.device, side.kind)
@@ -73,7 +67,7 @@ def bound_here(context: Context, device: str) -> str | None:
     begun = context.journal.begun("bind") if context.journal else None
     if row is None or row.order_id != context.order.order_id or begun is None or begun["device"] != device:
         return None
-    return row.id
+    return row.activation
 
 
 def _asked(context: Context, kind: str) -> str:
@@ -95,14 +89,14 @@ def _may_be_given(context: Context, device: str, kind: str) -> None:
                 "type the command with --settings and the file that came with the tag",
             )
         return
-    if entry.revoked_at_ms is not None:
+    if entry.revoked:
         raise Stop(f"the number {device} was revoked and is never used again", "take another tag")
     if entry.kind != kind:
         raise Stop(
             f"the number {device} belongs to a {entry.kind}, and this is a {kind}",
             "read the number on the case again, and type the command with it",
         )
-    if not (context.settings.devices_dir / device / "config.json").exists():
+    if not entry.kept:
         raise Stop(
             f"{device} was fitted before and has lost its identity: its keys are not kept here",
             "take another tag, and have the gateway's operator revoke this number",
@@ -125,18 +119,15 @@ def _may_be_worn(context: Context, device: str, kind: str) -> None:
     if row is not None and bound_here(context, device) is None:
         if row.order_id == order_id:
             raise Stop(
-                f"{device} is fitted to this wearer already ({row.id})",
+                f"{device} is fitted to this wearer already ({row.activation})",
                 f"nothing is to be done; `tagwatch fit {order_id} --check` looks at it",
             )
         raise Stop(
-            f"{device} is on another wearer on record ({row.id})",
+            f"{device} is on another wearer on record ({row.activation})",
             f"take another tag, or remove this one first with `tagwatch fit {row.order_id} --remove`",
         )
-    with context.store.read() as connection:
-        kinds = {one.device: one for one in orders.activations(connection) if one.removed_ms is None}
-    for other in kinds.values():
-        entry = context.entry(other.device)
-        if other.order_id == order_id and other.device != device and entry is not None and entry.kind == kind:
+    for other in context.on_this_wearer():
+        if other.device != device and other.kind == kind:
             raise Stop(
                 f"this wearer has a {kind.replace('_', ' ')} on already ({other.device})",
                 f"remove it first with `tagwatch fit {order_id} --remove`, then type the same command again",
@@ -150,7 +141,10 @@ def give(context: Context) -> Facts:
     """Identity, keys and settings: all that the device has not got, or nothing where it has it all."""
     side = context.on_the_line
     if side.who.device is None:
-        credentials = _credentials(context, side.device, side.kind)
+        known = context.entry(side.device) is not None
+        credentials = (
+            context.desk.credentials(side.device) if known else context.desk.enrol(side.device, side.kind)
+        )
         wanted = _files(credentials, context.asked.extra)
     else:
         wanted = _what_differs(context)
@@ -163,16 +157,6 @@ def give(context: Context) -> Facts:
         raise Stop(f"{side.device} does not take its settings ({error})", ANOTHER) from None
     _wait_for_boot(context)
     return {"device": side.device, "given": sorted(wanted)}
-
-
-def _credentials(context: Context, device: str, kind: str) -> Credentials:
-    try:
-        if context.entry(device) is None:
-            context.authority.vault.reload()
-            return add_device(context.store, context.authority, device, settings=context.settings, kind=kind)
-        return Credentials.read(context.settings.devices_dir / device)
-    except DeviceError as error:
-        raise Stop(str(error), "type the command with another number") from None
 
 
 def _files(credentials: Credentials, extra: Any) -> dict[str, bytes]:
@@ -193,13 +177,16 @@ def _what_differs(context: Context) -> dict[str, bytes]:
     wrong = _mismatches(context, read)
     if not wrong:
         return {}
-    folder = context.settings.devices_dir / side.device
-    if (folder / "config.json").exists():
+    entry = context.entry(side.device)
+    assert entry is not None, "it was known when it was identified"
+    if entry.kept:
         extra = {**read["settings"], **context.asked.extra}
-        files = _files(Credentials.read(folder), {**extra, "tags": []} if "tags" in extra else extra)
-        place = address_for_tags(context.settings)
+        credentials = context.desk.credentials(side.device)
+        files = _files(credentials, {**extra, "tags": []} if "tags" in extra else extra)
         files["config.json"] = json.dumps(
-            json.loads(files["config.json"]) | {"host": place.host, "port": place.port, "tls": place.tls}
+            json.loads(files["config.json"])
+            | context.desk.place().settings()
+            | {"server_name": credentials.server_name}
         ).encode()
         return files
     certificates = [name for name in wrong if name.endswith(".der")]
@@ -208,28 +195,16 @@ def _what_differs(context: Context) -> dict[str, bytes]:
             f"{side.device} has not what it should have ({', '.join(wrong)}), and it is not kept here any more",
             "take another one, and have the gateway's operator revoke this number",
         )
-    assert side.console.key is not None
-    settings = read["settings"] | _place(context) | {"key": side.console.key.hex()}
+    key = context.desk.key(side.device)
+    settings = read["settings"] | context.desk.place().settings() | {"key": key.hex()}
     return {"config.json": json.dumps(settings | dict(context.asked.extra)).encode()}
-
-
-def _place(context: Context) -> dict[str, Any]:
-    place = address_for_tags(context.settings)
-    return {
-        "host": place.host,
-        "port": place.port,
-        "server_name": context.settings.server_names[0],
-        "tls": place.tls,
-    }
 
 
 def _wait_for_boot(context: Context) -> None:
     """A device that takes what it was given resets, and says then who it is."""
     side = context.on_the_line
     side.console.expected = None
-    side.console.key = None
-    entry = context.entry(side.device)
-    assert entry is not None, "it was added before it was given anything"
+    side.console.signature = None
     for _ in context.patiently(context.asked.boot_s, 0.3):
         context.listener.says("it starts again with its new settings")
         try:
@@ -239,7 +214,7 @@ def _wait_for_boot(context: Context) -> None:
         if who.device == side.device:
             side.who = who
             side.console.expected = side.device
-            side.console.key = context.key(entry)
+            context.sign_as_its_owner()
             return
     raise Stop(f"{side.device} does not come back with the identity that it was given", ANOTHER)
 
@@ -284,12 +259,13 @@ def _mismatches(context: Context, read: dict[str, Any]) -> list[str]:
     entry = context.entry(side.device)
     assert entry is not None
     settings, digests = read["settings"], read["sha256"]
-    wanted = {"device": side.device, **_place(context), **context.asked.extra}
+    place = context.desk.place()
+    wanted = {"device": side.device, **place.settings(), **context.asked.extra}
     wrong = [name for name, value in wanted.items() if settings.get(name, True) != value]
-    held = {"ca.der": context.authority.ca_der, "cert.der": entry.certificate}
-    if context.authority.changes:
-        del held["ca.der"]  # while the authority is changed, either is good
-    wrong += [name for name, der in held.items() if digests.get(name) != hashlib.sha256(der).hexdigest()]
+    held = {"cert.der": entry.certificate_sha256}
+    if not place.changing:  # while the authority is changed, either is good
+        held["ca.der"] = hashlib.sha256(place.authority).hexdigest()
+    wrong += [name for name, digest in sorted(held.items()) if digests.get(name) != digest]
     if digests.get("key.der") != "held":
         wrong.append("key.der")
     return wrong

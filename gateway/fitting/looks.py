@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from core.wire import beacon_number
-from gateway import evidence
-from gateway.commands import beacon_key
 from gateway.fitting.console import Refused
 from gateway.fitting.context import HOME_UNIT, Context
 from gateway.fitting.identity import ANOTHER
 from gateway.fitting.journal import Facts
 from gateway.fitting.stops import Stop
-from gateway.store import envelopes
 
 ENOUGH_SATELLITES = 4
 """Three coordinates and the time."""
@@ -111,8 +108,7 @@ def check(context: Context) -> Facts:
     """The officer has seen the device as it is now; from here on the first reading is waited for."""
     side = context.on_the_line
     at_ms = context.now_ms()
-    with context.store.read() as connection:
-        row = envelopes.newest(connection)
+    row = context.desk.newest_row()
     try:
         side.console.ask("check")
     except Refused as error:
@@ -127,11 +123,9 @@ def first_reading(context: Context, after: Facts, about: str | None = None) -> F
     """The first reading since the check that is committed; ``about`` is the tag that a unit must have heard."""
     side = context.on_the_line
     for left_s in context.patiently(context.asked.reading_s):
-        with context.store.read() as connection:
-            rows = envelopes.of_device_after(connection, side.device, after["row"])
-        for stored in rows:
-            if about is None or _tells_of(stored, about):
-                return {"device": side.device, "received_ms": stored.received_ms, "row": stored.id}
+        found = context.desk.reading_since(side.device, after["row"], about)
+        if found is not None:
+            return {"device": side.device, "received_ms": found.received_ms, "row": found.row}
         radio = tests(context).get("radio")
         how = "connected" if radio is True else str(radio)
         context.listener.says(f"waiting for the first reading ({how}), {left_s:.0f} s left")
@@ -159,12 +153,6 @@ def last_readings(context: Context) -> Facts:
     return {"device": side.device, "held": held, "good": held == 0}
 
 
-def _tells_of(stored: envelopes.Stored, tag: str) -> bool:
-    said = evidence.said([evidence.read(stored)])
-    number = beacon_number(tag)
-    return bool(((said.beacons == number) & (said.counters > 0)).any())
-
-
 # --------------------------------------------------------------------------------------------- home unit
 
 
@@ -172,11 +160,10 @@ def hear(context: Context, tag: str) -> Facts:
     """The home unit listens for the wearer's tag."""
     side = context.on_the_line
     assert side.kind == HOME_UNIT
-    entry = context.entry(tag)
-    assert entry is not None, "the tag was given its identity before"
     number = beacon_number(tag)
+    key = context.desk.beacon_key(tag)
     try:
-        told = side.console.ask("hear", beacon=number, key=beacon_key(context.key(entry)).hex())
+        told = side.console.ask("hear", beacon=number, key=key.hex())
     except Refused as error:
         raise Stop(f"the home unit does not take the tag: {error}", "take another home unit") from None
     return {"device": side.device, "tag": tag, "beacon": number, "tags": len(told["tags"])}

@@ -21,6 +21,7 @@ def write(context: Context, journal: Journal) -> Facts:
     folder = journal.folder / DONE / journal.visit
     folder.mkdir(mode=0o700, exist_ok=True)
     told = document(context, journal)
+    context.desk.keep(told)
     write_whole(
         folder / "record.json", (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode(), 0o600
     )

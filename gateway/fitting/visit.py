@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.order import Order, OrderError, order_from_json
-from gateway import gateway_time
 from gateway.clock import utc_text
-from gateway.control import Control, ControlError
 from gateway.fitting import binding, identity, looks, record
 from gateway.fitting.context import HOME_UNIT, Asked, Context, Listener, Purpose
+from gateway.fitting.desk import Desk
 from gateway.fitting.journal import Facts, Journal
+from gateway.fitting.local_desk import LocalDesk
 from gateway.fitting.stops import Stop
 from gateway.settings import Settings
-from gateway.store import Store, orders
+from gateway.store import Store
 
-__all__ = ["Asked", "Fitted", "fit"]
-
-_CONTROL_S = 10.0
+__all__ = ["Asked", "Fitted", "fit", "visit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,54 +56,32 @@ class Step:
 def fit(
     settings: Settings, store: Store, asked: Asked, listener: Listener, purpose: Purpose = "fit"
 ) -> Fitted:
+    """A visit from the gateway's own box, as ``visit`` has it."""
+    return visit(LocalDesk(settings, store), settings.data_dir, asked, listener, purpose)
+
+
+def visit(desk: Desk, data_dir: Path, asked: Asked, listener: Listener, purpose: Purpose = "fit") -> Fitted:
     """Fit a tag, and where it is an RF tag its home unit, to the wearer of an order; or check or remove what is worn.
 
-    Raises Stop, which names what to do next; what was written before is gone on from when it is called again.
+    The journal lies in ``data_dir``. Raises Stop, which names what to do next; what was written before is gone on from
+    when it is called again.
     """
-    order = _order(store, asked.order_id)
-    _gateway_runs(settings)
+    order = desk.order(asked.order_id)
+    desk.ready()
     if asked.dry_run:
-        context = Context(settings, store, asked, listener, order, None, purpose)
-        return _carry_out(context, None)
-    at = utc_text(gateway_time.now(store, settings.clock).ms)
-    visit = f"{at.replace(':', '').replace('-', '')}-{secrets.token_hex(4)}"
-    with Journal(settings.data_dir, asked.order_id, purpose, visit, at) as journal:
-        return _carry_out(Context(settings, store, asked, listener, order, journal, purpose), journal)
+        return _carry_out(Context(desk, asked, listener, order, None, purpose), None)
+    at = utc_text(desk.stamp_ms())
+    name = f"{at.replace(':', '').replace('-', '')}-{secrets.token_hex(4)}"
+    with Journal(data_dir, asked.order_id, purpose, name, at) as journal:
+        return _carry_out(Context(desk, asked, listener, order, journal, purpose), journal)
 
 
 def _carry_out(context: Context, journal: Journal | None) -> Fitted:
-    visit = _Visit(context, journal)
+    under_way = _Visit(context, journal)
     try:
-        return visit.run() if context.purpose == "fit" else visit.run_on_what_is_worn()
+        return under_way.run() if context.purpose == "fit" else under_way.run_on_what_is_worn()
     finally:
         context.let_go()
-
-
-def _order(store: Store, order_id: str) -> Order:
-    with store.read() as connection:
-        versions = orders.versions(connection, order_id)
-    if not versions:
-        raise Stop(
-            f"order {order_id} is not known",
-            "read its number on the visit sheet again, or have it added with `tagwatch order add`",
-        )
-    try:
-        return order_from_json(json.loads(versions[-1].document))
-    except OrderError as error:
-        raise Stop(f"order {order_id} can not be read ({error})", "call the gateway's operator") from None
-
-
-def _gateway_runs(settings: Settings) -> None:
-    control = Control(settings.control_path, timeout_s=_CONTROL_S)
-    try:
-        control.status()
-    except ControlError:
-        raise Stop(
-            f"the gateway of {settings.data_dir} does not run, so no reading could arrive",
-            "start it with `tagwatch serve`, and type the same command again",
-        ) from None
-    finally:
-        control.close()
 
 
 class _Visit:
@@ -209,10 +183,9 @@ class _Visit:
                 )
             self._tag = rows[0].device
         else:
-            kinds = {entry.kind for row in rows if (entry := context.entry(row.device)) is not None}
-            self._find("", sorted(kinds), wanted, None)
+            self._find("", sorted({row.kind for row in rows}), wanted, None)
             self._tag = context.on_the_line.device
-        return next(row.id for row in rows if row.device == self._tag)
+        return next(row.activation for row in rows if row.device == self._tag)
 
     def _begun_with(self, name: str) -> Facts | None:
         return self._journal.done(name) if self._journal is not None else None
@@ -266,8 +239,7 @@ class _Visit:
 
     def _note(self, name: str, now: Any, facts: Facts) -> None:
         if self._journal is not None:
-            at = utc_text(gateway_time.now(self._context.store, self._context.settings.clock).ms)
-            self._journal.note(name, now, at, facts)
+            self._journal.note(name, now, utc_text(self._context.desk.stamp_ms()), facts)
 
 
 # ------------------------------------------------------------------------------------------------ the steps

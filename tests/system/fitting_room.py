@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +16,7 @@ from typing import Any, Self
 from gateway.authority import Authority
 from gateway.devices import add_device
 from gateway.fitting import Asked, Fitted, Stop, fit
-from gateway.fitting.console import Console
+from gateway.fitting.console import Console, signature
 from gateway.fitting.context import Purpose
 from gateway.fitting.line import Line
 from gateway.fitting.stops import NoAnswer
@@ -185,7 +186,8 @@ class Plug:
 def _console(path: str, key: bytes | None) -> Iterator[Console]:
     with Line(path) as line:
         console = Console(line)
-        console.key = key
+        if key is not None:
+            console.signature = partial(signature, key)
         yield console
 
 

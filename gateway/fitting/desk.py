@@ -1,0 +1,143 @@
+"""What a visit asks of a gateway, wherever that is: the desk behind which somebody knows orders, devices and readings.
+
+`gateway.fitting.local_desk` is the gateway's own box with its store and folder. Every call raises Stop, with what to do
+next, where it can not be done; said twice, each does its thing once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from core.order import Order
+from gateway.devices import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """A device as the gateway has it. ``kept``: what it was provisioned with still lies at the gateway."""
+
+    id: str
+    kind: str
+    certificate_sha256: str
+    revoked: bool
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Worn:
+    """A device on somebody, now."""
+
+    activation: str
+    device: str
+    kind: str
+    order_id: str
+    fitted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where devices find the broker, and whom they trust there: ``authority`` is DER, one or two certificates.
+
+    ``changing``: the authority is being changed, so a device that trusts only one of them is well.
+    """
+
+    host: str
+    port: int
+    server_name: str
+    tls: bool
+    authority: bytes
+    changing: bool
+
+    def settings(self) -> dict[str, Any]:
+        """As they stand in a device's settings."""
+        return {"host": self.host, "port": self.port, "server_name": self.server_name, "tls": self.tls}
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A reading that is committed: when it was received, and in which row of the store it lies."""
+
+    received_ms: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A tag bound to an order. ``beyond`` are the order's conditions that it can not tell of."""
+
+    activation: str
+    fitted_ms: int
+    beyond: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """An activation that has ended, and the home units that stood for it."""
+
+    removed_ms: int
+    units: Sequence[str]
+
+
+class Desk(Protocol):
+    """A gateway, for one visit."""
+
+    def order(self, order_id: str) -> Order:
+        """The newest version of an order."""
+
+    def ready(self) -> None:
+        """Raises Stop where no reading could arrive at this gateway now."""
+
+    def now_ms(self) -> int:
+        """Gateway time. Raises Stop where the gateway was not told it."""
+
+    def stamp_ms(self) -> int:
+        """The same, for notes: as good as it is known."""
+
+    def device(self, device: str) -> OnRecord | None:
+        """A device; None where that number was never added."""
+
+    def worn(self, device: str) -> Worn | None:
+        """On whom a device is now."""
+
+    def on_order(self, order_id: str) -> Sequence[Worn]:
+        """What the wearer of an order has on now."""
+
+    def place(self) -> Place:
+        """Where devices find the broker."""
+
+    def enrol(self, device: str, kind: str) -> Credentials:
+        """Take in a new device under that number, with a key and a certificate of its own."""
+
+    def credentials(self, device: str) -> Credentials:
+        """What a device that is on record was or is to be provisioned with, while it is ``kept``."""
+
+    def signature(self, device: str, nonce: str, said: bytes) -> bytes:
+        """What goes before a line to a device's console (docs/console.md), in hexadecimal."""
+
+    def key(self, device: str) -> bytes:
+        """A device's own key, where it may leave the gateway at all."""
+
+    def beacon_key(self, device: str) -> bytes:
+        """By which a home unit believes the beacons of an RF tag."""
+
+    def newest_row(self) -> int:
+        """The row of the newest message in the store."""
+
+    def reading_since(self, device: str, row: int, about: str | None) -> Committed | None:
+        """The first message of a device in a later row; ``about`` is the tag that it must tell of."""
+
+    def bind(
+        self, order_id: str, device: str, fitted_ms: int, unit: str | None, address: str | None
+    ) -> Bound:
+        """The device is this wearer's from ``fitted_ms`` on, and the home unit stands for it at that address."""
+
+    def unbind(self, activation: str, removed_ms: int) -> Unbound:
+        """An activation ends, and with it the places of its home units; one that has ended stays as it is."""
+
+    def wipe(self, devices: Sequence[str]) -> Sequence[str]:
+        """What devices were provisioned with lies nowhere any more; those of which something lay there."""
+
+    def keep(self, record: Mapping[str, Any]) -> None:
+        """Keep the record of a visit (``gateway.fitting.record``) where the gateway keeps them."""

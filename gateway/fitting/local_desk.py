@@ -1,0 +1,223 @@
+"""The desk on the gateway's own box: its store, its folder, and its keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.order import Order, OrderError, order_from_json
+from core.wire import beacon_number
+from gateway import commands, evidence, gateway_time
+from gateway.authority import Authority
+from gateway.broker import address_for_tags
+from gateway.control import Control, ControlError
+from gateway.devices import Credentials, DeviceError, add_device, forget_credentials
+from gateway.fitting.console import signature
+from gateway.fitting.desk import Bound, Committed, OnRecord, Place, Unbound, Worn
+from gateway.fitting.stops import Stop
+from gateway.installations import install, uninstall
+from gateway.orders import OrderRefused, activate, beyond, deactivate
+from gateway.seal import DEVICE_KEY, SealError
+from gateway.settings import Settings
+from gateway.store import Store, devices, envelopes, installations, orders
+
+_CONTROL_S = 10.0
+OPERATOR = "call the gateway's operator"
+
+
+class LocalDesk:
+    """`gateway.fitting.desk.Desk` over settings and store of a gateway. Used by one thread."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings = settings
+        self.store = store
+        self.authority = Authority.of(settings)
+
+    def order(self, order_id: str) -> Order:
+        """The newest version of an order."""
+        with self.store.read() as connection:
+            versions = orders.versions(connection, order_id)
+        if not versions:
+            raise Stop(
+                f"order {order_id} is not known",
+                "read its number on the visit sheet again, or have it added with `tagwatch order add`",
+            )
+        try:
+            return order_from_json(json.loads(versions[-1].document))
+        except OrderError as error:
+            raise Stop(f"order {order_id} can not be read ({error})", OPERATOR) from None
+
+    def ready(self) -> None:
+        """Raises Stop where the gateway does not run."""
+        control = Control(self.settings.control_path, timeout_s=_CONTROL_S)
+        try:
+            control.status()
+        except ControlError:
+            raise Stop(
+                f"the gateway of {self.settings.data_dir} does not run, so no reading could arrive",
+                "start it with `tagwatch serve`, and type the same command again",
+            ) from None
+        finally:
+            control.close()
+
+    def now_ms(self) -> int:
+        """Gateway time. Raises Stop where this gateway was not told it."""
+        now = gateway_time.now(self.store, self.settings.clock)
+        if not now.known:
+            raise Stop(
+                "the gateway has not been told the time since it was switched on",
+                "set the clock of its box, or let any tag send a reading outdoors, and type the same command again",
+            )
+        return now.ms
+
+    def stamp_ms(self) -> int:
+        """Gateway time as good as it is known."""
+        return gateway_time.now(self.store, self.settings.clock).ms
+
+    def device(self, device: str) -> OnRecord | None:
+        """What the store has of a device."""
+        entry = self._entry(device)
+        if entry is None:
+            return None
+        return OnRecord(
+            entry.id,
+            entry.kind,
+            hashlib.sha256(entry.certificate).hexdigest(),
+            entry.revoked_at_ms is not None,
+            (self.settings.devices_dir / device / "config.json").exists(),
+        )
+
+    def worn(self, device: str) -> Worn | None:
+        """The activation that a device is in now."""
+        return next(iter(self._worn(device=device)), None)
+
+    def on_order(self, order_id: str) -> Sequence[Worn]:
+        """The activations under an order that have not ended."""
+        return [one for one in self._worn() if one.order_id == order_id]
+
+    def place(self) -> Place:
+        """As the settings have it."""
+        found = address_for_tags(self.settings)
+        return Place(
+            found.host,
+            found.port,
+            self.settings.server_names[0],
+            found.tls,
+            self.authority.ca_der,
+            self.authority.changes,
+        )
+
+    def enrol(self, device: str, kind: str) -> Credentials:
+        """Add a device; its credentials lie in the folder ``devices/ID`` too."""
+        try:
+            self.authority.vault.reload()
+            return add_device(self.store, self.authority, device, settings=self.settings, kind=kind)
+        except DeviceError as error:
+            raise Stop(str(error), "type the command with another number") from None
+        except SealError as error:
+            raise Stop(str(error), OPERATOR) from None
+
+    def credentials(self, device: str) -> Credentials:
+        """What lies in the folder ``devices/ID``."""
+        try:
+            return Credentials.read(self.settings.devices_dir / device)
+        except DeviceError as error:
+            raise Stop(str(error), "type the command with another number") from None
+
+    def signature(self, device: str, nonce: str, said: bytes) -> bytes:
+        """Under the device's key."""
+        return signature(self.key(device), nonce, said)
+
+    def key(self, device: str) -> bytes:
+        """Opened from the store."""
+        entry = self._entry(device)
+        if entry is None:
+            raise Stop(f"{device} was never added to this gateway", "read the number on the case again")
+        try:
+            self.authority.vault.reload()
+            return self.authority.vault.open_sealed(DEVICE_KEY, entry.id, entry.key)
+        except SealError as error:
+            raise Stop(str(error), OPERATOR) from None
+
+    def beacon_key(self, device: str) -> bytes:
+        """Of the device's key."""
+        return commands.beacon_key(self.key(device))
+
+    def newest_row(self) -> int:
+        """In the store now."""
+        with self.store.read() as connection:
+            return envelopes.newest(connection)
+
+    def reading_since(self, device: str, row: int, about: str | None) -> Committed | None:
+        """From the store."""
+        with self.store.read() as connection:
+            rows = envelopes.of_device_after(connection, device, row)
+        found = (one for one in rows if about is None or _tells_of(one, about))
+        return next((Committed(one.received_ms, one.id) for one in found), None)
+
+    def bind(
+        self, order_id: str, device: str, fitted_ms: int, unit: str | None, address: str | None
+    ) -> Bound:
+        """Make the activation and the installation, where they are not there from this fitting already."""
+        worn = self.worn(device)
+        try:
+            if worn is None or (worn.order_id, worn.fitted_ms) != (order_id, fitted_ms):
+                activation = activate(self.store, device, order_id, fitted_ms)
+            else:
+                activation = worn.activation
+            if unit is not None and not self._stands(unit, activation):
+                install(self.store, unit, activation, address, fitted_ms)
+        except OrderRefused as error:
+            raise Stop(str(error), f"{OPERATOR}; the tag is on and its readings are kept") from None
+        return Bound(activation, fitted_ms, [one.id for one in beyond(self.store, activation)])
+
+    def unbind(self, activation: str, removed_ms: int) -> Unbound:
+        """End activation and installations."""
+        try:
+            with self.store.read() as connection:
+                stands = [
+                    one.unit
+                    for one in installations.every(connection)
+                    if one.activation == activation and one.removed_ms is None
+                ]
+                row = orders.one_activation(connection, activation)
+            for unit in stands:
+                uninstall(self.store, unit, activation, removed_ms)
+            if row is not None and row.removed_ms is None:
+                deactivate(self.store, activation, removed_ms)
+        except OrderRefused as error:
+            raise Stop(str(error), OPERATOR) from None
+        ended = row.removed_ms if row is not None else None
+        return Unbound(removed_ms if ended is None else ended, stands)
+
+    def wipe(self, devices: Sequence[str]) -> Sequence[str]:
+        """From the folder ``devices``."""
+        return [one for one in devices if forget_credentials(self.settings, one)]
+
+    def keep(self, record: Mapping[str, Any]) -> None:
+        """It lies in the gateway's folder already, where the visit has written it."""
+
+    def _entry(self, device: str) -> devices.Device | None:
+        with self.store.read() as connection:
+            return devices.one(connection, device)
+
+    def _worn(self, device: str | None = None) -> list[Worn]:
+        with self.store.read() as connection:
+            rows = [row for row in orders.activations(connection, device) if row.removed_ms is None]
+            kinds = devices.kinds(connection, in_use=True)
+        return [Worn(row.id, row.device, kinds[row.device], row.order_id, row.fitted_ms) for row in rows]
+
+    def _stands(self, unit: str, activation: str) -> bool:
+        with self.store.read() as connection:
+            return any(
+                one.unit == unit and one.activation == activation and one.removed_ms is None
+                for one in installations.every(connection)
+            )
+
+
+def _tells_of(stored: envelopes.Stored, tag: str) -> bool:
+    said = evidence.said([evidence.read(stored)])
+    number = beacon_number(tag)
+    return bool(((said.beacons == number) & (said.counters > 0)).any())
