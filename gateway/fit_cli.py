@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STOPPED = 1
 """Exit code of a visit that can not go on, or not yet; what it says on standard error is what to do next."""
+ENDED_AT_THE_DOOR = 3
+"""Exit code of a visit that is over and at which nothing was done: no answer, refused, unsafe, rebook."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and no questions.")]
 
@@ -67,6 +69,21 @@ def fit(
         bool,
         typer.Option("--lost", help="With --remove: the tag is gone, or silent; only its activation ends."),
     ] = False,
+    answers_file: Annotated[
+        Path | None,
+        typer.Option("--answers", help="JSON with answers to the questions at the door (docs/fitting.md)."),
+    ] = None,
+    answer: Annotated[
+        list[str] | None,
+        typer.Option(help="One of them, NAME=WORD, as skin=no; said once for each."),
+    ] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option(help="The visit ends at the door: no_answer, refused, unsafe or rebook."),
+    ] = None,
+    note: Annotated[
+        str | None, typer.Option(help="With --outcome: what happened, in few words and without names.")
+    ] = None,
     by: Annotated[
         str | None, typer.Option("--by", help="The officer's name; left out: who is logged in.")
     ] = None,
@@ -81,6 +98,7 @@ def fit(
 ) -> None:
     """Fit the tag that is plugged in to the wearer of an order. Type it again where it stopped: it goes on."""
     from gateway.fitting import Asked, Stop
+    from gateway.fitting.answers import OUTCOMES
     from gateway.simulated import KINDS
 
     if simulated is not None and KINDS.get(simulated) not in ("gps_tag", "rf_tag", "alcohol_tag"):
@@ -93,6 +111,7 @@ def fit(
     except (OSError, ValueError) as error:
         raise Refused(f"{settings_file} can not be used ({error}): name the file again") from None
     teller = _teller(as_json)
+    given = _answers(answers_file, answer or [], outcome, note)
     with _behind_a_port(simulated, data_dir) as standing:
         asked = Asked(
             order_id=order,
@@ -104,6 +123,7 @@ def fit(
             extra=extra | dict(standing.extra if standing else {}),
             rooms=tuple(room or ()),
             ask=None if quiet else teller.ask,
+            answers=given,
             dry_run=dry_run,
             lost=lost,
         )
@@ -117,6 +137,32 @@ def fit(
             typer.secho("stopped: type the same command again, and it goes on where it was", err=True)
             raise typer.Exit(130) from None
     teller.finished(done)
+    if done.outcome in OUTCOMES:
+        raise typer.Exit(ENDED_AT_THE_DOOR)
+
+
+def _answers(
+    file: Path | None, one_by_one: list[str], outcome: str | None, note: str | None
+) -> dict[str, str]:
+    """What was answered beforehand; where that can not be used the command ends."""
+    from gateway.fitting import answers
+    from gateway.fitting.answers import ARRIVAL, NOTE, OUTCOMES, AnswersError
+
+    said: list[tuple[str, object]] = []
+    try:
+        if file is not None:
+            said += answers.from_file(file).items()
+        for one in one_by_one:
+            name, equals, word = one.partition("=")
+            if not equals:
+                raise AnswersError(f"{one!r} is no answer: write NAME=WORD")
+            said.append((name, word))
+        if outcome is not None and outcome not in OUTCOMES:
+            raise AnswersError(f"{outcome!r} is none of {', '.join(OUTCOMES)}")
+        said += [(name, word) for name, word in ((ARRIVAL, outcome), (NOTE, note)) if word is not None]
+        return answers.checked(said)
+    except AnswersError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _run(asked: Asked, teller: Teller, data_dir: Path | None, purpose: Purpose) -> Fitted:
@@ -196,30 +242,43 @@ class Teller:
 
     def stopped(self, stop: Stop) -> None:
         """The visit can not go on."""
+        from gateway.fitting.door import NotAsked
+
         self.end()
         if self._silent:
             typer.echo(
                 json.dumps(
                     {"outcome": "stopped", "step": self._step, "problem": stop.fact, "next": stop.remedy}
+                    | ({"missing": stop.missing} if isinstance(stop, NotAsked) else {})
                 )
             )
         typer.secho(f"tagwatch: {stop}", err=True, fg=typer.colors.RED)
 
     def finished(self, done: Fitted) -> None:
         """The visit is over."""
+        from gateway.fitting.answers import OUTCOMES
+
         if self._silent:
             typer.echo(
                 json.dumps(
                     {
                         "outcome": done.outcome,
                         "visit": done.visit or None,
-                        "device": done.device,
+                        "device": done.device or None,
                         "activation": done.activation,
                         "resumed": done.resumed,
                         "folder": str(done.folder) if done.folder else None,
                         "steps": done.steps,
                     }
                 )
+            )
+        elif done.outcome in OUTCOMES:
+            self._console.print(
+                f"The visit is over: {done.outcome.replace('_', ' ')}. Nothing was done; a task waits for the "
+                f"practitioner. The record lies in {done.folder}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
             )
         elif done.activation is None:
             self._console.print("Nothing was changed: this was a dry run.")

@@ -39,8 +39,9 @@ class Asked:
     """What an officer wants. ``device`` is the number on the case, where given; ``ports`` the only ones to look at.
 
     ``extra`` are settings of the device beside those that every device has (an alcohol tag's calibration). ``ask`` puts
-    a question and returns what is typed; None where nobody is there to answer. ``lost``: what is to be removed is not
-    here, or says nothing any more. Spans of waiting in seconds.
+    a question and returns what is typed; None where nobody is there to answer. ``answers`` were given beforehand to the
+    questions at the door (`gateway.fitting.answers`). ``lost``: what is to be removed is not here, or says nothing any
+    more. Spans of waiting in seconds.
     """
 
     order_id: str
@@ -52,6 +53,7 @@ class Asked:
     extra: Mapping[str, Any] = field(default_factory=dict)
     rooms: tuple[str, ...] = ()
     ask: Callable[[str], str] | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
     lost: bool = False
     sky_s: float = 120.0

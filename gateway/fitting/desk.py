@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from core.order import Order
 from gateway.devices import Credentials
+from gateway.fitting.doorstep import Doorstep
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,12 @@ class Desk(Protocol):
 
     def order(self, order_id: str) -> Order:
         """The newest version of an order."""
+
+    def doorstep(self, order_id: str) -> Doorstep:
+        """Who is visited, as whoever knocks has to know it."""
+
+    def task(self, order_id: str, kind: str, about: str, sentence: str) -> None:
+        """Somebody has to see to this; ``kind`` is one of ``gateway.orders.tasks.OF_A_VISIT``, ``about`` the visit."""
 
     def ready(self) -> None:
         """Raises Stop where no reading could arrive at this gateway now."""

@@ -16,12 +16,13 @@ from gateway.control import Control, ControlError
 from gateway.devices import Credentials, DeviceError, add_device, forget_credentials
 from gateway.fitting.console import signature
 from gateway.fitting.desk import Bound, Committed, OnRecord, Place, Unbound, Worn
+from gateway.fitting.doorstep import Doorstep, doorstep_of
 from gateway.fitting.stops import Stop
 from gateway.installations import install, uninstall
 from gateway.orders import OrderRefused, activate, beyond, deactivate
 from gateway.seal import DEVICE_KEY, SealError
 from gateway.settings import Settings
-from gateway.store import Store, devices, envelopes, installations, orders
+from gateway.store import Store, devices, envelopes, installations, intake, orders
 
 _CONTROL_S = 10.0
 OPERATOR = "call the gateway's operator"
@@ -48,6 +49,21 @@ class LocalDesk:
             return order_from_json(json.loads(versions[-1].document))
         except OrderError as error:
             raise Stop(f"order {order_id} can not be read ({error})", OPERATOR) from None
+
+    def doorstep(self, order_id: str) -> Doorstep:
+        """As the order service told of them."""
+        with self.store.read() as connection:
+            found = doorstep_of(connection, order_id, self.stamp_ms())
+        if found is None:
+            raise Stop(f"order {order_id} is not known", "have it added with `tagwatch order add`")
+        return found
+
+    def task(self, order_id: str, kind: str, about: str, sentence: str) -> None:
+        """A task of the order; said again it is the same one."""
+        with self.store.write() as connection:
+            versions = orders.versions(connection, order_id)
+            version = versions[-1].version if versions else 0
+            intake.raise_task(connection, order_id, kind, about, sentence, version, self.stamp_ms())
 
     def ready(self) -> None:
         """Raises Stop where the gateway does not run."""

@@ -7,7 +7,32 @@ from typing import Any
 
 from jinja2 import Environment
 
-_TITLES = {"fit": "Fitting visit", "check": "Checking visit", "remove": "Removal visit"}
+_TITLES = {
+    "fit": "Fitting visit",
+    "check": "Checking visit",
+    "remove": "Removal visit",
+    "swap": "Visit to change the tag",
+}
+_OUTCOMES = {
+    "no_answer": "NOT DONE: no answer",
+    "refused": "NOT DONE: refused",
+    "unsafe": "NOT DONE: unsafe",
+    "rebook": "NOT DONE: another visit is needed",
+}
+_ASKED = {
+    "arrival": "At the door",
+    "identity": "Identity known by",
+    "age": "Of age",
+    "adult": "Responsible adult",
+    "interpreter": "Interpreter",
+    "consent": "Told, and may go on",
+    "skin": "Skin broken, sore or with a rash",
+    "swelling": "Leg swollen",
+    "pregnancy": "Pregnancy",
+    "implant": "Pacemaker, pump or implant",
+    "adjustment": "Adjustment",
+    "note": "Note",
+}
 _PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     """\
 <!doctype html>
@@ -19,7 +44,10 @@ _PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 body { font: 16px/1.4 arial, sans-serif; margin: 2rem auto; max-width: 42rem; color: #0b0c0c }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid #b1b4b6 }
-.sign { margin-top: 3rem; border-top: 1px solid #0b0c0c; padding-top: .3rem; width: 60% }
+h2 { margin-top: 1.5rem; break-after: avoid }
+.sign { margin-top: 3rem; border-top: 1px solid #0b0c0c; break-inside: avoid; display: flex }
+.sign p { margin: .3rem 0; width: 65% }
+.sign .when { width: 35% }
 </style>
 </head>
 <body>
@@ -29,6 +57,14 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; bo
 <tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>
 {% endfor %}
 </table>
+{% if door %}
+<h2>At the door</h2>
+<table>
+{% for name, value in door %}
+<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>
+{% endfor %}
+</table>
+{% endif %}
 <h2>What was done</h2>
 <table>
 <tr><th scope="col">Step</th><th scope="col">How it ended</th><th scope="col">When (UTC)</th></tr>
@@ -40,8 +76,10 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; bo
 </tr>
 {% endfor %}
 </table>
-<p class="sign">Field monitoring officer: {{ told.officer }}</p>
-<p class="sign">Device wearer</p>
+<h2>Signatures</h2>
+{% for who in signs %}
+<div class="sign"><p>{{ who }}</p><p class="when">Date and time</p></div>
+{% endfor %}
 </body>
 </html>
 """
@@ -51,7 +89,11 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; bo
 def html(told: Mapping[str, Any]) -> str:
     """The page of a record (``gateway.fitting.record.document``)."""
     steps = told["steps"]
+    outcome = told.get("outcome", "done")
+    end = steps.get("outcome", {})
     facts = [
+        ("Outcome", f"{_OUTCOMES[outcome]} ({end.get('why', '')})" if outcome in _OUTCOMES else None),
+        ("What happens next", end.get("next")),
         ("Device wearer", f"{told['wearer']['name']} ({told['wearer']['id']})"),
         ("Order", f"{told['order']}, version {told['order_version']}"),
         ("Device", told["device"]),
@@ -76,5 +118,35 @@ def html(told: Mapping[str, Any]) -> str:
         for one in steps.get("survey", {}).get("rooms", ())
     ]
     return _PAGE.render(
-        title=_TITLES[told["purpose"]], told=told, facts=[one for one in facts if one[1] is not None]
+        title=_TITLES[told["purpose"]],
+        told=told,
+        facts=[one for one in facts if one[1] is not None],
+        door=[
+            (
+                label,
+                steps[f"door {name}"]["answer"].replace("_", " ")
+                if steps[f"door {name}"]["asked"]
+                else "not asked",
+            )
+            for name, label in _ASKED.items()
+            if f"door {name}" in steps
+        ],
+        signs=_signs(told),
     )
+
+
+def _signs(told: Mapping[str, Any]) -> list[str]:
+    """Who signs: whoever was there."""
+    door = {
+        name.removeprefix("door "): one.get("answer")
+        for name, one in told["steps"].items()
+        if "door " in name
+    }
+    signs = [f"Field monitoring officer: {told['officer']}"]
+    if door.get("arrival", "yes") == "yes" and door.get("identity") != "no":
+        signs.append(f"Device wearer: {told['wearer']['name']}")
+    if door.get("adult") in ("named", "other"):
+        signs.append("Responsible adult (name, relation)")
+    if door.get("interpreter") == "here":
+        signs.append("Interpreter (name)")
+    return signs

@@ -32,11 +32,12 @@ def write(context: Context, journal: Journal) -> Facts:
 def document(context: Context, journal: Journal) -> dict[str, Any]:
     """The record as data: what the journal says, beside who was visited and by whom."""
     facts = context.facts
-    bound = facts.get("bind") or facts.get("unbind") or facts["identify"]
+    bound = facts.get("bind") or facts.get("unbind") or facts.get("identify") or {"device": None}
     return {
         "tagwatch_visit": FORM,
         "visit": journal.visit,
         "purpose": context.purpose,
+        "outcome": facts["outcome"]["outcome"] if "outcome" in facts else "done",
         "began": journal.began,
         "ended": utc_text(context.now_ms()),
         "officer": context.asked.by,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gateway.clock import utc_text
-from gateway.fitting import binding, identity, looks, record
+from gateway.fitting import binding, door, identity, looks, record
+from gateway.fitting.answers import ARRIVAL, Ending
 from gateway.fitting.context import HOME_UNIT, Asked, Context, Listener, Purpose
-from gateway.fitting.desk import Desk
+from gateway.fitting.desk import Desk, Worn
 from gateway.fitting.journal import Facts, Journal
 from gateway.fitting.local_desk import LocalDesk
+from gateway.fitting.steps import Step
 from gateway.fitting.stops import Stop
 from gateway.settings import Settings
 from gateway.store import Store
@@ -23,7 +25,10 @@ __all__ = ["Asked", "Fitted", "fit", "visit"]
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """How a visit has ended. ``activation`` is None after a dry run; ``folder`` holds the record."""
+    """How a visit has ended. ``activation`` is None after a dry run, and where it ended at the door.
+
+    ``folder`` holds the record; None after a dry run.
+    """
 
     outcome: str
     visit: str
@@ -32,25 +37,6 @@ class Fitted:
     resumed: bool
     steps: Mapping[str, Facts] = field(default_factory=dict)
     folder: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step. ``lasting``: once it was done in this visit, and for this device, it is not done again.
-
-    ``changes`` is False where it only looks: then a dry run does it too. ``before_bound``: not done any more once the
-    activation is made.
-    """
-
-    name: str
-    doing: str
-    act: Callable[[Context], Facts]
-    told: Callable[[Facts], str]
-    changes: bool = True
-    lasting: bool = False
-    before_bound: bool = False
-    only_known: bool = False
-    """In a dry run: needs a device that has its identity."""
 
 
 def fit(
@@ -100,6 +86,13 @@ class _Visit:
                 "call the monitoring centre: there is nothing to fit",
             )
         begun_with = self._begun_with("identify")
+        end = self._door(
+            begun_with["device"]
+            if begun_with is not None and identity.bound_here(context, begun_with["device"])
+            else None
+        )
+        if end is not None:
+            return self._ended(end)
         tag_locked = self._journal is not None and self._journal.done("lock") is not None
         rf_before = begun_with is not None and begun_with["kind"] == "rf_tag" and tag_locked
         if rf_before:
@@ -142,6 +135,12 @@ class _Visit:
         context, asked, journal = self._context, self._context.asked, self._journal
         remove = context.purpose == "remove"
         begun = journal.begun("unbind") if journal is not None else None
+        if begun is None:
+            _somebody_wears(context)
+        if not (remove and asked.lost):
+            end = self._door(begun["device"] if begun is not None else None)
+            if end is not None:
+                return self._ended(end)
         if begun is not None:
             self._tag, activation = begun["device"], begun["activation"]
         else:
@@ -169,11 +168,7 @@ class _Visit:
     def _find_worn(self, *, lost: bool) -> str:
         """The device that the wearer has on, at the plug unless it is lost; its activation."""
         context, wanted = self._context, self._context.asked.device
-        rows = context.on_this_wearer()
-        if not rows:
-            raise Stop(
-                f"nobody has a device on under order {context.order.order_id}", "nothing is to be done"
-            )
+        rows = _somebody_wears(context)
         if lost:
             rows = [row for row in rows if wanted in (None, row.device)]
             if len(rows) != 1:
@@ -186,6 +181,33 @@ class _Visit:
             self._find("", sorted({row.kind for row in rows}), wanted, None)
             self._tag = context.on_the_line.device
         return next(row.activation for row in rows if row.device == self._tag)
+
+    def _door(self, done_with: str | None) -> Ending | None:
+        """What is asked at the door; how the visit ends there, None where it goes on.
+
+        ``done_with`` is the device with which the visit has done already what it came for.
+        """
+        context, given = self._context, self._context.asked.answers.get(ARRIVAL, "yes")
+        if done_with is not None:
+            if given != "yes":
+                raise Stop(
+                    f"this visit has done with {done_with} what it came for, and can not end as {given}",
+                    "type the same command without that answer: it only writes the record",
+                )
+            door.take_over(context)
+            return None
+        return door.ended_before(context) or door.at_the_door(context, self._step)
+
+    def _ended(self, end: Ending) -> Fitted:
+        """The visit is over at the door: the task, the record."""
+        context, journal = self._context, self._journal
+        assert journal is not None, "a dry run asks nothing"
+        door.take_over(context)
+        self._step(door.end_step(end), outcome=end.outcome, why=end.why)
+        self._steps([_record(journal)])
+        journal.close_visit()
+        folder = journal.folder / "done" / journal.visit
+        return Fitted(end.outcome, journal.visit, "", None, journal.resumed, context.facts, folder)
 
     def _begun_with(self, name: str) -> Facts | None:
         return self._journal.done(name) if self._journal is not None else None
@@ -240,6 +262,13 @@ class _Visit:
     def _note(self, name: str, now: Any, facts: Facts) -> None:
         if self._journal is not None:
             self._journal.note(name, now, utc_text(self._context.desk.stamp_ms()), facts)
+
+
+def _somebody_wears(context: Context) -> Sequence[Worn]:
+    rows = context.on_this_wearer()
+    if not rows:
+        raise Stop(f"nobody has a device on under order {context.order.order_id}", "nothing is to be done")
+    return rows
 
 
 # ------------------------------------------------------------------------------------------------ the steps

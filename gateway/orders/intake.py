@@ -125,7 +125,7 @@ def _make_version(connection: Connection, case: Case, now_ms: int) -> None:
     gone = [
         row.id
         for row in intake.tasks(connection, case.id)
-        if row.kind not in tasks.OF_ONE_MESSAGE and (row.kind, row.about) not in found
+        if row.kind not in (*tasks.OF_ONE_MESSAGE, *tasks.OF_A_VISIT) and (row.kind, row.about) not in found
     ]
     intake.settle(connection, gone, f"{intake.BY_VERSION}{version}", now_ms)
 
@@ -243,7 +243,8 @@ def state_of(store: Store, case_id: str) -> str:
         if case.id in erasures.closed_orders(connection):
             return CLOSED
         of_both = [case.id] if case.wearer is None else [case.id, case.wearer]
-        return AWAITS_INFORMATION if intake.standing_counts(connection, of_both) else OPEN
+        waits = intake.standing_counts(connection, of_both, without=tasks.OF_A_VISIT)
+        return AWAITS_INFORMATION if waits else OPEN
 
 
 NEW, CLOSED, OPEN, AWAITS_INFORMATION = "1", "3", "10", "18"

@@ -26,6 +26,12 @@ OF_ONE_MESSAGE = (
 )
 """Kinds of what was doubtful about one message as it came: no later message settles it, only a person."""
 
+OF_A_VISIT = (
+    *("visit_no_answer", "visit_refused", "visit_unsafe", "visit_rebook", "visit_adjustment"),
+    "visit_interpreter",
+)
+"""Kinds of what an officer has found at the door: no message settles it either, nor does its sender wait for it."""
+
 
 def wearer_not_known() -> Finding:
     """An update about nobody who is known here."""

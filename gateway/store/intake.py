@@ -287,9 +287,13 @@ def tasks(connection: Connection, order_id: str | None = None, *, standing: bool
     return [TaskRow(*row) for row in connection.execute(query)]
 
 
-def standing_counts(connection: Connection, order_ids: Sequence[str] | None = None) -> dict[str, int]:
-    """How many tasks stand, by order."""
+def standing_counts(
+    connection: Connection, order_ids: Sequence[str] | None = None, *, without: Collection[str] = ()
+) -> dict[str, int]:
+    """How many tasks stand, by order; those of the kinds ``without`` left out."""
     query = select(order_task.c.order_id, func.count()).where(order_task.c.done_ms.is_(None))
+    if without:
+        query = query.where(order_task.c.kind.not_in(list(without)))
     if order_ids is not None:
         query = query.where(order_task.c.order_id.in_(list(order_ids)))
     return dict(iter(connection.execute(query.group_by(order_task.c.order_id))))

@@ -24,7 +24,7 @@ from gateway.orders import add_order
 from gateway.process import GatewayProcess
 from gateway.seal import DEVICE_KEY
 from gateway.settings import Settings
-from gateway.store import Store, devices, orders
+from gateway.store import Store, devices, intake, orders
 from sim.bench.flash import provisioned
 from sim.bench.serial import SerialPort
 from sim.bench.tag import VirtualTag
@@ -72,13 +72,18 @@ class Room:
         purpose: Purpose = "fit",
         **asked: Any,
     ) -> Fitted:
-        """Type the command."""
-        wanted = Asked(order_id, "Sam Officer", device, ports=plug.paths, **{**SPANS, **asked})
+        """Type the command; at the door all is well, unless ``answers`` say otherwise."""
+        asked = {**SPANS, "answers": ALL_WELL, **asked}
+        wanted = Asked(order_id, "Sam Officer", device, ports=plug.paths, **asked)
         return fit(self.settings, self.store, wanted, Watcher(fault), purpose)
 
     def active(self, device: str) -> list[orders.ActivationRow]:
         with self.store.read() as connection:
             return [row for row in orders.activations(connection, device) if row.removed_ms is None]
+
+    def tasks(self, order_id: str) -> list[intake.TaskRow]:
+        with self.store.read() as connection:
+            return intake.tasks(connection, order_id)
 
     def key(self, device: str) -> bytes:
         with self.store.read() as connection:
@@ -106,6 +111,19 @@ class Room:
 
 
 SPANS: dict[str, Any] = {"sky_s": 20.0, "strap_s": 6.0, "reading_s": 60.0, "boot_s": 30.0, "room_s": 20.0}
+
+ALL_WELL = {
+    "arrival": "yes",
+    "identity": "document",
+    "age": "adult",
+    "interpreter": "not_needed",
+    "consent": "yes",
+    "skin": "no",
+    "swelling": "no",
+    "pregnancy": "no",
+    "implant": "no",
+}
+"""Answers at the door, as of a program that was given them beforehand."""
 
 
 class Watcher:
@@ -211,8 +229,9 @@ def main() -> None:
 
     settings = settings_of(Path(folder))
     store = Store.open(settings.store_place)
+    asked = Asked(order_id, "Sam Officer", device, ports=(path,), answers=ALL_WELL, **SPANS)
     try:
-        fit(settings, store, Asked(order_id, "Sam Officer", device, ports=(path,), **SPANS), Watcher(kill))
+        fit(settings, store, asked, Watcher(kill))
     except Stop as stop:
         sys.exit(str(stop))
 

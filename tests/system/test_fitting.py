@@ -11,22 +11,34 @@ import sys
 import zlib
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 from boards.esp32_pins import PINS
+from typer.testing import CliRunner
 
 from gateway.authority import Authority
+from gateway.cli import app
 from gateway.devices import add_device
 from gateway.fitting import Stop
 from gateway.fitting.console import signature
+from gateway.fitting.door import NotAsked
 from gateway.fitting.stops import CableGone, NoAnswer
 from gateway.store import installations
 from sim.alcohol_feed import CALIBRATION
 from sim.fitting import in_one_room
 from tests.community_order import every_day
-from tests.system.fitting_room import PACE, Fault, Plug, Ports, Room, leg
+from tests.system.fitting_room import ALL_WELL, PACE, Fault, Plug, Ports, Room, leg
 
+DOOR = tuple(
+    f"door {name}"
+    for name in (
+        *("arrival", "identity", "age", "interpreter", "consent"),
+        *("skin", "swelling", "pregnancy", "implant"),
+    )
+)
 STEPS = (
+    *DOOR,
     "find",
     "identify",
     "identity",
@@ -42,7 +54,7 @@ STEPS = (
     "record",
 )
 """Of a visit with a GPS tag, in their order."""
-TOUCHES = (*STEPS[1:9], "lock")
+TOUCHES = (*STEPS[len(DOOR) + 1 : len(DOOR) + 9], "lock")
 """Those that speak with the tag."""
 
 
@@ -270,6 +282,105 @@ def test_a_dry_run_changes_nothing_and_writes_nothing(room: Room) -> None:
             assert console.identify().device is None
     assert room.open_visits() == before
     assert room.active("gpsdry") == []
+
+
+class CutOffError(BaseException):
+    """The command is gone as a step begins or is over."""
+
+
+def test_a_visit_at_which_nobody_opens_is_on_record_once_and_a_task_waits_whenever_it_is_cut_off(
+    room: Room,
+) -> None:
+    order_id = room.order("nobody")
+    nobody = {"arrival": "no_answer", "note": "dark, two rings"}
+    for cut in ("door arrival", "after door arrival", "outcome", "after outcome", "record"):
+
+        def stop(at: str, wanted: str = cut) -> None:
+            if at == wanted:
+                raise CutOffError
+
+        with pytest.raises(CutOffError):
+            room.visit(order_id, Ports(), answers=nobody, fault=stop)
+    ended = room.visit(order_id, Ports(), answers=nobody)
+    assert (ended.outcome, ended.activation, ended.resumed) == ("no_answer", None, True)
+    assert ended.folder is not None
+    page = (ended.folder / "record.html").read_text()
+    assert all(
+        said in page for said in ("NOT DONE: no answer", "dark, two rings", "have another visit planned")
+    )
+    (task,) = room.tasks(order_id)
+    assert task.kind == "visit_no_answer"
+    assert "Nothing was fitted" in task.sentence
+    assert not [path for path in room.open_visits() if path.name.startswith("nobody-")]
+
+
+def test_without_answers_nothing_is_begun_and_what_is_missing_is_named(room: Room) -> None:
+    order_id = room.order("silent door")
+    with leg(room, "untouched") as tag, Plug(tag) as plug:
+        with pytest.raises(
+            NotAsked, match=r"not answered: arrival .yes, no_answer.*implant.*--answers FILE"
+        ) as stop:
+            room.visit(order_id, plug, "gpsnone", answers={})
+        assert set(stop.value.missing) == set(ALL_WELL) - {"interpreter"}
+        with plug.console() as console:
+            assert console.identify().device is None
+    assert room.active("gpsnone") == []
+
+
+def test_the_command_tells_by_its_exit_code_how_the_visit_has_ended(room: Room) -> None:
+    order_id = room.order("exits")
+    command = [
+        "fit",
+        order_id,
+        "--json",
+        "--data-dir",
+        str(room.settings.data_dir),
+        "--port",
+        "/dev/there-is-none",
+    ]
+
+    def typed(*more: str) -> tuple[int, dict[str, Any]]:
+        ended = CliRunner().invoke(app, [*command, *more])
+        return ended.exit_code, json.loads(ended.stdout) if ended.stdout else {}
+
+    code, told = typed("--answer", "arrival=yes", "--answer", "identity=known")
+    assert (code, told["outcome"], told["step"]) == (1, "stopped", "door")
+    assert "consent" in told["missing"]
+    assert "identity" not in told["missing"]
+    code, told = typed("--outcome", "unsafe", "--note", "a dog")
+    assert (code, told["outcome"], told["activation"]) == (3, "unsafe", None)
+    assert typed("--outcome", "fitted")[0] == 2
+    assert typed("--answer", "skin")[0] == 2
+
+
+def test_who_sits_there_is_asked_in_few_words_and_is_asked_no_answer_twice(room: Room) -> None:
+    order_id = room.order("asked")
+    typed = iter(["perhaps", "y", "doc", "ad", "", "yes", "", "n", "not", "n", "yes", "other", "advice"])
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return next(typed)
+
+    def stop(at: str) -> None:
+        if at == "door skin":
+            raise CutOffError
+
+    with pytest.raises(CutOffError):
+        room.visit(order_id, Ports("/dev/there-is-none"), answers={}, ask=ask, fault=stop)
+    with pytest.raises(Stop, match=r"no tag answers"):
+        room.visit(order_id, Ports("/dev/there-is-none"), answers={}, ask=ask)
+    assert next(typed, None) is None
+    assert len([one for one in asked if one.startswith("How do you know")]) == 1
+    assert [
+        "adjustment needed" in one.sentence or "adjustment is needed" in one.sentence
+        for one in room.tasks(order_id)
+    ]
+    ended = room.visit(order_id, Ports(), answers={"arrival": "refused"})
+    assert ended.outcome == "refused"
+    assert ended.steps["door skin"] == {"asked": True, "answer": "no"}
+    assert ended.steps["door interpreter"] == {"asked": False, "answer": None}
+    assert {one.kind for one in room.tasks(order_id)} == {"visit_adjustment", "visit_refused"}
 
 
 def _no_further_than(step: str) -> Fault:
