@@ -184,11 +184,7 @@ def _typed(document: dict[str, Any], known: Known) -> tuple[Order, dict[str, Any
             earlier.append(order_from_json(one))
         except OrderError:
             continue  # taken in by another program: the law is asked without it
-    for problem in check_order(typed, TIMEZONE, earlier):
-        about = (
-            f"{problem.check}: {', '.join(problem.conditions)}" if problem.conditions else str(problem.check)
-        )
-        found.append(tasks.law(about, str(problem)))
+    found += [tasks.of_law(problem) for problem in check_order(typed, TIMEZONE, earlier)]
     return typed, document, found
 
 

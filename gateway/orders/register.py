@@ -37,7 +37,7 @@ def add_order(store: Store, document: Mapping[str, object]) -> Order:
         raise OrderRefused(f"the order can not be used: {error}") from error
     text = json.dumps(document, ensure_ascii=False)
     with store.write() as connection:
-        _refuse_closed(connection, order.order_id)
+        refuse_closed(connection, order.order_id)
         known = orders.versions(connection, order.order_id)
         for version in known:
             if version.version == order.version:
@@ -82,7 +82,7 @@ def activate(store: Store, device: str, order_id: str, fitted: datetime | int | 
                 f"device {device} is a {entry.kind}, which nobody wears: fit the tag, and install this for it with "
                 "`tagwatch device install`"
             )
-        _refuse_closed(connection, order_id)
+        refuse_closed(connection, order_id)
         if erasures.gone_from(connection, device, fitted_ms):
             raise OrderRefused(
                 f"readings of {device} from {utc_text(fitted_ms)} on were deleted by policy, so nobody can be judged "
@@ -122,7 +122,8 @@ def deactivate(store: Store, activation_id: str, removed: datetime | int | None 
         unwatched.sync(connection, worn.order_id, removed_ms)
 
 
-def _refuse_closed(connection: Connection, order_id: str) -> None:
+def refuse_closed(connection: Connection, order_id: str) -> None:
+    """Raises OrderRefused where the order's readings are gone: nobody is judged by it any more."""
     if order_id in erasures.closed_orders(connection):
         raise OrderRefused(
             f"order {order_id} is closed: its readings are deleted by policy, so nobody is judged by it any more. "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from core.statute import LegalProblem
 from gateway.orders.words import is_absent, text
 
 
@@ -20,6 +21,7 @@ class Finding:
     about: str = ""
 
 
+LAW = "law"
 OF_ONE_MESSAGE = (
     *("wearer_not_known", "wearer_ambiguous", "no_case_id", "no_order_id", "sent_as_new_again"),
     *("other_order_id", "varies_what_is_not_here", "came_again", "closed"),
@@ -303,9 +305,10 @@ def twice(name: str) -> Finding:
     )
 
 
-def law(about: str, sentence: str) -> Finding:
-    """What `core.law` has found."""
-    return Finding("law", sentence, about)
+def of_law(problem: LegalProblem) -> Finding:
+    """What `core.law` or `core.variation` has found."""
+    about = f"{problem.check}: {', '.join(problem.conditions)}" if problem.conditions else str(problem.check)
+    return Finding(LAW, str(problem), about)
 
 
 def came_again(version: int) -> Finding:

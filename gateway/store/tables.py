@@ -540,6 +540,24 @@ order_task = Table(
     sqlite_autoincrement=True,
 )
 
+order_change = Table(
+    "order_change",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("order_id", Text, nullable=False),
+    Column("version", Integer, nullable=False, doc="the first that it made; where it made none, the newest"),
+    Column("last_version", Integer, doc="the last that it made; none: it is a record that changed nothing"),
+    Column("kind", Text, nullable=False, doc="gateway/orders/kinds.py"),
+    Column("by", Text, nullable=False, doc="who, by name"),
+    Column("at_ms", BigInteger, nullable=False, doc="when it was recorded, gateway time"),
+    Column("effective_ms", BigInteger, nullable=False, doc="from when it acts"),
+    Column("reason", Text, nullable=False),
+    Column("document", Text, nullable=False, doc="JSON: consent, circumstances, what was asked for, ..."),
+    Column("identity", Text, nullable=False, doc="SHA-256 of what was asked for, hex: the same asked twice"),
+    Index("order_change_by_order", "order_id", "id"),
+    sqlite_autoincrement=True,
+)
+
 # --- who may look and act: gateway/users.py, gateway/sign_in.py, store/accounts.py ---
 
 account = Table(

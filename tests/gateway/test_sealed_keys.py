@@ -273,7 +273,7 @@ LATER = (
     *("replica", "replica_change", "barred"),
     *("order_client", "order_token", "order_case", "order_identity", "order_message"),
     *("order_attachment", "order_task", "device_key", "device_certificate"),
-    *("session", "access_token", "account"),
+    *("session", "access_token", "account", "order_change"),
 )
 """Tables that the store did not have when it kept keys open."""
 
