@@ -84,6 +84,13 @@ def fit(
     note: Annotated[
         str | None, typer.Option(help="With --outcome: what happened, in few words and without names.")
     ] = None,
+    leaflet: Annotated[
+        str,
+        typer.Option(
+            help="The wearer's leaflet in en, cy (Welsh) or both; left out: in the order's language."
+        ),
+    ] = "",
+    pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Draw the papers as PDF, too.")] = True,
     by: Annotated[
         str | None, typer.Option("--by", help="The officer's name; left out: who is logged in.")
     ] = None,
@@ -99,10 +106,13 @@ def fit(
     """Fit the tag that is plugged in to the wearer of an order. Type it again where it stopped: it goes on."""
     from gateway.fitting import Asked, Stop
     from gateway.fitting.answers import OUTCOMES
+    from gateway.fitting.papers import CHOICES
     from gateway.simulated import KINDS
 
     if simulated is not None and KINDS.get(simulated) not in ("gps_tag", "rf_tag", "alcohol_tag"):
         raise typer.BadParameter(f"{simulated!r} is none of gps, rf and alcohol")
+    if leaflet not in ("", *CHOICES):
+        raise typer.BadParameter(f"--leaflet {leaflet!r} is none of {', '.join(CHOICES)}")
     if (check and remove) or (lost and not remove):
         raise typer.BadParameter("give --check or --remove, and --lost only with --remove")
     quiet = as_json or no_input or not sys.stdin.isatty()
@@ -124,6 +134,8 @@ def fit(
             rooms=tuple(room or ()),
             ask=None if quiet else teller.ask,
             answers=given,
+            leaflet=leaflet,
+            pdf=pdf,
             dry_run=dry_run,
             lost=lost,
         )

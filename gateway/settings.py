@@ -114,6 +114,19 @@ class Settings(BaseSettings):
         ),
     )
     order_certificate_key: str = Field("", description="File with its key (PEM).")
+    # what wearers are told
+    wearer_phone: str = Field(
+        "",
+        max_length=60,
+        description=(
+            "Telephone number that wearers call, as it stands on their leaflet; empty: a line to write it on by hand."
+        ),
+    )
+    wearer_phone_hours: str = Field(
+        "",
+        max_length=100,
+        description="When somebody answers there, as '24 hours, every day / 24 awr, bob dydd'.",
+    )
     clock: Literal["system", "stepped"] = Field(
         "system", description="'stepped' lets the simulator own time, over the control socket."
     )

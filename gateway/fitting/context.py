@@ -41,7 +41,8 @@ class Asked:
     ``extra`` are settings of the device beside those that every device has (an alcohol tag's calibration). ``ask`` puts
     a question and returns what is typed; None where nobody is there to answer. ``answers`` were given beforehand to the
     questions at the door (`gateway.fitting.answers`). ``lost``: what is to be removed is not here, or says nothing any
-    more. Spans of waiting in seconds.
+    more. ``leaflet`` is the language of the leaflet: en, cy or both; "" for the order's. ``pdf``: draw PDFs, too. Spans
+    of waiting in seconds.
     """
 
     order_id: str
@@ -56,6 +57,8 @@ class Asked:
     answers: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
     lost: bool = False
+    leaflet: str = ""
+    pdf: bool = True
     sky_s: float = 120.0
     strap_s: float = 180.0
     reading_s: float = 240.0

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from core.order import Order
 from gateway.devices import Credentials
 from gateway.fitting.doorstep import Doorstep
+from gateway.fitting.leaflet import Contact
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,9 @@ class Desk(Protocol):
 
     def doorstep(self, order_id: str) -> Doorstep:
         """Who is visited, as whoever knocks has to know it."""
+
+    def contact(self) -> Contact:
+        """Who wearers call."""
 
     def task(self, order_id: str, kind: str, about: str, sentence: str) -> None:
         """Somebody has to see to this; ``kind`` is one of ``gateway.orders.tasks.OF_A_VISIT``, ``about`` the visit."""

@@ -17,6 +17,7 @@ from gateway.devices import Credentials, DeviceError, add_device, forget_credent
 from gateway.fitting.console import signature
 from gateway.fitting.desk import Bound, Committed, OnRecord, Place, Unbound, Worn
 from gateway.fitting.doorstep import Doorstep, doorstep_of
+from gateway.fitting.leaflet import Contact
 from gateway.fitting.stops import Stop
 from gateway.installations import install, uninstall
 from gateway.orders import OrderRefused, activate, beyond, deactivate
@@ -57,6 +58,10 @@ class LocalDesk:
         if found is None:
             raise Stop(f"order {order_id} is not known", "have it added with `tagwatch order add`")
         return found
+
+    def contact(self) -> Contact:
+        """As the settings have it."""
+        return Contact(self.settings.wearer_phone, self.settings.wearer_phone_hours)
 
     def task(self, order_id: str, kind: str, about: str, sentence: str) -> None:
         """A task of the order; said again it is the same one."""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gateway.clock import utc_text
-from gateway.fitting import page
+from gateway.fitting import page, papers
 from gateway.fitting.journal import DONE, Facts, Journal
 from gateway.whole_files import write_whole
 
@@ -25,8 +25,8 @@ def write(context: Context, journal: Journal) -> Facts:
     write_whole(
         folder / "record.json", (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode(), 0o600
     )
-    write_whole(folder / "record.html", page.html(told).encode(), 0o600)
-    return {"files": ["record.json", "record.html"]}
+    pages = papers.written(folder, {"record": page.html(told)}, pdf=context.asked.pdf)
+    return {**pages, "files": ["record.json", *pages["files"]]}
 
 
 def document(context: Context, journal: Journal) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.clock import utc_text
-from gateway.fitting import binding, door, identity, looks, record
+from gateway.fitting import binding, door, identity, looks, papers, record
 from gateway.fitting.answers import ARRIVAL, Ending
 from gateway.fitting.context import HOME_UNIT, Asked, Context, Listener, Purpose
 from gateway.fitting.desk import Desk, Worn
@@ -118,6 +118,7 @@ class _Visit:
         self._steps([_lock("unit " if self._unit else ""), _wipe(self._tag, self._unit or "")])
         assert self._journal is not None
         visit, resumed = self._journal.visit, self._journal.resumed
+        self._step(papers.leaflet_step(self._journal, kind, self._tag))
         self._steps([_record(self._journal)])
         self._journal.close_visit()
         return Fitted(
@@ -457,7 +458,7 @@ def _record(journal: Journal) -> Step:
         "record",
         "Writing the visit's record",
         lambda context: record.write(context, journal),
-        lambda facts: ", ".join(facts["files"]),
+        papers.told,
     )
 
 

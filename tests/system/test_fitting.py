@@ -51,6 +51,7 @@ STEPS = (
     "bind",
     "lock",
     "wipe",
+    "leaflet",
     "record",
 )
 """Of a visit with a GPS tag, in their order."""
@@ -68,7 +69,7 @@ def test_a_tag_from_the_factory_is_fitted_and_all_of_it_is_on_record(room: Room)
     order_id = room.order("plain")
     with leg(room, "plain") as tag, Plug(tag) as plug:
         begun: list[str] = []
-        fitted = room.visit(order_id, plug, "gpsplain", begun.append)
+        fitted = room.visit(order_id, plug, "gpsplain", begun.append, pdf=True, leaflet="both")
         assert [step for step in begun if not step.startswith("after ")] == list(STEPS)
         assert fitted.activation == "gpsplain-1"
         assert [row.order_id for row in room.active("gpsplain")] == [order_id]
@@ -85,6 +86,10 @@ def test_a_tag_from_the_factory_is_fitted_and_all_of_it_is_on_record(room: Room)
     assert record["activation"] == "gpsplain-1"
     assert record["steps"]["sky"]["good"]
     assert [line["step"] for line in record["journal"] if line["is"] == "done"] == list(STEPS[:-1])
+    files = {path.name for path in fitted.folder.iterdir()}
+    papers = {f"{name}.{form}" for name in ("record", "leaflet-en", "leaflet-cy") for form in ("html", "pdf")}
+    assert files == {"journal.jsonl", "record.json", *papers}
+    assert all((path.stat().st_mode & 0o777) == 0o600 for path in fitted.folder.iterdir())
     key = room.key("gpsplain").hex()
     assert all(key not in path.read_text() for path in fitted.folder.iterdir() if path.suffix != ".pdf")
     assert not (room.settings.devices_dir / "gpsplain").exists()
