@@ -41,7 +41,7 @@ _PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 <meta charset="utf-8">
 <title>{{ title }} {{ told.visit }}</title>
 <style>
-body { font: 16px/1.4 arial, sans-serif; margin: 2rem auto; max-width: 42rem; color: #0b0c0c }
+body { font: 16px/1.4 "DejaVu Sans", arial, sans-serif; margin: 2rem auto; max-width: 42rem; color: #0b0c0c }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid #b1b4b6 }
 h2 { margin-top: 1.5rem; break-after: avoid }
