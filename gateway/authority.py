@@ -215,15 +215,29 @@ class Authority:
 
         It is good for ten years, or ``until`` then.
         """
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self.sign(key.public_key(), common_name, names, server=server, until=until)
+        return Certified(_key_bytes(key, Encoding.DER), certificate)
+
+    def sign(
+        self,
+        public_key: ec.EllipticCurvePublicKey,
+        common_name: str,
+        names: tuple[str, ...] = (),
+        *,
+        server: bool = False,
+        until: datetime | None = None,
+    ) -> bytes:
+        """The certificate (DER) of a key that was made elsewhere, and stays there."""
         following = self._next is not None and not server and common_name not in (GATEWAY_NAME, PROBE_NAME)
         issuer = self._next if following and self._next is not None else self._certificate
-        key, own = ec.generate_private_key(ec.SECP256R1()), self._key(following=following)
+        own = self._key(following=following)
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
             .issuer_name(issuer.subject)
-            .public_key(key.public_key())
+            .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(VALID_FROM)
             .not_valid_after(_years_from_now(CERTIFICATE_YEARS) if until is None else until)
@@ -233,14 +247,13 @@ class Authority:
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(own.public_key()), critical=False
             )
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         )
         if names:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
             )
-        certificate = builder.sign(own, hashes.SHA256())
-        return Certified(_key_bytes(key, Encoding.DER), certificate.public_bytes(Encoding.DER))
+        return builder.sign(own, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def revocations(self, serials: Sequence[int]) -> bytes:
         """The list of revoked certificates (CRL, PEM), by serial number. It is good for as long as the authority.

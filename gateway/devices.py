@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 import secrets
@@ -9,6 +10,11 @@ import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import Connection
 
 from core.wire import beacon_number
 from gateway.authority import Authority
@@ -101,10 +107,7 @@ def add_device(
     Raises DeviceError where the id is not of the protocol's form, or taken, where ``kind`` is none of ``KINDS``, or
     where another device's beacons would bear the same number.
     """
-    if kind not in KINDS:
-        raise DeviceError(f"{kind!r} is no kind of device: give one of {', '.join(KINDS)}")
-    if not DEVICE_ID.fullmatch(device_id):
-        raise DeviceError(f"{device_id!r} is no device id: write 4 to 16 small letters and digits")
+    _may_be_added(device_id, kind)
     with store.read() as connection:
         if devices.one(connection, device_id) is not None:
             raise DeviceError(
@@ -124,24 +127,80 @@ def add_device(
         tls=place.tls,
     )
     with store.write() as connection:
-        if devices.one(connection, device_id) is not None:
-            raise DeviceError(f"device {device_id} was added by someone else at this moment")
-        for other in devices.kinds(connection):
-            if beacon_number(other) == beacon_number(device_id):
-                raise DeviceError(
-                    f"the beacons of {device_id} would bear the same number as those of {other}: "
-                    "give the new device another id"
-                )
-        # within the transaction: a change of the master key comes wholly before or wholly after
-        authority.vault.reload()
-        sealed = authority.vault.seal(DEVICE_KEY, device_id, credentials.key)
-        devices.add(
-            connection,
-            devices.Device(device_id, sealed, made.cert_der, round(time.time() * 1000), None, kind),
-        )
+        _take_in(connection, authority, device_id, credentials.key, made.cert_der, kind)
         # inside the transaction: a device is in the store only if it can be provisioned
         credentials.write(settings.devices_dir / device_id)
     return credentials
+
+
+def enrol_device(
+    store: Store, authority: Authority, device_id: str, kind: str, key: bytes, request: bytes
+) -> bytes:
+    """Take in a new device whose keys were made elsewhere: its certificate (DER). The same again gives the same.
+
+    ``key`` is its MAC key; ``request`` a certificate signing request (DER) for a P-256 key, signed with it, whose
+    subject does not matter. Raises DeviceError as ``add_device`` does, and where
+    the request can not be used; SealError.
+    """
+    _may_be_added(device_id, kind)
+    if len(key) != KEY_BYTES:
+        raise DeviceError(f"a device's key has {KEY_BYTES} bytes")
+    public_key = _requested(request)
+    with store.read() as connection:
+        before = devices.one(connection, device_id)
+    certificate = b"" if before is not None else authority.sign(public_key, device_id)
+    with store.write() as connection:
+        before = devices.one(connection, device_id)
+        if before is None:
+            _take_in(connection, authority, device_id, key, certificate, kind)
+            return certificate
+        if before.revoked_at_ms is None and before.kind == kind:
+            known = x509.load_der_x509_certificate(before.certificate).public_key()
+            authority.vault.reload()
+            kept = authority.vault.open_sealed(DEVICE_KEY, device_id, before.key)
+            # somebody who asks again after an answer was lost
+            if known == public_key and hmac.compare_digest(kept, key):
+                return before.certificate
+    raise DeviceError(f"the number {device_id} was given to a device before")
+
+
+def _requested(request: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        read = x509.load_der_x509_csr(request)
+        public_key = read.public_key()
+        if not read.is_signature_valid:
+            raise ValueError("it is not signed with the key that it is for")
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
+        raise DeviceError(f"the certificate signing request can not be used: {error}") from None
+    if not isinstance(public_key, ec.EllipticCurvePublicKey) or public_key.curve.name != "secp256r1":
+        raise DeviceError("the certificate signing request can not be used: give a P-256 key")
+    return public_key
+
+
+def _may_be_added(device_id: str, kind: str) -> None:
+    if kind not in KINDS:
+        raise DeviceError(f"{kind!r} is no kind of device: give one of {', '.join(KINDS)}")
+    if not DEVICE_ID.fullmatch(device_id):
+        raise DeviceError(f"{device_id!r} is no device id: write 4 to 16 small letters and digits")
+
+
+def _take_in(
+    connection: Connection, authority: Authority, device_id: str, key: bytes, certificate: bytes, kind: str
+) -> None:
+    if devices.one(connection, device_id) is not None:
+        raise DeviceError(f"device {device_id} was added by someone else at this moment")
+    for other in devices.kinds(connection):
+        if beacon_number(other) == beacon_number(device_id):
+            raise DeviceError(
+                f"the beacons of {device_id} would bear the same number as those of {other}: "
+                "give the new device another id"
+            )
+    # within the transaction: a change of the master key comes wholly before or wholly after
+    authority.vault.reload()
+    sealed = authority.vault.seal(DEVICE_KEY, device_id, key)
+    devices.add(
+        connection, devices.Device(device_id, sealed, certificate, round(time.time() * 1000), None, kind)
+    )
 
 
 def revoke_device(store: Store, device_id: str, *, settings: Settings) -> None:
@@ -157,7 +216,12 @@ def forget_credentials(settings: Settings, device_id: str) -> bool:
 
     Raises OSError.
     """
-    folder = settings.devices_dir / device_id
+    return forget_in(settings.devices_dir, device_id)
+
+
+def forget_in(devices_dir: Path, device_id: str) -> bool:
+    """The same, in the devices folder of whoever fits devices."""
+    folder = devices_dir / device_id
     if not DEVICE_ID.fullmatch(device_id) or not folder.is_dir():
         return False
     for path in folder.iterdir():

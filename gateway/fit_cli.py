@@ -6,13 +6,16 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.status import Status
+from typer.core import TyperGroup
 
+from gateway import officer_cli
 from gateway.command_line import DataDir, Refused, logged_in, opened, settings_of
 
 if TYPE_CHECKING:
@@ -28,9 +31,28 @@ ENDED_AT_THE_DOOR = 3
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and no questions.")]
 
 
+VISIT = "visit"
+
+
+class _OrderOrCommand(TyperGroup):
+    """`tagwatch fit ORDER …` is `tagwatch fit visit ORDER …`: what is no command is an order."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = [VISIT, *args]
+        return super().parse_args(ctx, args)
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    app.command()(fit)
+    """Add the command, and those for officers away from the gateway, to ``app``."""
+    group = typer.Typer(
+        cls=_OrderOrCommand,
+        no_args_is_help=True,
+        help="Fit a tag: `tagwatch fit ORDER`; what may be said with it tells `tagwatch fit visit --help`.",
+    )
+    group.command(VISIT)(fit)
+    officer_cli.register(group)
+    app.add_typer(group, name="fit")
 
 
 def fit(
@@ -94,6 +116,10 @@ def fit(
     by: Annotated[
         str | None, typer.Option("--by", help="The officer's name; left out: who is logged in.")
     ] = None,
+    gateway: Annotated[
+        str | None,
+        typer.Option(help="The gateway's address (https://…); left out: where `tagwatch fit login` was."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only look: say what would be done, and change nothing.")
     ] = False,
@@ -125,7 +151,7 @@ def fit(
     with _behind_a_port(simulated, data_dir) as standing:
         asked = Asked(
             order_id=order,
-            by=by if by is not None else logged_in(""),
+            by=by or "",
             device=device or (f"sim{simulated}"[:12] + "01" if simulated else None),
             unit=unit or ("simunit01" if simulated == "rf" else None),
             address=address,
@@ -140,7 +166,7 @@ def fit(
             lost=lost,
         )
         try:
-            done = _run(asked, teller, data_dir, "remove" if remove else "check" if check else "fit")
+            done = _run(asked, teller, data_dir, gateway, "remove" if remove else "check" if check else "fit")
         except Stop as stop:
             teller.stopped(stop)
             raise typer.Exit(STOPPED) from None
@@ -177,10 +203,18 @@ def _answers(
         raise typer.BadParameter(str(error)) from None
 
 
-def _run(asked: Asked, teller: Teller, data_dir: Path | None, purpose: Purpose) -> Fitted:
-    from gateway.fitting import Stop, fit
+def _run(
+    asked: Asked, teller: Teller, data_dir: Path | None, gateway: str | None, purpose: Purpose
+) -> Fitted:
+    from gateway.fitting import Stop, fit, visit
     from gateway.seal import SealError
 
+    folder = settings_of(data_dir).data_dir
+    if officer_cli.is_officers(folder, gateway):
+        with officer_cli.remote_desk(folder, gateway) as desk:
+            named = replace(asked, by=asked.by or desk.officer.full_name)
+            return visit(desk, folder, named, teller, purpose)
+    asked = replace(asked, by=asked.by or logged_in(""))
     with opened(data_dir) as (settings, store):
         try:
             return fit(settings, store, asked, teller, purpose)

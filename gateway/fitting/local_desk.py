@@ -7,16 +7,20 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jinja2 import TemplateError
+
 from core.order import Order, OrderError, order_from_json
 from core.wire import beacon_number
 from gateway import commands, evidence, gateway_time
 from gateway.authority import Authority
 from gateway.broker import address_for_tags
 from gateway.control import Control, ControlError
-from gateway.devices import Credentials, DeviceError, add_device, forget_credentials
+from gateway.devices import Credentials, DeviceError, add_device, enrol_device, forget_credentials
+from gateway.fitting import page
 from gateway.fitting.console import signature
 from gateway.fitting.desk import Bound, Committed, OnRecord, Place, Unbound, Worn
 from gateway.fitting.doorstep import Doorstep, doorstep_of
+from gateway.fitting.journal import DONE, FOLDER
 from gateway.fitting.leaflet import Contact
 from gateway.fitting.stops import Stop
 from gateway.installations import install, uninstall
@@ -24,9 +28,11 @@ from gateway.orders import OrderRefused, activate, beyond, deactivate
 from gateway.seal import DEVICE_KEY, SealError
 from gateway.settings import Settings
 from gateway.store import Store, devices, envelopes, installations, intake, orders
+from gateway.whole_files import write_whole
 
 _CONTROL_S = 10.0
 OPERATOR = "call the gateway's operator"
+NUMBER_AGAIN = "type the command with another number"
 
 
 class LocalDesk:
@@ -39,6 +45,10 @@ class LocalDesk:
 
     def order(self, order_id: str) -> Order:
         """The newest version of an order."""
+        return order_of(order_id, self.order_document(order_id))
+
+    def order_document(self, order_id: str) -> dict[str, Any]:
+        """The same as it was taken in."""
         with self.store.read() as connection:
             versions = orders.versions(connection, order_id)
         if not versions:
@@ -46,10 +56,8 @@ class LocalDesk:
                 f"order {order_id} is not known",
                 "read its number on the visit sheet again, or have it added with `tagwatch order add`",
             )
-        try:
-            return order_from_json(json.loads(versions[-1].document))
-        except OrderError as error:
-            raise Stop(f"order {order_id} can not be read ({error})", OPERATOR) from None
+        document: dict[str, Any] = json.loads(versions[-1].document)
+        return document
 
     def doorstep(self, order_id: str) -> Doorstep:
         """As the order service told of them."""
@@ -85,17 +93,18 @@ class LocalDesk:
 
     def now_ms(self) -> int:
         """Gateway time. Raises Stop where this gateway was not told it."""
-        now = gateway_time.now(self.store, self.settings.clock)
+        now = self.present()
         if not now.known:
-            raise Stop(
-                "the gateway has not been told the time since it was switched on",
-                "set the clock of its box, or let any tag send a reading outdoors, and type the same command again",
-            )
+            raise time_unknown()
         return now.ms
 
     def stamp_ms(self) -> int:
         """Gateway time as good as it is known."""
-        return gateway_time.now(self.store, self.settings.clock).ms
+        return self.present().ms
+
+    def present(self) -> gateway_time.Present:
+        """Gateway time, and whether it is known."""
+        return gateway_time.now(self.store, self.settings.clock)
 
     def device(self, device: str) -> OnRecord | None:
         """What the store has of a device."""
@@ -136,16 +145,23 @@ class LocalDesk:
             self.authority.vault.reload()
             return add_device(self.store, self.authority, device, settings=self.settings, kind=kind)
         except DeviceError as error:
-            raise Stop(str(error), "type the command with another number") from None
+            raise Stop(str(error), NUMBER_AGAIN) from None
         except SealError as error:
             raise Stop(str(error), OPERATOR) from None
+
+    def enrol_with(self, device: str, kind: str, key: bytes, request: bytes) -> bytes:
+        """Take in a device whose keys were made where it is fitted; its certificate (DER). Again gives the same."""
+        try:
+            return enrol_device(self.store, self.authority, device, kind, key, request)
+        except DeviceError as error:
+            raise Stop(str(error), NUMBER_AGAIN) from None
 
     def credentials(self, device: str) -> Credentials:
         """What lies in the folder ``devices/ID``."""
         try:
             return Credentials.read(self.settings.devices_dir / device)
         except DeviceError as error:
-            raise Stop(str(error), "type the command with another number") from None
+            raise Stop(str(error), NUMBER_AGAIN) from None
 
     def signature(self, device: str, nonce: str, said: bytes) -> bytes:
         """Under the device's key."""
@@ -220,6 +236,32 @@ class LocalDesk:
     def keep(self, record: Mapping[str, Any]) -> None:
         """It lies in the gateway's folder already, where the visit has written it."""
 
+    def must_be_of(self, order_id: str, activation: str) -> None:
+        """Raises Stop where that is no activation under that order."""
+        with self.store.read() as connection:
+            row = orders.one_activation(connection, activation)
+        if row is None or row.order_id != order_id:
+            raise Stop(f"{activation} is no activation under order {order_id}", OPERATOR)
+
+    def keep_from_elsewhere(self, visit: str, order_id: str, told: Mapping[str, Any], account: str) -> None:
+        """Keep the record of a visit that was carried out elsewhere; what is kept names the account that sent it."""
+        folder = self.settings.data_dir / FOLDER / DONE / visit
+        try:
+            if (told["visit"], told["order"]) != (visit, order_id):
+                raise ValueError("it is of another visit")
+            data = json.dumps({**told, "account": account}, indent=1, allow_nan=False).encode() + b"\n"
+            shown = page.html(told).encode()
+        except (KeyError, TypeError, ValueError, AttributeError, TemplateError) as error:
+            raise Stop(f"this is no record of a visit ({type(error).__name__})", OPERATOR) from None
+        path = folder / "record.json"
+        if path.exists():
+            if path.read_bytes() != data:
+                raise Stop(f"another record of visit {visit} is kept already", OPERATOR)
+            return
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(folder / "record.html", shown, 0o600)
+        write_whole(path, data, 0o600)
+
     def _entry(self, device: str) -> devices.Device | None:
         with self.store.read() as connection:
             return devices.one(connection, device)
@@ -236,6 +278,22 @@ class LocalDesk:
                 one.unit == unit and one.activation == activation and one.removed_ms is None
                 for one in installations.every(connection)
             )
+
+
+def time_unknown() -> Stop:
+    """The gateway was not told the time."""
+    return Stop(
+        "the gateway has not been told the time since it was switched on",
+        "set the clock of its box, or let any tag send a reading outdoors, and type the same command again",
+    )
+
+
+def order_of(order_id: str, document: Mapping[str, Any]) -> Order:
+    """The order that was taken in so. Raises Stop."""
+    try:
+        return order_from_json(document)
+    except OrderError as error:
+        raise Stop(f"order {order_id} can not be read ({error})", OPERATOR) from None
 
 
 def _tells_of(stored: envelopes.Stored, tag: str) -> bool:

@@ -20,11 +20,13 @@ def write(context: Context, journal: Journal) -> Facts:
     """Write the record of a visit into its folder, whole or not at all; again gives the same. Raises OSError."""
     folder = journal.folder / DONE / journal.visit
     folder.mkdir(mode=0o700, exist_ok=True)
-    told = document(context, journal)
+    path = folder / "record.json"
+    if not path.exists():
+        told = document(context, journal)
+        write_whole(path, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode(), 0o600)
+    # what is on disk: a gateway that was sent it before a command was killed is sent the same
+    told = json.loads(path.read_text("utf-8"))
     context.desk.keep(told)
-    write_whole(
-        folder / "record.json", (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode(), 0o600
-    )
     pages = papers.written(folder, {"record": page.html(told)}, pdf=context.asked.pdf)
     return {**pages, "files": ["record.json", *pages["files"]]}
 

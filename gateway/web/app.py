@@ -19,7 +19,7 @@ from gateway.web import problems, words
 from gateway.web.book import AlertBook
 from gateway.web.headers import Headers
 from gateway.web.looks import Looks
-from gateway.web.routes import api, events, health, notice, pages, people
+from gateway.web.routes import api, events, fitting, health, notice, pages, people
 from gateway.web.signed_in import Asked, Cookies, Door
 from gateway.web.watch import Watch
 
@@ -55,7 +55,7 @@ def create_app(
     app = FastAPI(
         title="Tagwatch",
         version="1",
-        summary="Alerts of the electronic monitoring gateway, and how it is.",
+        summary="Alerts of the electronic monitoring gateway, how it is, and what a fitting visit asks of it.",
         description="An alert is what the system detected. Whether it is a violation, a person decides. "
         "Errors are problems (RFC 9457); their `type` is stable. Every call that shows a person's data is recorded.",
         openapi_url="/api/v1/openapi.json",
@@ -70,6 +70,7 @@ def create_app(
     app.state.watch = watch
     app.state.sign_in = sign_in
     app.state.store = store
+    app.state.pace = fitting.Pace()
     app.state.cookies = Cookies(tls)
     app.state.templates = _templates()
     problems.install(app)
@@ -80,6 +81,7 @@ def create_app(
         events.pages,
         api.router,
         events.api,
+        fitting.router,
         health.router,
     ):
         app.include_router(router)

@@ -38,6 +38,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     parameters: Sequence[BadParameter] = ()
+    remedy: str = Field(default="", description="What to do next, where the interface can tell.")
 
 
 TYPES = {
@@ -50,15 +51,18 @@ TYPES = {
     "not-allowed": "You may not do this",
     "too-many-listeners": "Too many pages are listening",
     "refused": "The request was refused",
+    "visit-stops": "The visit can not go on so",
+    "too-much": "The request is too large",
+    "too-fast": "There were too many requests",
 }
 
 
 class ProblemError(Exception):
     """An answer other than the one asked for; raised by routes."""
 
-    def __init__(self, status: HTTPStatus, kind: str, detail: str) -> None:
+    def __init__(self, status: HTTPStatus, kind: str, detail: str, remedy: str = "") -> None:
         super().__init__(detail)
-        self.problem = Problem(type=kind, title=TYPES[kind], status=status, detail=detail)
+        self.problem = Problem(type=kind, title=TYPES[kind], status=status, detail=detail, remedy=remedy)
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
