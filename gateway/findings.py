@@ -63,6 +63,8 @@ class IngestFacts:
     """None where nobody has been judged since it started."""
     unjudged: int = 0
     """So many wearers are still to be judged by what is stored of them."""
+    put_aside: int = 0
+    """So many wearers can not be judged by this program."""
     stepped: bool = False
     """It is told when to judge."""
     time_known: bool = True
@@ -87,6 +89,7 @@ def ingest_facts(said: Mapping[str, Any] | None, problem: str, queue_size: int) 
         stalled_s=float(said.get("stalled_s", 0.0)),
         judged_ago_s=said.get("judged_ago_s"),
         unjudged=int(said.get("unjudged", 0)),
+        put_aside=len(said.get("put_aside", ())),
         stepped=said.get("clock") == "stepped",
         time_known=bool(time.get("known", True)),
         time_doubt=str(time.get("doubt", "")),
@@ -191,6 +194,16 @@ def _commits(facts: IngestFacts) -> Iterator[Finding]:
 
 
 def _judges(facts: IngestFacts) -> Iterator[Finding]:
+    if facts.put_aside:
+        yield Finding(
+            "put aside",
+            "problem",
+            f"{facts.put_aside} wearers can not be judged: the program fails at what is stored of them",
+            "Their readings are kept, but no alert of theirs is raised.",
+            "See the alerts `not_judged`, and journalctl -u tagwatch for the error; watch these people otherwise. "
+            "A newer version tries again by itself, and so does `tagwatch judge-again`.",
+            "judging",
+        )
     if facts.stepped:
         return
     ago_s = facts.judged_ago_s

@@ -38,7 +38,7 @@ from gateway.ears import Ears
 from gateway.gateway_time import BoxClock, ThisBox
 from gateway.group import Committed, Received
 from gateway.heartbeat import Heartbeat
-from gateway.judge import Judge
+from gateway.judge import CannotJudgeError, Judge
 from gateway.orders import Orders
 from gateway.outside_door import OutsideDoor
 from gateway.rates import BARRED_MS, Rates
@@ -48,6 +48,7 @@ from gateway.seal import SealError, Vault
 from gateway.settings import Settings
 from gateway.store import Store, StoreError, alerts, devices, state
 from gateway.store.marks import Mark
+from gateway.suspects import Suspects
 from gateway.uplink import Echo, LinkDeadError, Unread, Uplink
 
 log = structlog.get_logger(__name__)
@@ -64,6 +65,8 @@ _REPLICA_S = 20.0
 _RETRY_S = (0.05, 5.0)
 _BAR_AGAIN_S = 1.0
 _REBUILD_S = 30.0
+_FAILED_FIRST = 4
+"""Where judging fails at so many without one at whom it does not, it is not the fault of one wearer."""
 _ADVANCE_S = 45.0
 """So long a step of the clock waits for the broker; not counting the time in which this process is at work."""
 _ECHO_AGAIN_S = 2.0
@@ -71,8 +74,8 @@ _COMPILING_S = 1800.0
 """So long compiling the rules may take, on the slowest of small boxes, before this process counts as hung."""
 _MARK_S = 3600.0
 """How often it is written down up to where everything is judged; whoever needs it now asks (`gateway.retention`)."""
-_LOADING_S = 900.0
-"""And so long judging some of what is stored anew."""
+_LOADING_S = 180.0
+"""And so long judging a piece of what is stored anew: some 65,000 readings, or all of one wearer."""
 
 
 @dataclass(slots=True)
@@ -124,8 +127,15 @@ class Ingest:
         self._rekeys = Rekeys(store)
         self._copied: tuple[int, int] | None = None
         """A count of changes, and what the copier was asked for when the store stood there."""
-        self._checkpoints = Checkpoints(settings.judged_path, checkpoints.program(DEFAULT_RULES))
+        program = checkpoints.program(DEFAULT_RULES)
+        self._checkpoints = Checkpoints(settings.judged_path, program)
+        self._suspects = Suspects(settings.data_dir, program)
         self._judge: Judge | None = None
+        self._careful = False
+        """Judging has failed: wearers are judged one by one, to find at whom."""
+        self._failed_first: list[str] = []
+        """At whom it failed before anybody else had been judged: they are judged last."""
+        self._take_back = threading.Event()
         self._judge_again_s = 0.0
         self._steps: dict[str, _Step] = {}
         self._settling: list[Future[Mark]] = []
@@ -167,8 +177,13 @@ class Ingest:
                     self._judge_now()
             if self._settling or time.monotonic() >= self._mark_s:
                 self._mark()
+            if self._take_back.is_set():
+                self._take_back.clear()
+                log.info("everybody is judged again", put_aside_before=self._suspects.take_back())
+                self._judge = None
         self._with_judge(Judge.rest)
         self._checkpoints.close()
+        self._suspects.close()
 
     @property
     def _behind(self) -> int:
@@ -228,7 +243,13 @@ class Ingest:
             return {"t_ms": t_ms, "judged": self._advance(t_ms)}
         if request.get("do") == "settle":
             return self._settle()._asdict()
-        raise ControlError(f"{request.get('do')!r} is nothing to do: ask for status, link, advance or settle")
+        if request.get("do") == "judge_again":
+            put_aside = sorted(self._suspects.aside)
+            self._take_back.set()
+            return {"put_aside": put_aside}
+        raise ControlError(
+            f"{request.get('do')!r} is nothing to do: ask for status, link, advance, settle or judge_again"
+        )
 
     def status(self) -> dict[str, Any]:
         """How it goes: counters since the store was made, and what this process does now."""
@@ -250,6 +271,7 @@ class Ingest:
             "stalled_s": round(self._heart.stalled_s, 3),
             "judged_ago_s": self._judged_ago_s(),
             "unjudged": self._behind,
+            "put_aside": dict(self._suspects.aside),
             "working": self._working,
             "queue": self._link.waiting,
             "messages": counters.get("messages", 0),
@@ -337,7 +359,7 @@ class Ingest:
         if not messages:
             return
         wanted = [message for message in messages if isinstance(message, Received)]
-        done = self._committed(wanted) if wanted else []
+        done = [pair for part in self._suspects.apart(wanted) for pair in self._committed(part)]
         # only now, with everything on disk, may anyone be told
         if sum(len(group) for group, _ in done) == len(wanted):
             self._link.acknowledge([message.ticket for message in messages])
@@ -357,13 +379,19 @@ class Ingest:
     def _committed(self, messages: Sequence[Received]) -> list[tuple[Sequence[Received], Committed]]:
         """Commit ``messages``, trying again for as long as the store can not be written; [] when stopped meanwhile."""
         wait_s, longest_s = _RETRY_S
+        decide = partial(self._committer.commit, messages)
+        if len(messages) == 1 and self._suspects.is_guilty(messages[0]):
+            log.error("a message at which the gateway ended again and again is put aside")
+            decide = partial(self._committer.refuse, messages[0], "the gateway ended over it")
         # before the commit: what is bound here must not find in the store what is added to it afterwards
         self._with_judge(Judge.refresh)
         while not self._stopping.is_set():
             self._heart.beat()
+            self._suspects.deciding(messages)
             try:
-                committed = self._committer.commit(messages)
+                committed = decide()
             except DBAPIError as error:
+                self._suspects.idle()  # a disk that does not take it is no fault of theirs
                 self._say_trouble(error)
                 self._stopping.wait(wait_s)
                 wait_s = min(2 * wait_s, longest_s)
@@ -373,8 +401,10 @@ class Ingest:
                 log.exception("a group could not be decided upon", messages=len(messages))
                 self._counts["internal_errors"] += 1
                 if len(messages) == 1:
-                    return [(messages, self._committer.refuse(messages[0], type(error).__name__))]
+                    decide = partial(self._committer.refuse, messages[0], type(error).__name__)
+                    continue
                 return [pair for message in messages for pair in self._committed([message])]
+            self._suspects.decided(messages)
             if self._trouble:
                 log.info("the store can be written again")
                 self._trouble = ""
@@ -508,6 +538,9 @@ class Ingest:
                 compiled=self._orders,
                 checkpoints=self._checkpoints,
                 going_on=lambda: self._heart.beat(_LOADING_S),
+                aside=self._suspects.aside,
+                careful=self._failed_first if self._careful or self._suspects.careful else None,
+                about=self._judging_one,
             )
         if not self._with_judge(Judge.refresh):
             return None
@@ -518,26 +551,61 @@ class Ingest:
         self._with_judge(lambda judge: written.append(judge.judge(now_ms, present=present, whole=whole)))
         if written and not self._behind:
             self._judged_s = time.monotonic()
+            self._suspects.judged()
+            self._careful = False
+            self._failed_first.clear()
         return written[0] if written else None
 
     def _with_judge(self, work: Callable[[Judge], object]) -> bool:
         """Let the judge work, if there is one; False where there is none, or it failed."""
         if self._judge is None:
             return False
+        self._suspects.judging()
         try:
             work(self._judge)
         except DBAPIError as error:
             self._say_trouble(error)
             return False
+        except CannotJudgeError as error:
+            self._doubt(error)
+            return False
         except Exception:
             # committing evidence goes on, whatever a rule does; the monitor is made anew from the store
-            log.exception("judging failed; it is tried again", seconds=_REBUILD_S)
-            self._counts["judge_errors"] += 1
-            self._judge = None
-            self._checkpoints.discard()  # whatever it stumbled over is not to be there again
-            self._judge_again_s = time.monotonic() + _REBUILD_S
+            log.exception("judging failed; wearers are judged one by one")
+            self._judge_anew(_REBUILD_S if self._careful else 0.0)
             return False
+        finally:
+            self._suspects.idle()
         return True
+
+    def _judging_one(self, activation_id: str) -> None:
+        self._suspects.judging(activation_id)
+        self._heart.beat(_LOADING_S)
+
+    def _doubt(self, error: CannotJudgeError) -> None:
+        """It failed at one wearer: put aside, where it does not fail at everybody, so that the others are judged."""
+        name = error.activation
+        if error.others or name in self._failed_first:
+            why = f"the program fails at it ({type(error.__cause__).__name__})"
+            log.error(
+                "a wearer can not be judged and is put aside", activation=name, exc_info=error.__cause__
+            )
+            self._suspects.put_aside(name, why)
+            self._judge_anew(0.0)
+        elif len(self._failed_first) < _FAILED_FIRST:
+            self._failed_first.append(name)
+            self._judge_anew(0.0)
+        else:
+            log.error("judging fails at everybody; it is tried again", exc_info=error.__cause__)
+            self._failed_first.clear()
+            self._judge_anew(_REBUILD_S)
+
+    def _judge_anew(self, after_s: float) -> None:
+        self._counts["judge_errors"] += 1
+        self._judge = None
+        self._careful = True
+        self._checkpoints.discard()  # whatever it stumbled over is not to be there again
+        self._judge_again_s = time.monotonic() + after_s
 
     def _settle(self) -> Mark:
         wish: Future[Mark] = Future()
@@ -599,6 +667,8 @@ class Ingest:
             return
         self._say_commands(present=True)
         judged = self._judge_now(stepped=True)
+        while judged is None and self._judge is None and time.monotonic() >= self._judge_again_s:
+            judged = self._judge_now(stepped=True)  # with care now, or without whom it fails at
         if judged is None:
             step.done.set_exception(ControlError("judging failed; the log of the ingest says why"))
         else:

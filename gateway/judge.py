@@ -13,13 +13,14 @@ import hashlib
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from core.activation import ALWAYS_MS, Activation
 from core.alerts import Alert
@@ -27,7 +28,7 @@ from core.contact import NO_CONTACT, ended
 from core.monitor import REMEMBER_S, Memory, Monitor
 from core.readings import Kind, Readings
 from core.rules import DEFAULT_RULES, RuleSet
-from gateway import clock_alarm, evidence, incidents, logs
+from gateway import clock_alarm, evidence, incidents, logs, put_aside
 from gateway.beacons import Beacons
 from gateway.checkpoints import Basis, Checkpoints, Found
 from gateway.group import Committed
@@ -45,7 +46,7 @@ KEEP_READINGS = 512
 """So many are kept of each activation, some 64 bytes each: four hours of a position and a contact every minute. A home
 unit and a tag that are both connected are never so far apart."""
 CHECKPOINT_READINGS = 256
-_NOT_THE_MONITORS = (*incidents.RULES, clock_alarm.RULE, unwatched.RULE)
+_NOT_THE_MONITORS = (*incidents.RULES, clock_alarm.RULE, unwatched.RULE, put_aside.RULE)
 """Alerts that others write."""
 _LOAD_READINGS = 65_536
 """At the start so many stored readings are judged at a time, so that memory stays bounded then, too."""
@@ -63,6 +64,18 @@ def _nothing() -> None:
     pass
 
 
+def _nobody(activation_id: str) -> None:
+    pass
+
+
+class CannotJudgeError(Exception):
+    """Judging fails at one wearer. ``others``: some others were judged well before, by the same judge."""
+
+    def __init__(self, activation_id: str, others: bool) -> None:
+        super().__init__(f"activation {activation_id} can not be judged")
+        self.activation, self.others = activation_id, others
+
+
 class _Tail(NamedTuple):
     """A checkpoint, the stored readings after it, and the alerts told since or unsettled then, as they stand."""
 
@@ -76,7 +89,9 @@ class Judge:
 
     ``compiled`` may be shared with others in that thread, so that no order is compiled twice. With ``checkpoints`` it
     goes on from them, and keeps them; left out, all that is stored is judged anew. ``going_on`` is called now and then
-    while much is judged.
+    while much is judged. ``aside`` are activations that it leaves out, and why (`gateway.put_aside`). With ``careful``
+    it begins with one activation at a time, those named in it last; it says to ``about`` which one, and raises
+    CannotJudgeError at one that fails.
 
     Every method raises ``sqlalchemy.exc.DBAPIError`` where the store fails; the call can be made again.
     """
@@ -91,6 +106,9 @@ class Judge:
         compiled: Orders | None = None,
         checkpoints: Checkpoints | None = None,
         going_on: Callable[[], None] = _nothing,
+        aside: Mapping[str, str] | None = None,
+        careful: Sequence[str] | None = None,
+        about: Callable[[str], None] = _nobody,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -116,6 +134,10 @@ class Judge:
         self._moved: set[str] = set()
         """Activations that are judged as if new, and have not been compared with what they said."""
         self._going_on = going_on
+        self._aside = {} if aside is None else dict(aside)
+        self._aside_activations: dict[str, Activation] = {}
+        self._told_aside = False
+        self._careful, self._about = careful, about
         self._checkpoints = checkpoints
         self._begun = checkpoints is None
         self._recollected: dict[str, int] = {}
@@ -143,10 +165,15 @@ class Judge:
             known_now = {one.id: one for one in self._orders.activations(connection)}
             closed = erasures.closed_activations(connection)
             register = Register(
-                [one for one in (self._register.activations | known_now).values() if one.id not in closed],
+                [
+                    one
+                    for one in (self._register.activations | known_now).values()
+                    if one.id not in closed and one.id not in self._aside
+                ],
                 installations.every(connection),
                 devices.kinds(connection, in_use=True),
             )
+        self._aside_activations = {name: known_now[name] for name in self._aside if name in known_now}
         for name in self._register.activations.keys() - register.activations.keys():
             self._let_go(name)
             self._forget_checkpoints(name)
@@ -182,6 +209,8 @@ class Judge:
         """
         if not self._in_step or self._unread or self._unwritten or self._incidents:
             return None
+        if self._aside:
+            return None  # nobody knows what their readings show: nothing may be forgotten yet
         with self._store.read() as connection:
             known = marked(connection)
             reached = Mark(envelopes.newest(connection), self._changes)
@@ -244,10 +273,15 @@ class Judge:
         if self._checkpoints is not None and reach_ms < self._reach_ms:
             self._checkpoints.reach(reach_ms)
         self._reach_ms = reach_ms
+        if not self._told_aside:
+            self._tell_aside(now_ms)
         while self._unread:
             self._going_on()
-            self._load(now_ms)
-            self._ask(now_ms)
+            if self._careful is None:
+                self._load(now_ms)
+                self._ask(now_ms)
+            else:
+                self._load_carefully(now_ms, self._careful)
             written += self._write(now_ms)
             self._keep(now_ms, most=len(self._due))
             if not whole:
@@ -300,15 +334,28 @@ class Judge:
             }
             again = self._successions.hand_on(self._monitor, whole, now_ms)
 
-    def _load(self, now_ms: int) -> None:
-        """Have the monitor judge some activations more, by what is stored of them."""
+    def _load_carefully(self, now_ms: int, last: Sequence[str]) -> None:
+        """Have the monitor judge one activation more. Raises CannotJudgeError."""
+        name = next((one for one in self._unread if one not in last), next(iter(self._unread)))
+        others = bool(self._bound)
+        self._about(name)
+        try:
+            self._load(now_ms, (name,))
+            self._ask(now_ms)
+        except DBAPIError:
+            raise
+        except Exception as error:
+            raise CannotJudgeError(name, others) from error
+
+    def _load(self, now_ms: int, only: Sequence[str] = ()) -> None:
+        """Have the monitor judge some activations more, or one of them, by what is stored of them."""
         count = 0
         with self._store.read() as connection:
             heard = devices.last_heard(connection, in_use=True)
             # while the clock stands before the newest revision, silence has not yet become what was told of it
             behind = now_ms < alerts.last_changed_ms(connection)
             while self._unread and count < _LOAD_READINGS:
-                some = list(self._unread)[:_LOAD_ACTIVATIONS]
+                some = only or list(self._unread)[:_LOAD_ACTIVATIONS]
                 tails = {} if behind else self._tails(connection, some)
                 for name in some:
                     count += self._begin_with(connection, name, tails.get(name))
@@ -317,6 +364,8 @@ class Judge:
                     del self._unread[name]
                     if count >= _LOAD_READINGS:
                         break
+                if only:
+                    break
 
     def _tails(self, connection: Connection, activations: Sequence[str]) -> dict[str, _Tail]:
         """What there is beside a checkpoint, of those activations that can go on from one."""
@@ -551,6 +600,13 @@ class Judge:
         self._written_s = time.monotonic()
         if not self._checkpoints.write(basis):
             self._due |= dict.fromkeys(self._bound)
+
+    def _tell_aside(self, now_ms: int) -> None:
+        """Have people told of those that can not be judged, and of those that are judged again."""
+        with self._store.read() as connection:
+            changed = put_aside.changes(connection, self._aside, self._aside_activations, now_ms, self._rules)
+        self._unwritten |= {entry.id: entry for entry in changed}
+        self._told_aside = True
 
     def _alarm(self, now_ms: int) -> None:
         with self._store.read() as connection:

@@ -263,6 +263,11 @@ def _ingest(said: Mapping[str, Any]) -> Iterator[Metric]:
         "Wearers who are still to be judged by what is stored of them.",
         said.get("unjudged", 0),
     )
+    yield _gauge(
+        "tagwatch_put_aside_wearers",
+        "Wearers whom this program can not judge.",
+        len(said.get("put_aside", ())),
+    )
     if said.get("judged_ago_s") is not None:
         yield _gauge(
             "tagwatch_judged_ago_seconds", "How long ago everybody was judged.", said["judged_ago_s"]
