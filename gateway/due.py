@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, f
 from gateway import evidence, merkle, topics
 from gateway.policy import DAY_MS, Kind, Policy
 from gateway.sequences import How, Known, Span
-from gateway.still_needed import Survey, Window
+from gateway.still_needed import Case, Survey, Window
 from gateway.store import envelopes
 from gateway.store.erasures import Gone
 from gateway.store.marks import Mark
@@ -95,17 +95,22 @@ def works(survey: Survey, policy: Policy, now_ms: int, mark: Mark | None = None)
                 alert,
                 alert.c.number,
                 and_(
-                    alert.c.activation.in_(case.activations),
+                    _of_case(case),
                     alert.c.changed_at_ms <= now_ms - policy.alerts.days * DAY_MS,
                 ),
                 _take_alerts,
             )
         if case.order_id in due["notifications"]:
-            of_order = select(alert.c.number).where(alert.c.activation.in_(case.activations))
+            of_order = select(alert.c.number).where(_of_case(case))
             for table, key in ((delivery, delivery.c.id), (telling, telling.c.id)):
                 about = {"order": case.order_id, "table": table.name}
                 yield Work("notifications", about, table, key, table.c.alert.in_(of_order), _take_rows(table))
     yield from _set_aside(policy, survey, due["readings"], now_ms)
+
+
+def _of_case(case: Case) -> ColumnElement[bool]:
+    """Alerts of an order: of what was worn under it, and of itself, where nothing was."""
+    return or_(alert.c.activation.in_(case.activations), alert.c.order_id == case.order_id)
 
 
 def _of_device(

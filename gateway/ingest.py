@@ -39,7 +39,7 @@ from gateway.gateway_time import BoxClock, ThisBox
 from gateway.group import Committed, Received
 from gateway.heartbeat import Heartbeat
 from gateway.judge import CannotJudgeError, Judge
-from gateway.orders import Orders
+from gateway.orders import Orders, unfitted
 from gateway.outside_door import OutsideDoor
 from gateway.rates import BARRED_MS, Rates
 from gateway.replica import Copier
@@ -479,6 +479,7 @@ class Ingest:
         within_s = _LOOK_S if self._settings.clock == "system" else math.inf
         self._look(lambda: self._duties.look(now_ms, within_s))
         self._look(lambda: self._ears.look(now_ms))
+        self._look(lambda: unfitted.look(self._store, now_ms, within_s))
         self._look(lambda: self._tell_next_keys(now_ms))
         if not self._look(lambda: self._outbox.refresh(now_ms)):
             return

@@ -32,7 +32,7 @@ from gateway import clock_alarm, evidence, incidents, logs, put_aside
 from gateway.beacons import Beacons
 from gateway.checkpoints import Basis, Checkpoints, Found
 from gateway.group import Committed
-from gateway.orders import Orders, unwatched
+from gateway.orders import Orders, unfitted, unwatched
 from gateway.register import Register, joined
 from gateway.store import Store, alerts, devices, envelopes, erasures, installations, state
 from gateway.store.envelopes import Stored
@@ -46,7 +46,7 @@ KEEP_READINGS = 512
 """So many are kept of each activation, some 64 bytes each: four hours of a position and a contact every minute. A home
 unit and a tag that are both connected are never so far apart."""
 CHECKPOINT_READINGS = 256
-_NOT_THE_MONITORS = (*incidents.RULES, clock_alarm.RULE, unwatched.RULE, put_aside.RULE)
+_NOT_THE_MONITORS = (*incidents.RULES, clock_alarm.RULE, unwatched.RULE, unfitted.RULE, put_aside.RULE)
 """Alerts that others write."""
 _LOAD_READINGS = 65_536
 """At the start so many stored readings are judged at a time, so that memory stays bounded then, too."""

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from gateway import clock_alarm, incidents
 from gateway.clock import utc_text
 from gateway.policy import DAY_MS, Kind, Policy
 from gateway.store import devices, erasures, installations, orders, state
+from gateway.store.alerts import ORDER_OF
 from gateway.store.erasures import Hold
-from gateway.store.tables import acknowledgement, alert, delivery, envelope, escalation, hold, telling
+from gateway.store.tables import (
+    acknowledgement,
+    activation,
+    alert,
+    delivery,
+    envelope,
+    escalation,
+    hold,
+    telling,
+)
 
 _NEVER_END = (*incidents.RULES, clock_alarm.RULE)
 """Alerts that stay open for ever: what settles them is a person who has acknowledged them."""
@@ -80,15 +90,12 @@ def survey_of(connection: Connection, now_ms: int) -> Survey:
         of_order.setdefault(row.order_id, []).append(row)
     order_of = {row.id: row.order_id for row in rows}
     numbers = [int(one.name) for one in in_force if one.scope == "alert"]
-    alert_of = dict(
-        iter(
-            connection.execute(select(alert.c.number, alert.c.activation).where(alert.c.number.in_(numbers)))
-        )
+    alert_of: dict[int, str | None] = dict(
+        iter(connection.execute(_under(select(alert.c.number, ORDER_OF)).where(alert.c.number.in_(numbers))))
     )
     reasons: dict[str, list[str]] = {}
-    for activation_id, why in waiting:
-        if activation_id in order_of:
-            reasons.setdefault(order_of[activation_id], []).append(why)
+    for order_id, why in waiting:
+        reasons.setdefault(order_id, []).append(why)
     for one in in_force:
         for order_id in _orders_held(one, of_order, order_of, alert_of):
             reasons.setdefault(order_id, []).append(
@@ -141,12 +148,17 @@ def _orders_held(
         return [one.name]
     if one.scope == "device":
         return [name for name, rows in of_order.items() if any(row.device == one.name for row in rows)]
-    activation_id = one.name if one.scope == "activation" else alert_of.get(int(one.name)) or ""
-    return [order_of[activation_id]] if activation_id in order_of else []
+    held = order_of.get(one.name) if one.scope == "activation" else alert_of.get(int(one.name))
+    return [] if held is None else [held]
+
+
+def _under(query: Select[Any]) -> Select[Any]:
+    """A query about alerts that can ask `ORDER_OF` each is."""
+    return query.select_from(alert).outerjoin(activation, activation.c.id == alert.c.activation)
 
 
 def _still_needed(connection: Connection) -> Iterator[tuple[str, str]]:
-    """Activations with something unfinished, and what that is."""
+    """Orders with something unfinished, and what that is."""
     seen = dict(
         iter(
             connection.execute(
@@ -156,23 +168,22 @@ def _still_needed(connection: Connection) -> Iterator[tuple[str, str]]:
             )
         )
     )
-    for row in connection.execute(
-        select(alert).where(alert.c.state == "open", alert.c.activation.is_not(None))
-    ):
+    query = _under(select(ORDER_OF.label("under"), alert.c.number, alert.c.rule, alert.c.revision))
+    for row in connection.execute(query.where(alert.c.state == "open", ORDER_OF.is_not(None))):
         if row.rule in _NEVER_END and seen.get(row.number, 0) >= row.revision:
             continue
-        yield row.activation, f"alert {row.number} is open"
+        yield row.under, f"alert {row.number} is open"
     untold = [
-        select(alert.c.activation, alert.c.number)
+        _under(select(ORDER_OF, alert.c.number))
         .join(table, table.c.alert == alert.c.number)
-        .where(table.c.outcome.is_(None), alert.c.activation.is_not(None))
+        .where(table.c.outcome.is_(None), ORDER_OF.is_not(None))
         for table in (telling, delivery, escalation)
     ]
     told_from = state.number(connection, state.TOLD_FROM_MS)
     if told_from:  # else nobody is ever told: there is no notifier
         found = {(str(name), int(number)) for query in untold for name, number in connection.execute(query)}
-        for activation_id, number in sorted(found):
-            yield activation_id, f"somebody is still to be told of alert {number}"
+        for order_id, number in sorted(found):
+            yield order_id, f"somebody is still to be told of alert {number}"
 
 
 def as_closed(survey: Survey) -> Survey:

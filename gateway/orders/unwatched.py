@@ -1,8 +1,9 @@
 """A condition that nothing watches while its wearer wears a tag: an alert, so that people are told until somebody acts.
 
-Before a tag is fitted nothing is monitored, and tasks say what has to be completed. From the fitting on, each condition
-of the order that is NOT MONITORED is an open alert of its own; like every alert it is told, again and again, until
-somebody acknowledges it (`gateway.delivery`). It ends when a version of the order can be monitored there, or the tag
+Before a tag is fitted nothing is monitored, and the order itself has an alert (`gateway.orders.unfitted`). From the
+fitting on, each condition of the order that is NOT MONITORED is an open alert of its own: whoever sees a tag worn would
+think that all is watched. Like every alert it is told, again and again, until somebody acknowledges it
+(`gateway.delivery`). It ends when a version of the order can be monitored there, or the tag
 is taken off.
 """
 
@@ -18,6 +19,7 @@ from core.alerts import About, Alert, raise_alert
 from core.conditions import UnmonitoredCondition
 from core.order import Order, OrderError, order_from_json
 from core.rules import DEFAULT_RULES
+from gateway.orders import unfitted
 from gateway.store import alerts, orders
 
 RULE = "not_monitored"
@@ -37,14 +39,15 @@ def with_exception(alert: Alert, activation: Activation) -> Alert:
 
 def sync(connection: Connection, order_id: str, now_ms: int) -> list[int]:
     """Bring the alerts about an order's unwatched conditions up to date; returns the numbers of those that changed."""
+    changed_of_order = unfitted.settle(connection, order_id, now_ms)
     versions = orders.versions(connection, order_id)
-    worn = [row for row in orders.activations(connection) if row.order_id == order_id]
+    worn = orders.activations_of(connection, order_id)
     if not versions or not worn:
-        return []
+        return changed_of_order
     try:
         order = order_from_json(json.loads(versions[-1].document))
     except OrderError:
-        return []  # the log tells of it wherever it is read
+        return changed_of_order  # the log tells of it wherever it is read
     wanted: dict[str, alerts.AlertEntry] = {}
     for row in worn:
         if row.removed_ms is None:
@@ -60,7 +63,7 @@ def sync(connection: Connection, order_id: str, now_ms: int) -> list[int]:
     ]
     # one that stands begins when it began
     changed += [one if one.id not in standing else _since(one, standing[one.id]) for one in wanted.values()]
-    return alerts.put(connection, changed, now_ms)
+    return changed_of_order + alerts.put(connection, changed, now_ms)
 
 
 def _raised(row: orders.ActivationRow, order: Order, condition: UnmonitoredCondition, now_ms: int) -> Alert:

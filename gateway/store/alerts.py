@@ -14,26 +14,32 @@ from core.alerts import Alert, Source
 from gateway.store import outbox
 from gateway.store.tables import activation, alert, alert_revision, order_version
 
+ORDER_OF = func.coalesce(activation.c.order_id, alert.c.order_id)
+"""Under which order an alert is, in a query that joins activations to alerts."""
 _AT_ONCE = 500
 """So many are asked for in one statement; SQLite takes 32,766 values."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertEntry:
-    """An alert as it is to be written; ``document`` is its JSON text, and differs whenever the alert does."""
+    """An alert as it is to be written; ``document`` is its JSON text, and differs whenever the alert does.
+
+    It is of a device, or, where nobody wears one yet, of an order (``order_id``).
+    """
 
     id: str
-    device: str
+    device: str | None
     activation: str | None
     rule: str
     state: str
     severity: str
     start_ms: int
     document: str
+    order_id: str | None = None
 
 
-def entry(found: Alert, device: str) -> AlertEntry:
-    """An alert about ``device`` as it is to be written."""
+def entry(found: Alert, device: str | None, order_id: str | None = None) -> AlertEntry:
+    """An alert about ``device``, or about an order under which none is worn, as it is to be written."""
     document = found.to_json() | {"activation": found.activation or None}
     return AlertEntry(
         id=found.id,
@@ -44,6 +50,7 @@ def entry(found: Alert, device: str) -> AlertEntry:
         severity=found.severity,
         start_ms=found.start_ms,
         document=json.dumps(document, separators=(",", ":"), ensure_ascii=False),
+        order_id=order_id,
     )
 
 
@@ -134,7 +141,8 @@ def listing(
     before: int | None = None,
     limit: int = 200,
 ) -> list[dict[str, Any]]:
-    """Alerts as people see them, newest number first: their JSON with number, revision, device and wearer.
+    """Alerts as people see them, newest number first: their JSON with number, revision, device (None where it is about
+    an order under which none is worn), order and wearer.
 
     ``state`` and ``device`` select; ``before`` and ``limit`` page by number.
     """
@@ -269,6 +277,13 @@ def open_of_rule(connection: Connection, rule: str) -> list[AlertEntry]:
     return [AlertEntry(*row) for row in connection.execute(query)]
 
 
+def open_of_order(connection: Connection, order_id: str) -> list[AlertEntry]:
+    """The open alerts of an order itself, not of a device that is worn under it."""
+    names = [alert.c[name] for name in AlertEntry.__slots__]
+    query = select(*names).where(alert.c.order_id == order_id, alert.c.state == "open")
+    return [AlertEntry(*row) for row in connection.execute(query)]
+
+
 def one_by_id(connection: Connection, alert_id: str) -> AlertEntry | None:
     """The alert with that identity as it was last written, or None."""
     names = [alert.c[name] for name in AlertEntry.__slots__]
@@ -288,10 +303,10 @@ def _select() -> Select[Any]:
         .subquery()
     )
     return (
-        select(alert, order_version.c.wearer_id, order_version.c.wearer_name)
+        select(alert, ORDER_OF.label("under"), order_version.c.wearer_id, order_version.c.wearer_name)
         .select_from(alert)
         .outerjoin(activation, activation.c.id == alert.c.activation)
-        .outerjoin(newest, newest.c.order_id == activation.c.order_id)
+        .outerjoin(newest, newest.c.order_id == ORDER_OF)
         .outerjoin(
             order_version,
             and_(order_version.c.order_id == newest.c.order_id, order_version.c.version == newest.c.version),
@@ -306,5 +321,6 @@ def _shown(row: Any) -> dict[str, Any]:
         "number": row["number"],
         "revision": row["revision"],
         "device": row["device"],
+        "order": row["under"],
         "wearer": wearer,
     }

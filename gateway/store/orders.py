@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from gateway.store import state
-from gateway.store.tables import activation, order_version
+from gateway.store.dialect import upsert
+from gateway.store.tables import activation, order_due, order_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ def add_version(connection: Connection, *entries: OrderVersion) -> None:
         insert(order_version),
         [{name: getattr(entry, name) for name in OrderVersion.__slots__} for entry in entries],
     )
+    _look_soon(connection, (entry.order_id for entry in entries))
     state.note_change(connection)
 
 
@@ -86,6 +89,7 @@ def add_activation(connection: Connection, *entries: ActivationRow) -> None:
         insert(activation),
         [{name: getattr(entry, name) for name in ActivationRow.__slots__} for entry in entries],
     )
+    _look_soon(connection, (entry.order_id for entry in entries))
     state.note_change(connection)
 
 
@@ -94,6 +98,8 @@ def end_activation(connection: Connection, activation_id: str, removed_ms: int) 
     connection.execute(
         update(activation).where(activation.c.id == activation_id).values(removed_ms=removed_ms)
     )
+    of_order = select(activation.c.order_id).where(activation.c.id == activation_id)
+    _look_soon(connection, connection.execute(of_order).scalars())
     state.note_change(connection)
 
 
@@ -109,3 +115,36 @@ def activations(connection: Connection, device: str | None = None) -> list[Activ
     if device is not None:
         query = query.where(activation.c.device == device)
     return [ActivationRow(*row) for row in connection.execute(query)]
+
+
+def activations_of(connection: Connection, order_id: str) -> list[ActivationRow]:
+    """All activations under an order, by device and fitting."""
+    query = select(activation).where(activation.c.order_id == order_id)
+    rows = connection.execute(query.order_by(activation.c.device, activation.c.fitted_ms))
+    return [ActivationRow(*row) for row in rows]
+
+
+def due(connection: Connection, now_ms: int, most: int) -> list[tuple[str, int]]:
+    """The orders that are to be looked at by ``now_ms``, and since when (0: they are new, or have changed)."""
+    query = select(order_due.c.order_id, order_due.c.due_ms).where(order_due.c.due_ms <= now_ms)
+    rows = connection.execute(query.order_by(order_due.c.due_ms, order_due.c.order_id).limit(most))
+    return [(str(order_id), int(due_ms)) for order_id, due_ms in rows]
+
+
+def look_at(connection: Connection, order_id: str, due_ms: int | None) -> None:
+    """An order is to be looked at then; None: not until it changes."""
+    if due_ms is None:
+        connection.execute(delete(order_due).where(order_due.c.order_id == order_id))
+    else:
+        upsert(
+            connection,
+            order_due,
+            [{"order_id": order_id, "due_ms": due_ms}],
+            ["order_id"],
+            replace=["due_ms"],
+        )
+
+
+def _look_soon(connection: Connection, order_ids: Iterable[str]) -> None:
+    rows = [{"order_id": order_id, "due_ms": 0} for order_id in dict.fromkeys(order_ids)]
+    upsert(connection, order_due, rows, ["order_id"], replace=["due_ms"])

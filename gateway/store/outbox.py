@@ -183,7 +183,10 @@ def about(connection: Connection, number: int) -> About:
         select(alert.c.rule, order_version.c.document, order_version.c.wearer_id)
         .select_from(alert)
         .outerjoin(activation, activation.c.id == alert.c.activation)
-        .outerjoin(order_version, order_version.c.order_id == activation.c.order_id)
+        .outerjoin(
+            order_version,
+            order_version.c.order_id == func.coalesce(activation.c.order_id, alert.c.order_id),
+        )
         .where(alert.c.number == number)
         .order_by(order_version.c.version.desc())
         .limit(1)

@@ -107,6 +107,16 @@ order_version = Table(
     Column("document", Text, nullable=False, doc="the typed order, JSON as given"),
 )
 
+order_due = Table(
+    "order_due",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column(
+        "due_ms", BigInteger, nullable=False, doc="when to see whether a tag is worn; 0: as soon as may be"
+    ),
+    Index("order_due_by_time", "due_ms"),
+)
+
 activation = Table(
     "activation",
     metadata,
@@ -207,8 +217,8 @@ alert = Table(
     Column("number", _SERIAL, primary_key=True, doc="what people call it"),
     Column("id", Text, nullable=False, unique=True, doc="hash of what it is about"),
     Column("revision", Integer, nullable=False),
-    Column("device", Text, ForeignKey("device.id"), nullable=False),
-    Column("activation", Text, doc="none for equipment that nobody wears"),
+    Column("device", Text, ForeignKey("device.id"), doc="none where it is about an order without a tag"),
+    Column("activation", Text, doc="none for equipment that nobody wears, and for an order without a tag"),
     Column("rule", Text, nullable=False),
     Column("state", Text, nullable=False, doc="open, ended, withdrawn"),
     Column("severity", Text, nullable=False),
@@ -216,7 +226,9 @@ alert = Table(
     Column("raised_at_ms", BigInteger, nullable=False),
     Column("changed_at_ms", BigInteger, nullable=False),
     Column("document", Text, nullable=False, doc="the alert, JSON"),
+    Column("order_id", Text, doc="of an alert about an order under which nobody wears a tag"),
     Index("alert_by_device", "device"),
+    Index("alert_by_order", "order_id"),
     sqlite_autoincrement=True,
 )
 

@@ -51,9 +51,12 @@ class AlertRecord(BaseModel):
         description="Where its newest revision stands in the one count of all alerts' revisions; see after_revision."
     )
     activation: str | None = Field(
-        description="The device on this wearer, from fitting to removal; null for equipment that nobody wears."
+        description="The device on this wearer, from fitting to removal; null where nobody wears one."
     )
-    device: str = Field(description="The device.")
+    device: str | None = Field(
+        description="The device; null where the alert is about an order under which no tag is worn."
+    )
+    order: str | None = Field(description="The order it is about; null for equipment that nobody wears.")
     wearer: Wearer | None = Field(description="The device wearer, or null if the store does not know them.")
     condition: str | None = Field(description="The monitoring condition's id within the order.")
     rule: str

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway import gateway_time, logs
 from gateway.control import Control, ControlError
 from gateway.store import Store, erasures, looks, outbox, state
-from gateway.store.alerts import last_notice
+from gateway.store.alerts import ORDER_OF, last_notice
 from gateway.store.tables import activation, alert, alert_revision, envelope, order_version
 from gateway.web.book import (
     AlertPage,
@@ -209,8 +209,8 @@ def _said() -> Select[Any]:
     versions = order_version.alias("versions")
     newest = (
         select(func.max(versions.c.version))
-        .where(versions.c.order_id == activation.c.order_id)
-        .correlate(activation)
+        .where(versions.c.order_id == ORDER_OF)
+        .correlate(activation, alert)
         .scalar_subquery()
     )
     return (
@@ -222,6 +222,7 @@ def _said() -> Select[Any]:
             alert.c.number,
             alert.c.device,
             alert.c.activation,
+            ORDER_OF.label("order_id"),
             order_version.c.wearer_id,
             order_version.c.wearer_name,
         )
@@ -230,7 +231,7 @@ def _said() -> Select[Any]:
         .outerjoin(activation, activation.c.id == alert.c.activation)
         .outerjoin(
             order_version,
-            and_(order_version.c.order_id == activation.c.order_id, order_version.c.version == newest),
+            and_(order_version.c.order_id == ORDER_OF, order_version.c.version == newest),
         )
     )
 
@@ -252,6 +253,7 @@ def _record(row: Row[Any]) -> AlertRecord:
             "revision_number": row.revision_number,
             "activation": row.activation,
             "device": row.device,
+            "order": row.order_id,
             "wearer": wearer,
         }
     )

@@ -26,6 +26,7 @@ RULES = {
     "atv_reached": ("Accumulated time used up", VIOLATION),
     "sources_disagree": ("Home unit and positions disagree", EQUIPMENT),
     "not_monitored": ("Condition not monitored", ORDER),
+    "order_not_monitored": ("Order not monitored: no tag fitted", ORDER),
     "sequence_conflict": ("Readings contradict the evidence", EQUIPMENT),
     "forgotten_readings": ("Readings missing", EQUIPMENT),
     "beacon_goes_back": ("Tamper: beacons counted back", EQUIPMENT),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.listener import listen
+from gateway.store import alerts
 from gateway.web.__main__ import main
-from tests.browser.caseload import Caseload
+from tests.browser.caseload import Caseload, entered
 from tests.browser.server import WebProcess
 
 SEEN = 40
@@ -55,8 +57,8 @@ def api(process: WebProcess) -> Iterator[httpx.Client]:
 def test_an_alert_has_the_shape_of_the_contract(api: httpx.Client) -> None:
     first = api.get("/api/v1/alerts", params={"device": "tag001"}).json()["alerts"][0]
     assert set(first) == {
-        "id", "number", "revision", "revision_number", "activation", "device", "wearer", "condition", "rule", "state",
-        "severity", "start", "end", "order_version", "rule_set", "sentence", "figures", "readings",
+        "id", "number", "revision", "revision_number", "activation", "device", "order", "wearer", "condition", "rule",
+        "state", "severity", "start", "end", "order_version", "rule_set", "sentence", "figures", "readings",
         "sources",
     }  # fmt: skip
     assert first["number"] == 2
@@ -245,3 +247,26 @@ def test_a_look_that_can_not_be_recorded_is_not_given(
     finally:
         process.kill()
         caseload.close()
+
+
+def test_an_alert_of_an_order_without_a_tag_stands_on_the_pages_and_in_the_interface(
+    cases: Caseload, api: httpx.Client
+) -> None:
+    """The last test of those that share these alerts: it adds one."""
+    alert = replace(entered(9999), activation="", rule="order_not_monitored", condition="order")
+    with cases.store.write() as connection:
+        (number,) = alerts.put(connection, [alerts.entry(alert, None, "order-1")], cases.at_ms)
+    said = api.get("/api/v1/alerts", params={"state": "open", "limit": 1}).json()["alerts"][0]
+    told = next(
+        one
+        for one in api.get("/api/v1/alerts", params={"after_revision": said["revision_number"] - 1}).json()[
+            "alerts"
+        ]
+        if one["number"] == number
+    )
+    assert (told["device"], told["activation"], told["order"]) == (None, None, "order-1")
+    assert told["wearer"]["name"] == "Alex Example"
+    page, listed = api.get(f"/alerts/{number}"), api.get("/alerts")
+    assert page.status_code == listed.status_code == 200
+    assert "no tag is worn under this order" in page.text
+    assert "No tag fitted" in listed.text

@@ -144,7 +144,7 @@ class Gateway:
         """(device, rule, state, start in seconds) of what stands."""
         with self.store.read() as connection:
             found = alerts.standing(connection, ()).values()
-        return sorted((one.device, one.rule, one.state, round(one.start_ms / 1000)) for one in found)
+        return sorted((one.device or "", one.rule, one.state, round(one.start_ms / 1000)) for one in found)
 
     def silences(self) -> list[tuple[str, str, str, int]]:
         """Those of them that are about a device that is not heard."""

@@ -195,6 +195,8 @@ def as_before(kept: Kept) -> dict[str, bytes]:
             file.execute(f"DROP TABLE {later}")
         for column in ("note", "account"):
             file.execute(f"ALTER TABLE acknowledgement DROP COLUMN {column}")
+        file.execute("DROP INDEX alert_by_order")
+        file.execute("ALTER TABLE alert DROP COLUMN order_id")
         file.execute("UPDATE alembic_version SET version_num = '0006'")
     file.close()
     (kept.settings.authority_dir / SEALED_KEY).unlink()
@@ -273,7 +275,7 @@ LATER = (
     *("replica", "replica_change", "barred"),
     *("order_client", "order_token", "order_case", "order_identity", "order_message"),
     *("order_attachment", "order_task", "device_key", "device_certificate"),
-    *("session", "access_token", "account", "order_change"),
+    *("session", "access_token", "account", "order_change", "order_due"),
 )
 """Tables that the store did not have when it kept keys open."""
 
