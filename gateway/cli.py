@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from gateway import (
+    completion_cli,
     fit_cli,
     keys_cli,
     operation_cli,
@@ -43,6 +44,7 @@ orders_cli.register(order_app)
 operation_cli.register(app)
 retention_cli.register(app)
 zones_cli.register(app)
+completion_cli.register(order_app, zones_cli.zone_app)
 fit_cli.register(app)
 app.add_typer(keys_cli.app, name="keys")
 rotation_cli.register(device_app, keys_cli.app)

@@ -114,6 +114,13 @@ class Settings(BaseSettings):
         ),
     )
     order_certificate_key: str = Field("", description="File with its key (PEM).")
+    postcodes: str = Field(
+        "",
+        description=(
+            "File of postcodes, seen from the data folder, by which `tagwatch zone add --postcode` finds places: your "
+            "copy of OS Code-Point Open or of the ONS Postcode Directory (docs/zones.md)."
+        ),
+    )
     # what wearers are told
     wearer_phone: str = Field(
         "",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gateway.orders.completing import UNTYPED_ZONE, ZONES
+
 Document = Mapping[str, Any]
 
 
@@ -23,16 +25,17 @@ def carried_over(
     known = {str(one.get("id")): one for one in before}
     found: list[dict[str, Any]] = []
     settled: set[tuple[str, str]] = set()
+    open_still: set[tuple[str, str]] = set()
     for one in stated:
         mine = known.get(str(one["id"]))
         whole = None if mine is None or "not_monitored" in mine else _completed(mine, one)
         found.append(dict(one) if whole is None else whole)
-        if whole is not None and "not_monitored" in one:
-            settled |= _settled(one)
+        if "not_monitored" in one:
+            (open_still if whole is None else settled).update(settles(one))
     ids = {str(one["id"]) for one in stated}
     # what came from the order service carries its words (`stated`), whatever they are
     added = [dict(one) for one in before if "stated" not in one and str(one.get("id")) not in ids]
-    return [*found, *added], settled
+    return [*found, *added], settled - open_still
 
 
 def _completed(mine: Document, one: Document) -> dict[str, Any] | None:
@@ -43,7 +46,9 @@ def _completed(mine: Document, one: Document) -> dict[str, Any] | None:
     kept = {key: value for key, value in mine.items() if key not in ("from", "to", "stated", "exception")}
     more = {key: one[key] for key in ("stated", "exception") if key in one}
     if mine["type"] != "curfew":
-        same = words.get("court_text") == said.get("court_text") and mine["type"] == one["type"]
+        # what the message left open, whether to keep out of a zone or to stay in it, a person has found out
+        alike = mine["type"] == one["type"] or (one["type"] == UNTYPED_ZONE and mine["type"] in ZONES)
+        same = words.get("court_text") == said.get("court_text") and alike
         return {**kept, **dates, **more} if same else None
     if "hours" not in one:
         same = words.get("court_text") == said.get("court_text") and words.get("addresses") == said.get(
@@ -62,10 +67,12 @@ def _completed(mine: Document, one: Document) -> dict[str, Any] | None:
     return {**kept, **places[0], **({"also": places[1:]} if places[1:] else {}), **dates, **more}
 
 
-def _settled(one: Document) -> set[tuple[str, str]]:
+def settles(one: Document) -> set[tuple[str, str]]:
+    """The findings (kind, about) that are gone once a condition that was NOT MONITORED is completed."""
     names = [hours["address"] for hours in one.get("hours", ())]
     return {
         ("court_text", str(one["id"])),
+        *([("missing", "zones")] if one["type"] == UNTYPED_ZONE else []),
         *([("no_timetable", "curfew")] if one["type"] == "curfew" else []),
         *((kind, f"curfew address {name}") for name in names for kind in ("no_place", "no_address")),
         *(((kind, "alcohol") for kind in ("no_level", "alcohol_mode")) if one["type"] == "alcohol" else ()),

@@ -25,6 +25,12 @@ def conditions_told(order: Order) -> list[str]:
     ]
 
 
+def conditions_by_id(order: Order) -> list[str]:
+    """The same, each after the id by which it is completed or varied."""
+    ids = [one.id for one in (*order.conditions, *order.unmonitored)]
+    return [f"{name}: {line}" for name, line in zip(ids, conditions_told(order), strict=True)]
+
+
 def not_monitored(order: Order) -> list[str]:
     """The conditions that nothing watches, each with why."""
     return [f"{NOT_MONITORED}: {one}" for one in order.unmonitored]

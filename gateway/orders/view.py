@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from core.order import Order, OrderError, order_from_json
 from gateway.clock import utc_text
 from gateway.orders.intake import meaning_now
-from gateway.orders.told import NOT_MONITORED, addresses_told, conditions_told, duties_told, local
+from gateway.orders.told import NOT_MONITORED, addresses_told, conditions_by_id, duties_told, local
 from gateway.store import intake, orders
 
 
@@ -37,7 +37,7 @@ def listing(connection: Connection) -> list[dict[str, Any]]:
 
 def one(connection: Connection, name: str, now_ms: int) -> dict[str, Any]:
     """All that is known of an order. Raises LookupError where none, or more than one, is called so."""
-    order_id = _found(connection, name)
+    order_id = found(connection, name)
     versions = orders.versions(connection, order_id)
     case = intake.case(connection, order_id)
     order = _read(versions[-1])
@@ -50,7 +50,7 @@ def one(connection: Connection, name: str, now_ms: int) -> dict[str, Any]:
         "monitoring": _monitoring(order),
     }
     if order is not None:
-        shown["conditions"] = conditions_told(order)
+        shown["conditions"] = conditions_by_id(order)
         shown["exceptions"] = [f"{one.condition}: {one.text}" for one in order.exceptions]
     meaning = None if case is None else meaning_now(connection, case, now_ms)
     if meaning is not None:
@@ -81,7 +81,7 @@ def one(connection: Connection, name: str, now_ms: int) -> dict[str, Any]:
 
 def tasks(connection: Connection, name: str | None, *, standing: bool) -> list[dict[str, Any]]:
     """What waits for a person, or everything that ever did; of one order or of all. Raises LookupError."""
-    order_id = None if name is None else _found(connection, name)
+    order_id = None if name is None else found(connection, name)
     newest = orders.newest(connection)
     return [
         {
@@ -100,7 +100,8 @@ def tasks(connection: Connection, name: str | None, *, standing: bool) -> list[d
     ]
 
 
-def _found(connection: Connection, name: str) -> str:
+def found(connection: Connection, name: str) -> str:
+    """The id of the order of that id, or that the order service calls so. Raises LookupError."""
     if orders.versions(connection, name):
         return name
     called = intake.orders_called(connection, name)
