@@ -28,6 +28,9 @@ STOPPED = 1
 ENDED_AT_THE_DOOR = 3
 """Exit code of a visit that is over and at which nothing was done: no answer, refused, unsafe, rebook."""
 
+WORDS = ("check", "remove", "swap")
+"""What a visit can be for, beside a fitting."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and no questions.")]
 
 
@@ -56,7 +59,13 @@ def register(app: typer.Typer) -> None:
 
 
 def fit(
-    order: Annotated[str, typer.Argument(help="The order of the wearer.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[check|remove|swap] ORDER",
+            help="The order of the wearer; before it what the visit is for, where it is no fitting.",
+        ),
+    ],
     device: Annotated[
         str | None, typer.Option(help="The number on the tag's case; needed where the tag is new.")
     ] = None,
@@ -87,10 +96,17 @@ def fit(
     remove: Annotated[
         bool, typer.Option("--remove", help="Take off what the wearer has on, and end its activation.")
     ] = False,
+    swap: Annotated[
+        bool,
+        typer.Option("--swap", help="Another tag takes the place of what the wearer has on, in one visit."),
+    ] = False,
     lost: Annotated[
         bool,
-        typer.Option("--lost", help="With --remove: the tag is gone, or silent; only its activation ends."),
+        typer.Option("--lost", help="With --remove or --swap: the tag that goes is gone, or silent."),
     ] = False,
+    old: Annotated[
+        str | None, typer.Option(help="With --swap: the number of the tag that goes, where several are worn.")
+    ] = None,
     answers_file: Annotated[
         Path | None,
         typer.Option("--answers", help="JSON with answers to the questions at the door (docs/fitting.md)."),
@@ -139,8 +155,21 @@ def fit(
         raise typer.BadParameter(f"{simulated!r} is none of gps, rf and alcohol")
     if leaflet not in ("", *CHOICES):
         raise typer.BadParameter(f"--leaflet {leaflet!r} is none of {', '.join(CHOICES)}")
-    if (check and remove) or (lost and not remove):
-        raise typer.BadParameter("give --check or --remove, and --lost only with --remove")
+    word, order = _word_and_order(words)
+    asked_for: dict[Purpose, bool] = {
+        "check": check or word == "check",
+        "remove": remove or word == "remove",
+        "swap": swap or word == "swap",
+    }
+    purposes = [one for one, is_meant in asked_for.items() if is_meant]
+    if (
+        len(purposes) > 1
+        or (lost and purposes not in (["remove"], ["swap"]))
+        or (old and purposes != ["swap"])
+    ):
+        raise typer.BadParameter(
+            "give one of --check, --remove and --swap, --lost only with --remove or --swap, --old only with --swap"
+        )
     quiet = as_json or no_input or not sys.stdin.isatty()
     try:
         extra: dict[str, Any] = json.loads(settings_file.read_text("utf-8")) if settings_file else {}
@@ -164,9 +193,10 @@ def fit(
             pdf=pdf,
             dry_run=dry_run,
             lost=lost,
+            old=old,
         )
         try:
-            done = _run(asked, teller, data_dir, gateway, "remove" if remove else "check" if check else "fit")
+            done = _run(asked, teller, data_dir, gateway, purposes[0] if purposes else "fit")
         except Stop as stop:
             teller.stopped(stop)
             raise typer.Exit(STOPPED) from None
@@ -177,6 +207,17 @@ def fit(
     teller.finished(done)
     if done.outcome in OUTCOMES:
         raise typer.Exit(ENDED_AT_THE_DOOR)
+
+
+def _word_and_order(words: list[str]) -> tuple[str, str]:
+    """``ORDER``, or ``remove ORDER``. An order that is itself called so is meant where the word stands alone."""
+    if len(words) == 1:
+        return "", words[0]
+    if len(words) == 2 and words[0] in WORDS:
+        return words[0], words[1]
+    raise typer.BadParameter(
+        f"{' '.join(words)!r}: give one order, and before it {', '.join(WORDS)} or nothing"
+    )
 
 
 def _answers(

@@ -17,7 +17,7 @@ from gateway.fitting.line import Line
 from gateway.fitting.stops import Stop
 
 HOME_UNIT = "home_unit"
-Purpose = Literal["fit", "check", "remove"]
+Purpose = Literal["fit", "check", "remove", "swap"]
 """What an officer comes for."""
 
 
@@ -41,8 +41,8 @@ class Asked:
     ``extra`` are settings of the device beside those that every device has (an alcohol tag's calibration). ``ask`` puts
     a question and returns what is typed; None where nobody is there to answer. ``answers`` were given beforehand to the
     questions at the door (`gateway.fitting.answers`). ``lost``: what is to be removed is not here, or says nothing any
-    more. ``leaflet`` is the language of the leaflet: en, cy or both; "" for the order's. ``pdf``: draw PDFs, too. Spans
-    of waiting in seconds.
+    more; ``old`` is the number of the tag that goes, where several are worn. ``leaflet`` is the language of the
+    leaflet: en, cy or both; "" for the order's. ``pdf``: draw PDFs, too. Spans of waiting in seconds.
     """
 
     order_id: str
@@ -57,6 +57,7 @@ class Asked:
     answers: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
     lost: bool = False
+    old: str | None = None
     leaflet: str = ""
     pdf: bool = True
     sky_s: float = 120.0
@@ -105,6 +106,8 @@ class Context:
         self.order = order
         self.journal = journal
         self.side: Side | None = None
+        self.replaces: str | None = None
+        """The tag that goes, where another takes its place: it may be plugged in, too."""
         self._lines: list[Line] = []
         self.facts: dict[str, Facts] = {}
         """What each step has brought in this visit."""
@@ -127,6 +130,13 @@ class Context:
         self.let_go()
         paths = list(self.asked.ports) or ports.there()
         found = ports.look(paths)
+        old = [one for one in found if one.found and self.replaces and one.found.device == self.replaces]
+        found = [one for one in found if one not in old]
+        if old and not any(one.found for one in found):
+            raise Stop(
+                f"what is plugged in is {self.replaces}, the tag that is to go",
+                "leave it on the leg, put the plug on the new tag, and type the same command again",
+            )
         suited = [one for one in found if one.found and one.found.kind in kinds]
         others = [one for one in found if one.found and one.found.kind not in kinds]
         if others and not suited:

@@ -75,6 +75,22 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchanged:
+    """One tag in the place of another. ``beyond`` as in `Bound`; ``ended`` is the activation that was.
+
+    ``unproven_ms``: from then until the new one was on nothing shows who wore the old one, for its strap was opened or
+    it had fallen silent; None where it proved until the end.
+    """
+
+    activation: str
+    fitted_ms: int
+    ended: str
+    unproven_ms: int | None
+    units: Sequence[str]
+    beyond: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Unbound:
     """An activation that has ended, and the home units that stood for it."""
 
@@ -143,6 +159,12 @@ class Desk(Protocol):
         self, order_id: str, device: str, fitted_ms: int, unit: str | None, address: str | None
     ) -> Bound:
         """The device is this wearer's from ``fitted_ms`` on, and the home unit stands for it at that address."""
+
+    def exchange(self, activation: str, device: str, at_ms: int, *, silent: bool) -> Exchanged:
+        """``device`` is from ``at_ms`` on in the place of what that activation is of, which was ``silent`` or not."""
+
+    def units_of(self, activation: str) -> Sequence[str]:
+        """The home units that listen for what that activation is of."""
 
     def unbind(self, activation: str, removed_ms: int) -> Unbound:
         """An activation ends, and with it the places of its home units; one that has ended stays as it is."""

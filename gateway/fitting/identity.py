@@ -23,11 +23,14 @@ def find(context: Context, kinds: list[str], device: str | None) -> Facts:
     return {"port": side.path, "kind": side.kind, "said": named(side.who)}
 
 
-def identify(context: Context, wanted: str | None, begun_with: str | None) -> Facts:
-    """Is it the right one? ``begun_with`` is the device of this visit until now."""
+def identify(context: Context, wanted: str | None, begun_with: str | None, *, worn: bool) -> Facts:
+    """Is it the right one? ``begun_with`` is the device of this visit until now.
+
+    ``worn``: it is to be one that the wearer has on, else one that nobody has.
+    """
     side = context.on_the_line
     device = side.who.device
-    if context.purpose != "fit":
+    if worn:
         _is_worn_here(context, device, begun_with)
     if device is None:
         side.device = wanted or begun_with or _asked(context, side.kind)
@@ -48,7 +51,7 @@ def identify(context: Context, wanted: str | None, begun_with: str | None) -> Fa
             raise Stop(f"{device} is on record as a {entry.kind} and says that it is a {side.kind}", ANOTHER)
         context.sign_as_its_owner()
         side.console.expected = device
-    if side.kind != HOME_UNIT and context.purpose == "fit":
+    if side.kind != HOME_UNIT and not worn:
         _may_be_worn(context, side.device, side.kind)
     return {
         "device": side.device,
@@ -127,10 +130,11 @@ def _may_be_worn(context: Context, device: str, kind: str) -> None:
             f"take another tag, or remove this one first with `tagwatch fit {row.order_id} --remove`",
         )
     for other in context.on_this_wearer():
-        if other.device != device and other.kind == kind:
+        if other.device not in (device, context.replaces) and other.kind == kind:
             raise Stop(
                 f"this wearer has a {kind.replace('_', ' ')} on already ({other.device})",
-                f"remove it first with `tagwatch fit {order_id} --remove`, then type the same command again",
+                f"remove it first with `tagwatch fit {order_id} --remove`, then type the same command again; or change "
+                f"one for the other with `tagwatch fit {order_id} --swap`",
             )
 
 

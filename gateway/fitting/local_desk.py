@@ -18,13 +18,15 @@ from gateway.control import Control, ControlError
 from gateway.devices import Credentials, DeviceError, add_device, enrol_device, forget_credentials
 from gateway.fitting import page
 from gateway.fitting.console import signature
-from gateway.fitting.desk import Bound, Committed, OnRecord, Place, Unbound, Worn
+from gateway.fitting.desk import Bound, Committed, Exchanged, OnRecord, Place, Unbound, Worn
 from gateway.fitting.doorstep import Doorstep, doorstep_of
 from gateway.fitting.journal import DONE, FOLDER
 from gateway.fitting.leaflet import Contact
+from gateway.fitting.proved import unproven_since
 from gateway.fitting.stops import Stop
 from gateway.installations import install, uninstall
 from gateway.orders import OrderRefused, activate, beyond, deactivate
+from gateway.orders.exchange import exchange
 from gateway.seal import DEVICE_KEY, SealError
 from gateway.settings import Settings
 from gateway.store import Store, devices, envelopes, installations, intake, orders
@@ -209,6 +211,35 @@ class LocalDesk:
         except OrderRefused as error:
             raise Stop(str(error), f"{OPERATOR}; the tag is on and its readings are kept") from None
         return Bound(activation, fitted_ms, [one.id for one in beyond(self.store, activation)])
+
+    def exchange(self, activation: str, device: str, at_ms: int, *, silent: bool) -> Exchanged:
+        """In one transaction; what the old one proved is read from what is committed by now."""
+        with self.store.read() as connection:
+            row = orders.one_activation(connection, activation)
+            units = [
+                one.unit
+                for one in installations.every(connection)
+                if one.activation == activation and one.removed_ms in (None, at_ms)
+            ]
+        if row is None:
+            raise Stop(f"activation {activation} is not known", OPERATOR)
+        try:
+            made = exchange(self.store, activation, device, at_ms)
+        except OrderRefused as error:
+            raise Stop(str(error), f"{OPERATOR}; both tags keep their readings") from None
+        with self.store.read() as connection:
+            unproven = unproven_since(connection, row.device, units, row.fitted_ms, at_ms, silent=silent)
+        told = [one.id for one in beyond(self.store, made)]
+        return Exchanged(made, at_ms, activation, unproven, units, told)
+
+    def units_of(self, activation: str) -> Sequence[str]:
+        """From the store."""
+        with self.store.read() as connection:
+            return [
+                one.unit
+                for one in installations.every(connection)
+                if one.activation == activation and one.removed_ms is None
+            ]
 
     def unbind(self, activation: str, removed_ms: int) -> Unbound:
         """End activation and installations."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from jinja2 import Environment
 
+from gateway.clock import utc_text
+
 _TITLES = {
     "fit": "Fitting visit",
     "check": "Checking visit",
@@ -90,7 +92,8 @@ def html(told: Mapping[str, Any]) -> str:
     """The page of a record (``gateway.fitting.record.document``)."""
     steps = told["steps"]
     outcome = told.get("outcome", "done")
-    end = steps.get("outcome", {})
+    end, moved = steps.get("outcome", {}), steps.get("bind", {})
+    gap = moved.get("unproven_ms")
     facts = [
         ("Outcome", f"{_OUTCOMES[outcome]} ({end.get('why', '')})" if outcome in _OUTCOMES else None),
         ("What happens next", end.get("next")),
@@ -101,6 +104,11 @@ def html(told: Mapping[str, Any]) -> str:
         ("Firmware", steps.get("read back", {}).get("firmware")),
         ("Certificate (SHA-256)", steps.get("read back", {}).get("certificate_sha256")),
         ("Activation", told["activation"]),
+        ("In the place of", moved.get("replaced") and f"{moved['replaced']} ({moved['ended']} has ended)"),
+        (
+            "Nothing shows who wore it",
+            f"from {utc_text(gap)} until {told['fitted']} (UTC)" if gap is not None else None,
+        ),
         ("Fitted (UTC)", told["fitted"]),
         ("Removed (UTC)", told["removed"]),
         ("Satellites heard", steps.get("sky", {}).get("heard")),

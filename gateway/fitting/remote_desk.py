@@ -29,7 +29,7 @@ from cryptography.x509.oid import NameOID
 
 from core.order import Order
 from gateway.devices import DEVICE_ID, KEY_BYTES, Credentials, DeviceError, forget_in
-from gateway.fitting.desk import Bound, Committed, OnRecord, Place, Unbound, Worn
+from gateway.fitting.desk import Bound, Committed, Exchanged, OnRecord, Place, Unbound, Worn
 from gateway.fitting.doorstep import Doorstep
 from gateway.fitting.leaflet import Contact
 from gateway.fitting.local_desk import NUMBER_AGAIN, order_of, time_unknown
@@ -217,6 +217,16 @@ class RemoteDesk:
         self._order_id = order_id
         body = {"device": device, "fitted_ms": fitted_ms, "unit": unit, "address": address}
         return Bound(**self._ask("POST", "activations", body))
+
+    def exchange(self, activation: str, device: str, at_ms: int, *, silent: bool) -> Exchanged:
+        """One tag is in the place of another."""
+        body = {"device": device, "at_ms": at_ms, "silent": silent}
+        return Exchanged(**self._ask("POST", f"activations/{activation}/exchange", body))
+
+    def units_of(self, activation: str) -> Sequence[str]:
+        """The home units that listen for what that activation is of."""
+        units: list[str] = self._ask("GET", f"activations/{activation}/units")["units"]
+        return units
 
     def unbind(self, activation: str, removed_ms: int) -> Unbound:
         """It is nobody's any more."""

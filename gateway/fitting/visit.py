@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gateway.clock import utc_text
-from gateway.fitting import binding, door, identity, looks, papers, record
+from gateway.fitting import binding, door, identity, looks, papers, record, swap
 from gateway.fitting.answers import ARRIVAL, Ending
 from gateway.fitting.context import HOME_UNIT, Asked, Context, Listener, Purpose
 from gateway.fitting.desk import Desk, Worn
@@ -65,7 +65,8 @@ def visit(desk: Desk, data_dir: Path, asked: Asked, listener: Listener, purpose:
 def _carry_out(context: Context, journal: Journal | None) -> Fitted:
     under_way = _Visit(context, journal)
     try:
-        return under_way.run() if context.purpose == "fit" else under_way.run_on_what_is_worn()
+        fits = context.purpose in ("fit", "swap")
+        return under_way.run() if fits else under_way.run_on_what_is_worn()
     finally:
         context.let_go()
 
@@ -93,6 +94,13 @@ class _Visit:
         )
         if end is not None:
             return self._ended(end)
+        replaced = self._replaced() if context.purpose == "swap" else None
+        if asked.dry_run and replaced is not None:
+            return Fitted("would swap", "", replaced.device, None, False, context.facts)
+        kinds = context.wanted_kinds if replaced is None else [replaced.kind]
+        unit = asked.unit
+        if replaced is not None and replaced.kind == "rf_tag" and self._begun_with("bind") is None:
+            unit = swap.unit_of(context, replaced)
         tag_locked = self._journal is not None and self._journal.done("lock") is not None
         rf_before = begun_with is not None and begun_with["kind"] == "rf_tag" and tag_locked
         if rf_before:
@@ -101,20 +109,24 @@ class _Visit:
             self._bound = identity.bound_here(context, self._tag) is not None
             kind = "rf_tag"
         else:
-            kind = self._find("", context.wanted_kinds, asked.device, begun_with)
+            kind = self._find("", kinds, asked.device, begun_with)
             self._tag = context.on_the_line.device
             self._bound = identity.bound_here(context, self._tag) is not None
             self._steps(_of_tag(kind))
         if asked.dry_run:
             return Fitted("would fit", "", self._tag, None, False, context.facts)
         if kind == "rf_tag":
-            self._find("unit ", [HOME_UNIT], asked.unit, self._begun_with("unit identify"))
+            self._find("unit ", [HOME_UNIT], unit, self._begun_with("unit identify"))
             self._unit = context.on_the_line.device
             self._steps(_of_unit(self._tag))
         else:
             self._steps([_first_reading("check")])
         checked = context.facts["unit check" if self._unit else "check"]
-        self._steps([_bind(self._tag, checked, self._unit)])
+        if replaced is None:
+            self._steps([_bind(self._tag, checked, self._unit)])
+        else:
+            step = swap.exchange_step(replaced, self._tag, checked, self._unit)
+            self._step(step, replaced=replaced.as_facts())
         self._steps([_lock("unit " if self._unit else ""), _wipe(self._tag, self._unit or "")])
         assert self._journal is not None
         visit, resumed = self._journal.visit, self._journal.resumed
@@ -122,7 +134,7 @@ class _Visit:
         self._steps([_record(self._journal)])
         self._journal.close_visit()
         return Fitted(
-            "fitted",
+            "fitted" if replaced is None else "swapped",
             visit,
             self._tag,
             context.facts["bind"]["activation"],
@@ -130,6 +142,36 @@ class _Visit:
             context.facts,
             self._journal.folder / "done" / visit,
         )
+
+    def _replaced(self) -> swap.Replaced:
+        """The tag that goes: at the plug, until its readings are committed; known by its number where it is lost."""
+        context, asked = self._context, self._context.asked
+        before = swap.begun_with(context)
+        if before is None:
+            rows = _somebody_wears(context)
+            handed_over = self._begun_with("old last readings")
+            if asked.lost:
+                before = swap.lost(rows, asked.old)
+            else:
+                number = handed_over["device"] if handed_over is not None else self._old_at_the_plug(rows)
+                row = next((one for one in rows if one.device == number), None)
+                if row is None:
+                    raise Stop(
+                        f"{number} is not on this wearer any more",
+                        "call the gateway's operator: it was taken off",
+                    )
+                before = swap.Replaced(row.device, row.activation, row.kind, False)
+            if handed_over is None:
+                swap.ask_for_the_new_one(context, before.device)
+        context.replaces = before.device
+        return before
+
+    def _old_at_the_plug(self, rows: Sequence[Worn]) -> str:
+        known = self._context.asked.old or (rows[0].device if len(rows) == 1 else None)
+        self._find(_OLD, sorted({row.kind for row in rows}), known, None)
+        device = self._context.on_the_line.device
+        self._steps([replace(_LAST_READINGS, name="old last readings")])
+        return device
 
     def run_on_what_is_worn(self) -> Fitted:
         """Check the device that the wearer has on, or remove it."""
@@ -275,10 +317,14 @@ def _somebody_wears(context: Context) -> Sequence[Worn]:
 # ------------------------------------------------------------------------------------------------ the steps
 
 
+_OLD = "old "
+_ROLES = {"": "tag", "unit ": "home unit", _OLD: "tag that goes"}
+
+
 def _find(role: str, kinds: list[str], device: str | None) -> Step:
     return Step(
         f"{role}find",
-        f"Looking for the {'home unit' if role else 'tag'}",
+        f"Looking for the {_ROLES[role]}",
         lambda context: identity.find(context, kinds, device),
         lambda facts: f"{facts['said']} at {facts['port']}",
         changes=False,
@@ -289,7 +335,9 @@ def _identify(role: str, wanted: str | None, begun_with: str | None) -> Step:
     return Step(
         f"{role}identify",
         "Is it the right one?",
-        lambda context: identity.identify(context, wanted, begun_with),
+        lambda context: identity.identify(
+            context, wanted, begun_with, worn=role == _OLD or context.purpose in ("check", "remove")
+        ),
         lambda facts: (
             f"{facts['device']}, a {'new ' if facts['new'] else ''}{facts['kind'].replace('_', ' ')}, "
             f"firmware {facts['firmware']}"

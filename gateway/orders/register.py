@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 
 import structlog
@@ -64,14 +65,22 @@ def add_order(store: Store, document: Mapping[str, object]) -> Order:
     return order
 
 
-def activate(store: Store, device: str, order_id: str, fitted: datetime | int | None = None) -> str:
+def activate(
+    store: Store,
+    device: str,
+    order_id: str,
+    fitted: datetime | int | None = None,
+    *,
+    within: Connection | None = None,
+) -> str:
     """A device is fitted to the wearer of an order; returns the activation's id.
 
-    ``fitted`` is the instant in tag time: a datetime (UTC where it has no zone), milliseconds, or None for now.
-    Raises OrderRefused where device or order are unknown, the device is a home unit, or it is worn already.
+    ``fitted`` is the instant in tag time: a datetime (UTC where it has no zone), milliseconds, or None for now;
+    ``within`` the transaction that it is part of. Raises OrderRefused where device or order are unknown, the device is
+    a home unit, or it is worn already.
     """
     fitted_ms = instant_ms(store, fitted)
-    with store.write() as connection:
+    with store.write() if within is None else nullcontext(within) as connection:
         entry = devices.one(connection, device)
         if entry is None or entry.revoked_at_ms is not None:
             raise OrderRefused(
@@ -106,10 +115,19 @@ def activate(store: Store, device: str, order_id: str, fitted: datetime | int | 
     return activation_id
 
 
-def deactivate(store: Store, activation_id: str, removed: datetime | int | None = None) -> None:
-    """The device was taken off. Raises OrderRefused where the activation is unknown, has ended, or had not begun."""
+def deactivate(
+    store: Store,
+    activation_id: str,
+    removed: datetime | int | None = None,
+    *,
+    within: Connection | None = None,
+) -> None:
+    """The device was taken off; ``within`` is the transaction that it is part of.
+
+    Raises OrderRefused where the activation is unknown, has ended, or had not begun.
+    """
     removed_ms = instant_ms(store, removed)
-    with store.write() as connection:
+    with store.write() if within is None else nullcontext(within) as connection:
         worn = orders.one_activation(connection, activation_id)
         if worn is None or worn.removed_ms is not None:
             raise OrderRefused(f"activation {activation_id} is not known, or has ended before")

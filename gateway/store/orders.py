@@ -109,6 +109,13 @@ def one_activation(connection: Connection, activation_id: str) -> ActivationRow 
     return None if row is None else ActivationRow(*row)
 
 
+def one_activation_of(connection: Connection, device: str) -> ActivationRow | None:
+    """The activation that a device is in now, or None."""
+    query = select(activation).where(activation.c.device == device, activation.c.removed_ms.is_(None))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else ActivationRow(*row)
+
+
 def activations(connection: Connection, device: str | None = None) -> list[ActivationRow]:
     """All activations, or those of one device, by device and fitting."""
     query = select(activation).order_by(activation.c.device, activation.c.fitted_ms)

@@ -7,12 +7,15 @@ import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from core.readings import EventCode
+from gateway import evidence
 from gateway.authority import Authority
 from gateway.devices import add_device
 from gateway.fitting import Asked, Fitted, Stop, fit
@@ -24,7 +27,7 @@ from gateway.orders import add_order
 from gateway.process import GatewayProcess
 from gateway.seal import DEVICE_KEY
 from gateway.settings import Settings
-from gateway.store import Store, devices, intake, orders
+from gateway.store import Store, commands, devices, envelopes, intake, orders
 from sim.bench.flash import provisioned
 from sim.bench.serial import SerialPort
 from sim.bench.tag import VirtualTag
@@ -80,6 +83,28 @@ class Room:
     def active(self, device: str) -> list[orders.ActivationRow]:
         with self.store.read() as connection:
             return [row for row in orders.activations(connection, device) if row.removed_ms is None]
+
+    def opened(self, device: str) -> int:
+        """When the strap of a device was opened, as it has told it; waits for that."""
+        while True:
+            with self.store.read() as connection:
+                events = evidence.said(
+                    [evidence.read(one) for one in envelopes.of_device(connection, device)]
+                ).events
+            opened = events.t_ms[events.code == EventCode.STRAP_OPEN]
+            if len(opened):
+                return int(opened[-1])
+            time.sleep(0.2)
+
+    def is_told(self, unit: str, *wanted: tuple[str, str]) -> bool:
+        """Whether the gateway comes to tell a home unit these (command, tag); it looks every now and then."""
+        for _ in range(150):
+            with self.store.read() as connection:
+                rows = commands.hearing_of(connection, unit)
+            if {(row.name, row.arguments["tag"]) for row in rows} >= set(wanted):
+                return True
+            time.sleep(0.2)
+        return False
 
     def tasks(self, order_id: str) -> list[intake.TaskRow]:
         with self.store.read() as connection:
@@ -164,8 +189,9 @@ class Ports:
 class Plug:
     """The officer's cable, and what is at its end."""
 
-    def __init__(self, *tags: VirtualTag) -> None:
+    def __init__(self, *tags: VirtualTag, pace: float = PACE) -> None:
         self.tags = tags
+        self._pace = pace
         self._ports: list[SerialPort] = []
 
     def __enter__(self) -> Self:
@@ -182,7 +208,7 @@ class Plug:
         return tuple(port.path for port in self._ports)
 
     def push(self) -> None:
-        self._ports = [SerialPort(tag, pace=PACE) for tag in self.tags]
+        self._ports = [SerialPort(tag, pace=self._pace) for tag in self.tags]
         for port in self._ports:
             port.__enter__()
 

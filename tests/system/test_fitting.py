@@ -24,7 +24,7 @@ from gateway.fitting import Stop
 from gateway.fitting.console import signature
 from gateway.fitting.door import NotAsked
 from gateway.fitting.stops import CableGone, NoAnswer
-from gateway.store import installations
+from gateway.store import installations, orders
 from sim.alcohol_feed import CALIBRATION
 from sim.fitting import in_one_room
 from tests.community_order import every_day
@@ -354,6 +354,11 @@ def test_the_command_tells_by_its_exit_code_how_the_visit_has_ended(room: Room) 
     assert "identity" not in told["missing"]
     code, told = typed("--outcome", "unsafe", "--note", "a dog")
     assert (code, told["outcome"], told["activation"]) == (3, "unsafe", None)
+    code, told = typed("--check")
+    assert (code, "nobody has a device on" in told["problem"]) == (1, True)
+    assert CliRunner().invoke(app, ["fit", "check", *command[1:]]).stdout == json.dumps(told) + "\n"
+    assert typed("--check", "--remove")[0] == 2
+    assert CliRunner().invoke(app, ["fit", "throw", *command[1:]]).exit_code == 2
     assert typed("--outcome", "fitted")[0] == 2
     assert typed("--answer", "skin")[0] == 2
 
@@ -386,6 +391,91 @@ def test_who_sits_there_is_asked_in_few_words_and_is_asked_no_answer_twice(room:
     assert ended.steps["door skin"] == {"asked": True, "answer": "no"}
     assert ended.steps["door interpreter"] == {"asked": False, "answer": None}
     assert {one.kind for one in room.tasks(order_id)} == {"visit_adjustment", "visit_refused"}
+
+
+MOVES = (
+    *("old find", "after old find", "old last readings", "after old last readings", "identity", "check"),
+    *("bind", "after bind", "lock", "after lock", "leaflet", "record"),
+)
+"""Of a visit at which a tag takes another's place: where it is cut off, in this order."""
+
+
+def test_a_tag_takes_anothers_place_and_cut_off_at_every_move_one_whole_tag_is_bound(room: Room) -> None:
+    order_id = room.order("swapping")
+    with leg(room, "goes") as old, leg(room, "comes") as new:
+        with Plug(old) as plug:
+            room.visit(order_id, plug, "gpsgoes")
+        with Plug(old, new) as plug:
+            for step in MOVES:
+
+                def cut(at: str, wanted: str = step) -> None:
+                    if at == wanted:
+                        raise CutOffError
+
+                with pytest.raises(CutOffError):
+                    room.visit(order_id, plug, "gpscomes", cut, purpose="swap")
+                bound = [row.device for row in (*room.active("gpsgoes"), *room.active("gpscomes"))]
+                assert len(bound) == 1, step
+            done = room.visit(order_id, plug, "gpscomes", purpose="swap")
+    assert (done.outcome, done.activation) == ("swapped", "gpscomes-1")
+    assert done.steps["bind"]["unproven_ms"] is None
+    with room.store.read() as connection:
+        rows = {row.id: row for row in orders.activations(connection)}
+    assert rows["gpsgoes-1"].removed_ms == rows["gpscomes-1"].fitted_ms
+    assert done.folder is not None
+    record = json.loads((done.folder / "record.json").read_text())
+    assert (record["purpose"], record["steps"]["bind"]["replaced"]) == ("swap", "gpsgoes")
+
+
+@pytest.mark.long
+def test_where_the_old_strap_was_open_before_the_new_tag_was_on_the_gap_is_on_record_as_it_was(
+    room: Room,
+) -> None:
+    order_id = room.order("gap")
+    with leg(room, "cut") as old, leg(room, "next") as new:
+        with Plug(old, pace=1) as plug:
+            room.visit(order_id, plug, "gpscut")
+        old.set_pin(old.now_ms, PINS["strap"], 1)
+        with Plug(old, pace=1) as plug:
+            with pytest.raises(
+                Stop, match=r"gpscut, the tag that is to go: leave it on the leg, put the plug on"
+            ):
+                room.visit(order_id, plug, "gpsnext", purpose="swap")
+            opened_ms = room.opened("gpscut")
+        with Plug(new, pace=1) as plug:
+            done = room.visit(order_id, plug, "gpsnext", purpose="swap")
+    assert done.steps["bind"]["unproven_ms"] == opened_ms
+    assert done.steps["bind"]["unproven_ms"] < done.steps["bind"]["fitted_ms"]
+    assert room.active("gpscut") == []
+    assert done.folder is not None
+    assert "Nothing shows who wore it" in (done.folder / "record.html").read_text()
+
+
+@pytest.mark.long
+def test_a_lost_rf_tag_is_replaced_and_its_home_unit_is_told_to_listen_for_the_new_one(room: Room) -> None:
+    home = {"name": "home", "latitude": 52.1, "longitude": 4.9, "radius_m": 30}
+    curfew = {"id": "c", "type": "curfew", "address": home, "timetable": every_day("19:00", "07:00")}
+    order_id = room.order("rfswap", curfew)
+    with (
+        leg(room, "rfold", "rf_tag") as old,
+        leg(room, "rfnew", "rf_tag") as new,
+        leg(room, "hub", "home_unit") as hub,
+    ):
+        with in_one_room(old, hub, pace=3 * PACE) as ports:
+            room.visit(
+                order_id, Ports(*(port.path for port in ports)), "rfold001", unit="unitswap", rooms=("hall",)
+            )
+        with in_one_room(new, hub, pace=3 * PACE) as ports:
+            plugs = Ports(*(port.path for port in ports))
+            done = room.visit(order_id, plugs, "rfnew001", purpose="swap", lost=True, rooms=("hall",))
+    assert (done.outcome, done.steps["bind"]["unit"]) == ("swapped", "unitswap")
+    assert done.steps["bind"]["unproven_ms"] is not None
+    assert (len(room.active("rfold001")), len(room.active("rfnew001"))) == (0, 1)
+    with room.store.read() as connection:
+        stands = {one.activation: one for one in installations.every(connection) if one.unit == "unitswap"}
+    assert stands["rfold001-1"].removed_ms == stands["rfnew001-1"].installed_ms
+    assert stands["rfnew001-1"].removed_ms is None
+    assert room.is_told("unitswap", ("hear", "rfnew001"), ("unhear", "rfold001"))
 
 
 def _no_further_than(step: str) -> Fault:

@@ -90,6 +90,24 @@ def test_a_visit_goes_through_a_wire_that_is_cut_at_every_request(room: Elsewher
 
 
 @pytest.mark.long
+def test_a_tag_takes_anothers_place_from_elsewhere_over_a_wire_that_loses_answers(room: Elsewhere) -> None:
+    order_id = room.order("swapfar")
+
+    def lose(step: str) -> None:
+        room.wire.cut = "after" if step in ("bind", "old last readings") else ""
+
+    with leg(room, "goesfar") as old, leg(room, "comesfar") as new, Plug(old, new) as plug:
+        with Plug(old) as alone:
+            room.from_elsewhere(order_id, alone, "goesfar1")
+        try:
+            done = room.from_elsewhere(order_id, plug, "comesfar1", lose, purpose="swap")
+        finally:
+            room.wire.cut = ""
+    assert (done.outcome, done.activation) == ("swapped", "comesfar1-1")
+    assert (len(room.active("goesfar1")), len(room.active("comesfar1"))) == (0, 1)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("step", [*STEPS, *(f"after {step}" for step in STEPS[:-1])])
 def test_a_command_killed_at_any_step_goes_on_from_elsewhere(room: Elsewhere, step: str) -> None:
     name = f"kill{zlib.crc32(step.encode()) % 10**8}"

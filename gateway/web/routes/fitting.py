@@ -223,6 +223,31 @@ class EndedAnswer(BaseModel):
     units: Sequence[str]
 
 
+class Exchange(BaseModel):
+    """One tag is to be in the place of another; ``silent``: the one that goes is lost, or says nothing any more."""
+
+    device: Annotated[str, Field(pattern="^[a-z0-9]{4,16}$")]
+    at_ms: Instant
+    silent: bool
+
+
+class ExchangedAnswer(BaseModel):
+    """One tag is in the place of another."""
+
+    activation: str
+    fitted_ms: int
+    ended: str
+    unproven_ms: int | None
+    units: Sequence[str]
+    beyond: Sequence[str]
+
+
+class UnitsAnswer(BaseModel):
+    """Home units."""
+
+    units: Sequence[str]
+
+
 class Wiped(BaseModel):
     """Whether something lay at the gateway."""
 
@@ -490,6 +515,44 @@ def unbind(
         now.desk.must_be_of(order, activation)
         made = now.desk.unbind(activation, ending.removed_ms)
         return EndedAnswer(removed_ms=made.removed_ms, units=list(made.units))
+
+
+@_sent.post("/activations/{activation}/exchange")
+def exchange(
+    request: Request,
+    who: Officer,
+    order: OrderId,
+    activation: Annotated[str, Path(pattern=r"^[a-z0-9]{4,16}-[0-9]{1,9}$")],
+    asked: Exchange,
+) -> ExchangedAnswer:
+    """Have another tag take a tag's place, in one transaction. The same again gives the same activation."""
+    with sitting(
+        request, who, "tag exchanged", order=order, activation=activation, device=asked.device
+    ) as now:
+        _about_now(now.desk, asked.at_ms)
+        now.desk.must_be_of(order, activation)
+        made = now.desk.exchange(activation, asked.device, asked.at_ms, silent=asked.silent)
+        return ExchangedAnswer(
+            activation=made.activation,
+            fitted_ms=made.fitted_ms,
+            ended=made.ended,
+            unproven_ms=made.unproven_ms,
+            units=list(made.units),
+            beyond=list(made.beyond),
+        )
+
+
+@router.get("/activations/{activation}/units")
+def units(
+    request: Request,
+    who: Officer,
+    order: OrderId,
+    activation: Annotated[str, Path(pattern=r"^[a-z0-9]{4,16}-[0-9]{1,9}$")],
+) -> UnitsAnswer:
+    """The home units that listen for what an activation is of."""
+    with sitting(request, who, "home units", order=order, activation=activation) as now:
+        now.desk.must_be_of(order, activation)
+        return UnitsAnswer(units=list(now.desk.units_of(activation)))
 
 
 @_sent.post("/tasks")
