@@ -96,11 +96,12 @@ def test_a_tag_takes_anothers_place_from_elsewhere_over_a_wire_that_loses_answer
     def lose(step: str) -> None:
         room.wire.cut = "after" if step in ("bind", "old last readings") else ""
 
-    with leg(room, "goesfar") as old, leg(room, "comesfar") as new, Plug(old, new) as plug:
-        with Plug(old) as alone:
-            room.from_elsewhere(order_id, alone, "goesfar1")
+    with leg(room, "goesfar") as old, leg(room, "comesfar") as new:
+        with Plug(old) as plug:
+            room.from_elsewhere(order_id, plug, "goesfar1")
         try:
-            done = room.from_elsewhere(order_id, plug, "comesfar1", lose, purpose="swap")
+            with Plug(old, new) as plug:
+                done = room.from_elsewhere(order_id, plug, "comesfar1", lose, purpose="swap")
         finally:
             room.wire.cut = ""
     assert (done.outcome, done.activation) == ("swapped", "comesfar1-1")
