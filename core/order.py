@@ -95,13 +95,18 @@ class DiscountKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DiscountedTime:
-    """Time that a practitioner discounts, UTC ms; ``condition`` is the id of the one meant, None means all."""
+    """Time that a practitioner discounts, UTC ms; ``condition`` is the id of the one meant, None means all.
+
+    ``by`` says who has discounted it and ``recorded_ms`` when, where that is on record.
+    """
 
     from_ms: int
     to_ms: int
     kind: DiscountKind
     reason: str
     condition: str | None = None
+    by: str = ""
+    recorded_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +281,7 @@ def _suspension(read: Reader, body: Mapping[str, Any], path: str) -> Suspension:
 
 
 def _discount(read: Reader, body: Mapping[str, Any], path: str, known: set[str]) -> DiscountedTime:
-    read.keys(body, path, "from", "to", "kind", "reason", "condition")
+    read.keys(body, path, "from", "to", "kind", "reason", "condition", "by", "recorded")
     dates = interval_of(read, body, path)
     kind = body.get("kind")
     if not isinstance(kind, str) or kind not in set(DiscountKind):
@@ -285,4 +290,6 @@ def _discount(read: Reader, body: Mapping[str, Any], path: str, known: set[str])
     condition = read.text(body, "condition", path) if "condition" in body else None
     if condition and condition not in known:
         read.refuse(f"{path}.condition", f"{condition!r} is no condition", "Give the id of a condition.")
-    return DiscountedTime(*dates, DiscountKind(kind), read.text(body, "reason", path), condition)
+    reason, by = read.text(body, "reason", path), read.text(body, "by", path) if "by" in body else ""
+    recorded_ms = read.instant(body, "recorded", path) if "recorded" in body else None
+    return DiscountedTime(*dates, DiscountKind(kind), reason, condition, by, recorded_ms)

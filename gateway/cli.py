@@ -17,6 +17,7 @@ from gateway import (
     fit_cli,
     keys_cli,
     operation_cli,
+    order_life_cli,
     orders_cli,
     retention_cli,
     rotation_cli,
@@ -41,6 +42,7 @@ app.add_typer(broker_app, name="broker")
 app.add_typer(device_app, name="device")
 app.add_typer(order_app, name="order")
 orders_cli.register(order_app)
+order_life_cli.register(order_app)
 operation_cli.register(app)
 retention_cli.register(app)
 zones_cli.register(app)

@@ -32,7 +32,7 @@ from gateway import clock_alarm, evidence, incidents, logs, put_aside
 from gateway.beacons import Beacons
 from gateway.checkpoints import Basis, Checkpoints, Found
 from gateway.group import Committed
-from gateway.orders import Orders, unfitted, unwatched
+from gateway.orders import Orders, excuses, unfitted, unwatched
 from gateway.register import Register, joined
 from gateway.store import Store, alerts, devices, envelopes, erasures, installations, state
 from gateway.store.envelopes import Stored
@@ -133,6 +133,8 @@ class Judge:
         """Activations that the monitor knows."""
         self._moved: set[str] = set()
         """Activations that are judged as if new, and have not been compared with what they said."""
+        self._discounted: dict[str, None] = {}
+        """Activations of whose order something else is discounted than what their alerts were told with."""
         self._going_on = going_on
         self._aside = {} if aside is None else dict(aside)
         self._aside_activations: dict[str, Activation] = {}
@@ -186,6 +188,8 @@ class Judge:
                 self._let_go(activation.id)
             elif known != activation and activation.id not in self._unread:
                 self._forget_checkpoints(activation.id)
+                if known.order.discounts != activation.order.discounts:
+                    self._discounted[activation.id] = None
                 self._monitor.rebind(replace(activation, carried=self._successions.carried(activation.id)))
         self._register = register
         self._changes = changes
@@ -291,9 +295,26 @@ class Judge:
         # of those that are still to be judged nobody knows yet whether their clocks are right
         if present and not self._unread and self._alarmed != self.held.keys():
             self._alarm(now_ms)
+        self._tell_excuses()
         written += self._write(now_ms)
+        self._discounted.clear()
         self._keep(now_ms)
         return written
+
+    def _tell_excuses(self) -> None:
+        """Alerts that are as they were, which the monitor does not tell anew, say what is discounted of their time."""
+        if not self._discounted:
+            return
+        with self._store.read() as connection:
+            for name in self._discounted:
+                worn = self._register.activations[name]
+                for entry in self._said(connection, worn):
+                    alert = alerts.alert_of(entry)
+                    told = excuses.with_excuses(alert, worn)
+                    if told is not alert and entry.id not in self._unwritten:
+                        self._unwritten[entry.id] = alerts.entry(told, worn.device)
+                        if self._checkpoints is not None:
+                            self._checkpoints.tell(name, entry.id)
 
     def rest(self) -> None:
         """Before the end, after everything was judged: keep checkpoints of all that has changed."""
@@ -323,7 +344,7 @@ class Judge:
         while again:
             for alert in self._monitor.judge(now_ms, forgetting=self._in_step):
                 worn = self._register.activations[alert.activation]
-                told = unwatched.with_exception(alert, worn)
+                told = excuses.with_excuses(unwatched.with_exception(alert, worn), worn)
                 self._unwritten[alert.id] = alerts.entry(told, worn.device)
                 if self._checkpoints is not None:
                     self._checkpoints.tell(alert.activation, alert.id)

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     # records that make no version
     REFUSED = "Variation refused"
     APPEAL = "Appeal against a refusal"
+    COURT_TOLD = "Notice given to the court"
 
 
 VARIATIONS = (

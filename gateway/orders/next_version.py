@@ -15,7 +15,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -132,8 +132,13 @@ def plan(
     return Plan(order_id, recorded, identity, steps[0].effective_ms, tuple(steps), tuple(problems))
 
 
-def write(connection: Connection, planned: Plan, now_ms: int) -> ChangeRow:
-    """Write a plan, made in the same transaction; returns the change. One that was recorded before changes nothing."""
+def write(
+    connection: Connection, planned: Plan, now_ms: int, more: Mapping[str, Any] | None = None
+) -> ChangeRow:
+    """Write a plan, made in the same transaction; returns the change. One that was recorded before changes nothing.
+
+    ``more`` is kept beside what was asked for: what was made of it, such as a notice.
+    """
     if planned.again is not None:
         return planned.again
     orders.add_version(
@@ -155,7 +160,7 @@ def write(connection: Connection, planned: Plan, now_ms: int) -> ChangeRow:
     number = _record(
         connection,
         planned.order_id,
-        planned.recorded,
+        replace(planned.recorded, details={**planned.recorded.details, **(more or {})}),
         planned.identity,
         (first, last),
         planned.effective_ms,
@@ -257,7 +262,7 @@ def _through(
                 what = ", ".join(f"condition {name}" if name else key for key, name in theirs)
                 raise OrderRefused(
                     f"version {order.version}, which holds from {utc_text(at_ms)} on, says something else of the same "
-                    f"({what}): have the change begin with it or later, or say that it replaces what comes later"
+                    f"({what}): have the change begin with it or later, or have it replace that (--replaces-later)"
                 )
         found.append((held, after, at_ms))
     return found

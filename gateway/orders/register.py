@@ -16,8 +16,8 @@ from core.order import Condition, Order, OrderError, order_from_json
 from core.senses import SENSES
 from gateway import gateway_time, logs
 from gateway.clock import utc_ms, utc_text
-from gateway.orders import unwatched
-from gateway.store import Store, devices, erasures, orders
+from gateway.orders import tasks, unwatched
+from gateway.store import Store, devices, erasures, intake, orders
 
 log = structlog.get_logger(__name__)
 
@@ -137,6 +137,12 @@ def deactivate(
                 "give a later instant"
             )
         orders.end_activation(connection, activation_id, removed_ms)
+        taken_off = [
+            row.id
+            for row in intake.tasks(connection, worn.order_id)
+            if (row.kind, row.about) == (tasks.REMOVE_TAG, activation_id)
+        ]
+        intake.settle(connection, taken_off, "the removal", removed_ms)
         unwatched.sync(connection, worn.order_id, removed_ms)
 
 

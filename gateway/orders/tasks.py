@@ -22,9 +22,13 @@ class Finding:
 
 
 LAW = "law"
+OF_VARIATION = "variation"
+REMOVE_TAG = "remove_tag"
+OF_PEOPLE = (OF_VARIATION, REMOVE_TAG, "swap_device")
+"""Kinds that come of what people have recorded: no version settles them."""
 OF_ONE_MESSAGE = (
     *("wearer_not_known", "wearer_ambiguous", "no_case_id", "no_order_id", "sent_as_new_again"),
-    *("other_order_id", "varies_what_is_not_here", "came_again", "closed"),
+    *("other_order_id", "varies_what_is_not_here", "came_again", "closed", "ended", "overruled"),
 )
 """Kinds of what was doubtful about one message as it came: no later message settles it, only a person."""
 
@@ -309,6 +313,42 @@ def of_law(problem: LegalProblem) -> Finding:
     """What `core.law` or `core.variation` has found."""
     about = f"{problem.check}: {', '.join(problem.conditions)}" if problem.conditions else str(problem.check)
     return Finding(LAW, str(problem), about)
+
+
+def remove_tag(device: str, activation: str, when: str) -> Finding:
+    """A tag that is worn under an order which ends."""
+    return Finding(
+        REMOVE_TAG,
+        f"Monitoring ends at {when}, and the wearer wears device {device}: have it taken off then, and record it "
+        "(`tagwatch fit --remove`).",
+        activation,
+    )
+
+
+def swap_device(wanted: str) -> Finding:
+    """Another type of device is wanted."""
+    return Finding(
+        "swap_device", f"The wearer is to wear another device: {wanted}. Arrange a visit.", "device"
+    )
+
+
+def order_has_ended(when: str) -> Finding:
+    """A message about an order that has ended."""
+    return Finding(
+        "ended",
+        f"A message came about this order, which ended at {when}: it was kept, and nothing is monitored again by it. "
+        "See whether the order goes on after all.",
+    )
+
+
+def overruled(about: str, what: str) -> Finding:
+    """A message changes what people had changed themselves."""
+    return Finding(
+        "overruled",
+        f"The order service now says something else of {what}, which people here had changed: its words hold. Check "
+        "that they are meant so.",
+        about,
+    )
 
 
 def came_again(version: int) -> Finding:

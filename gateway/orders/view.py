@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from core.order import Order, OrderError, order_from_json
 from gateway.clock import utc_text
+from gateway.orders import history
 from gateway.orders.intake import meaning_now
 from gateway.orders.told import NOT_MONITORED, addresses_told, conditions_by_id, duties_told, local
 from gateway.store import intake, orders
@@ -57,6 +58,7 @@ def one(connection: Connection, name: str, now_ms: int) -> dict[str, Any]:
         shown["addresses"] = addresses_told(meaning)
         shown["duties"] = duties_told(meaning)
         shown["kept only"] = list(meaning.unused)
+    shown["history"] = history.of_order(connection, order_id)
     shown["tasks"] = [f"{row.id} {row.kind}: {row.sentence}" for row in intake.tasks(connection, order_id)]
     if case is not None:
         about = [case.id] if case.wearer is None else [case.wearer, case.id]
