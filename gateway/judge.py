@@ -307,7 +307,9 @@ class Judge:
             return
         with self._store.read() as connection:
             for name in self._discounted:
-                worn = self._register.activations[name]
+                worn = self._register.activations.get(name)
+                if worn is None:
+                    continue  # nobody is judged by it any more
                 for entry in self._said(connection, worn):
                     alert = alerts.alert_of(entry)
                     told = excuses.with_excuses(alert, worn)
