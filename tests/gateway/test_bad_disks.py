@@ -9,24 +9,28 @@ import ctypes
 import os
 import queue
 import shutil
+import signal
 import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from gateway.backup import backup
 from gateway.check import check
 from gateway.restore import restore
-from gateway.store import Store, envelopes
+from gateway.store import Store, envelopes, state
 from gateway.trail import positions_of
 from tests.gateway.conftest import House, open_house
+from tests.gateway.forked import forked, was_killed
 from tests.gateway.stand_in import EPOCH, StandIn, positions
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_MS_REMOUNT, _MNT_DETACH = 32, 2
+_MS_RDONLY, _MS_REMOUNT, _MNT_DETACH = 1, 32, 2
 _FIU = Path("/usr/lib/fiu")
 
 
@@ -37,11 +41,11 @@ def _mount(place: Path, flags: int, options: str) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 600 KiB that holds nothing else."""
+    """A file system of 1,500 KiB that holds nothing else: a new store is about half of it."""
     place = tmp_path / "disk"
     place.mkdir()
     try:
-        _mount(place, 0, "size=600k")
+        _mount(place, 0, "size=1500k")
     except OSError as refusal:
         pytest.skip(f"a small file system can not be mounted here: {refusal.strerror}")
     yield place
@@ -102,6 +106,34 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_all_goes_on_when_there_is_ro
         each_once(house, tag, upto + 30)
     finally:
         close(house)
+
+
+def _count(store: Store) -> None:
+    with store.write() as connection:
+        state.count(connection, {"messages": 1})
+
+
+def _count_and_die(path: Path) -> None:
+    _count(Store.open(path))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_file_that_could_only_be_read_when_it_was_opened_is_written_when_it_can_be(disk: Path) -> None:
+    _mount(disk, _MS_REMOUNT, "size=8m")
+    path = disk / "store.sqlite"
+    store = Store.open(path)
+    store.engine.dispose()  # nobody has it open, so that the disk can be made read-only
+    assert was_killed(forked(partial(_count_and_die, path))), "whoever was killed has left the log beside it"
+    _mount(disk, _MS_REMOUNT | _MS_RDONLY, "size=8m")
+    with store.read() as connection:
+        assert state.counters(connection)["messages"] == 1
+    with pytest.raises(DBAPIError, match="readonly"):
+        _count(store)
+    _mount(disk, _MS_REMOUNT, "size=8m")
+    _count(store)
+    with store.read() as connection:
+        assert state.counters(connection)["messages"] == 2
+    store.close()
 
 
 @pytest.mark.long
