@@ -157,9 +157,11 @@ class Facts:
     provisioning: int = 0
     """Of how many devices that were added the keys lie open in the devices folder."""
     replica: ReplicaFacts | None = None
+    """The second store, where tags wait for one."""
     page: PageFacts | None = None
     """None where no page is served."""
-    """The second store, where tags wait for one."""
+    broker_reloads: bool = True
+    """Whoever is to be kept out is kept out at once; an outside broker has to be told to read its files again."""
 
 
 def examine(facts: Facts) -> list[Finding]:
@@ -530,24 +532,37 @@ def gateway(facts: Facts) -> list[Finding]:
     return list(findings.ingest(ingest)) or [Finding("ingest", "good", "the ingest commits and judges")]
 
 
+_NEVER_RELOADS = Finding(
+    "broker reload",
+    "warning",
+    "the outside broker is not told to read its files again: broker_reload is not set",
+    "A tag that says too much is thrown off and comes back at once, and all others wait for seconds; a device that was "
+    "revoked is let in until somebody does it by hand.",
+    "Set broker_reload as the README of `tagwatch broker config mosquitto` says.",
+)
+
+
 def broker(facts: Facts) -> list[Finding]:
-    """Does the broker let the gateway in?"""
+    """Does the broker let the gateway in, and keep out whoever it is told to?"""
+    reloads = [] if facts.broker_reloads else [_NEVER_RELOADS]
     if facts.broker_problem is None:
-        return []
+        return reloads
     if not facts.broker_problem:
         return [
             Finding(
                 "broker", "good", f"the broker at {facts.broker_place} answers over TLS and accepts a client"
-            )
+            ),
+            *reloads,
         ]
     return [
+        *reloads,
         Finding(
             "broker",
             "problem",
             f"the broker at {facts.broker_place} can not be used: {facts.broker_problem}",
             "No tag can hand over its readings; they keep them meanwhile.",
             "Embedded: broker/broker.log in the data folder. Outside: is it up, and does it trust authority/ca.pem?",
-        )
+        ),
     ]
 
 

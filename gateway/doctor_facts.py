@@ -84,6 +84,7 @@ def gather(data_dir: Path | None, *, thorough: bool = False) -> Facts:
         provisioning=sum(1 for _ in settings.devices_dir.glob("*/config.json")),
         replica=_replica(settings, runs=bool(run)),
         page=None if problem else _page(settings),
+        broker_reloads=settings.embedded or bool(settings.broker_reload),
     )
 
 

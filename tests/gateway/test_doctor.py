@@ -144,6 +144,8 @@ CASES = {
         replace(SOUND, ingest=replace(INGEST, connected=False, working="compiling")), "warning", "compiling"),
     "a queue that fills": (replace(SOUND, ingest=replace(INGEST, queue=80)), "warning", "80 messages wait"),
     "a broker that refuses": (replace(SOUND, broker_problem="refused"), "problem", "refused"),
+    "an outside broker that never reads its files again": (
+        replace(SOUND, broker_reloads=False), "warning", "broker_reload is not set"),
     "rules that can not be kept": (replace(SOUND, kernels_kept=False), "warning", "can not be kept"),
     "rules that are not compiled": (replace(SOUND, kernels_warm=False), "note", "not compiled"),
     "a store of a newer program": (
