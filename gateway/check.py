@@ -2,7 +2,7 @@
 
 What the database finds in its own pages and references; each envelope under its device's key, and what its row says
 of it; each device's known numbers against the envelopes, gap records and proofs of deletion that they rest on; each
-alert against its revisions; the chain of proofs.
+alert against its revisions, and its flags against what was found faulty; the chain of proofs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gateway.keys import PURPOSES
 from gateway.seal import DEVICE_KEY, SealError, Vault
 from gateway.sequences import How, Known, Range, Span
 from gateway.shredding import unproven
-from gateway.store import Store, device_keys, devices, dialect, envelopes, erasures
+from gateway.store import Store, device_keys, devices, dialect, doubts, envelopes, erasures
 from gateway.store.tables import alert, alert_revision, conflict, envelope, gap
 
 _MOST = 1000
@@ -204,7 +204,17 @@ def _alerts(connection: Connection, found: Found) -> None:
         (alert_revision.c.alert == last.c.alert) & (alert_revision.c.revision == last.c.revision),
     )
     revisions = {row.alert: (row.revision, row.document) for row in connection.execute(newest)}
-    for row in connection.execute(select(alert.c.number, alert.c.revision, alert.c.document)):
+    doubted = doubts.Doubts(connection)
+    columns = (alert.c.number, alert.c.revision, alert.c.document, alert.c.device)
+    for row in connection.execute(select(*columns)).all():
         found.looked_at["alerts"] += 1
+        unknown = doubts.named_in(row.document) - doubted.numbers
+        if unknown:
+            found.tell(f"alert {row.number}", f"is doubtful by finding {min(unknown)}, which is not in force")
+        missing = doubts.named_in(doubted.upon(row.document, row.device)) - doubts.named_in(row.document)
+        if missing:
+            found.tell(
+                f"alert {row.number}", f"is not flagged by finding {min(missing)}, although it was fed by it"
+            )
         if revisions.get(row.number) != (row.revision, row.document):
             found.tell(f"alert {row.number}", "is not what its last revision says")

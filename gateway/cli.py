@@ -21,6 +21,7 @@ from gateway import (
     orders_cli,
     retention_cli,
     rotation_cli,
+    stock_cli,
     users_cli,
     zones_cli,
 )
@@ -35,7 +36,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-device_app = typer.Typer(help="Devices: their keys and certificates.", no_args_is_help=True)
+device_app = typer.Typer(
+    help="Devices: in stock, their keys and certificates, what was found faulty.", no_args_is_help=True
+)
 order_app = typer.Typer(help="Orders: what a court imposed, and on whom.", no_args_is_help=True)
 broker_app = typer.Typer(help="A broker that is not ours: what it is configured with.", no_args_is_help=True)
 app.add_typer(broker_app, name="broker")
@@ -50,6 +53,7 @@ completion_cli.register(order_app, zones_cli.zone_app)
 fit_cli.register(app)
 app.add_typer(keys_cli.app, name="keys")
 rotation_cli.register(device_app, keys_cli.app)
+stock_cli.register(device_app)
 app.add_typer(users_cli.app, name="user")
 alert_app = typer.Typer(help="One alert: who has taken notice of it.", no_args_is_help=True)
 delivery_app = typer.Typer(help="Telling people of alerts: paths, and what waits.", no_args_is_help=True)
@@ -159,25 +163,6 @@ def broker_config(
         folder = settings.mosquitto_dir.resolve()
         mosquitto.write(settings, authority, store, folder, installed_at or folder)
     typer.echo(f"{folder} holds what Mosquitto needs; how it is installed stands in {folder / 'README.md'}")
-
-
-@device_app.command("list")
-def device_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the devices and whether each may speak."""
-    from gateway.store import devices
-
-    with store_of(settings_of(data_dir)) as store, store.read() as connection:
-        known = devices.every(connection)
-    rows = [
-        {
-            "device": entry.id,
-            "kind": entry.kind,
-            "added": utc(entry.added_at_ms),
-            "revoked": utc(entry.revoked_at_ms),
-        }
-        for entry in known
-    ]
-    print_rows(rows, as_json)
 
 
 Instant = Annotated[
@@ -332,7 +317,7 @@ def order_add(
         for unmonitored in order.unmonitored:
             typer.secho(f"NOT MONITORED: {unmonitored}", fg=typer.colors.YELLOW)
         if device:
-            activation_id = activate(store, device, order.order_id, fitted)
+            activation_id = activate(store, device, order.order_id, fitted, by=logged_in("operator"))
             typer.echo(f"activation {activation_id}")
             for condition in beyond(store, activation_id):
                 typer.secho(
@@ -354,7 +339,11 @@ def alerts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     else:
         print_rows(
             [
-                {key: row[key] for key in ("number", "state", "rule", "device", "start", "sentence")}
+                {
+                    **{key: row[key] for key in ("number", "state", "rule", "device", "start")},
+                    "evidence": "DOUBTFUL" if row.get("doubts") else "",
+                    "sentence": row["sentence"],
+                }
                 for row in rows
             ]
         )

@@ -93,6 +93,8 @@ class StoreFacts:
     devices_expired: int = 0
     keys_waiting: int = 0
     """Devices that were to change their MAC key ``KEY_WAITS_DAYS`` ago, and have not."""
+    to_swap: int = 0
+    """Devices in quarantine that are worn, or stand for somebody who wears another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,6 +447,16 @@ def certificates(facts: Facts) -> list[Finding]:
                 f"{KEY_WAITS_DAYS} days ago or earlier",
                 "Until they have, the old key is believed, too.",
                 "`tagwatch device keys` names them: charge them where the gateway hears them, or use the console.",
+            )
+        )
+    if held is not None and held.to_swap:
+        found.append(
+            Finding(
+                "devices",
+                "warning",
+                f"{held.to_swap} devices in quarantine are in use",
+                "Their wearers are monitored by what may be faulty; what they say counts until they are swapped.",
+                "`tagwatch device list --state quarantined` names them, `tagwatch order tasks` the visits to make.",
             )
         )
     if any(one.name == "ca.next" for one in facts.certificates):

@@ -34,6 +34,7 @@ from gateway.doctor import (
 from gateway.settings import FILE_NAME, Settings, SettingsError
 from gateway.store.database import HEAD
 from gateway.store.dialect import make_engine, url_of
+from gateway.store.stock import PUTS
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
 _ANSWER_S = 3.0
@@ -276,7 +277,7 @@ def _store(settings: Settings, thorough: bool) -> StoreFacts:
             known = _has_form(ask, isinstance(place, Path))
             form = str(ask("SELECT version_num FROM alembic_version")[0][0]) if known else None
             expired, expiring = _devices(ask) if form == HEAD else (0, 0)
-            waiting = _keys_waiting(ask) if form == HEAD else 0
+            waiting, to_swap = (_keys_waiting(ask), _to_swap(ask)) if form == HEAD else (0, 0)
         damage = _damage(place, None if thorough else QUICK_S) if isinstance(place, Path) else ""
     except (DBAPIError, sqlite3.Error) as error:
         problem = str(error.orig) if isinstance(error, DBAPIError) else str(error)
@@ -294,6 +295,7 @@ def _store(settings: Settings, thorough: bool) -> StoreFacts:
         devices_expired=expired,
         devices_expiring=expiring,
         keys_waiting=waiting,
+        to_swap=to_swap,
     )
 
 
@@ -324,6 +326,19 @@ def _keys_waiting(ask: Ask) -> int:
         ask(
             "SELECT count(*) FROM device_key JOIN device ON device.id = device_key.device "
             f"WHERE device_key.use = 'next' AND device.revoked_at_ms IS NULL AND made_at_ms <= {before_ms}"
+        )[0][0]
+    )
+
+
+def _to_swap(ask: Ask) -> int:
+    """How many devices in quarantine somebody wears, or has at home for what they wear."""
+    puts = ", ".join(f"'{one}'" for one in PUTS)
+    return int(
+        ask(
+            "SELECT count(*) FROM device_event AS put WHERE put.what = 'quarantined' AND put.id = "
+            f"(SELECT max(id) FROM device_event WHERE device = put.device AND what IN ({puts})) AND (EXISTS "
+            "(SELECT 1 FROM activation WHERE activation.device = put.device AND removed_ms IS NULL) OR EXISTS "
+            "(SELECT 1 FROM installation WHERE installation.unit = put.device AND removed_ms IS NULL))"
         )[0][0]
     )
 

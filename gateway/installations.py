@@ -9,7 +9,8 @@ from core.conditions import CurfewCondition
 from core.order import Order
 from gateway.clock import utc_text
 from gateway.orders import OrderRefused, Orders, instant_ms
-from gateway.store import Store, devices, installations
+from gateway.stock import register
+from gateway.store import Store, devices, installations, stock
 from gateway.store.installations import Installation
 
 HOME_UNIT = "home_unit"
@@ -27,8 +28,9 @@ def install(
     """A home unit was installed for a wearer, at the address of that name in the order's curfew.
 
     ``address`` may be left out where there is only one; ``installed`` is a datetime (UTC where it has no zone),
-    milliseconds, or None for now. Raises OrderRefused where unit, activation or address are not known, or where the
-    unit, or another at that address, listens for the wearer already, or the unit for `MOST_TAGS` others.
+    milliseconds, or None for now. Raises OrderRefused where unit, activation or address are not known, the unit is in
+    quarantine, or where the unit, or another at that address, listens for the wearer already, or the unit for
+    `MOST_TAGS` others.
     """
     installed_ms = instant_ms(store, installed)
     with store.write() as connection:
@@ -36,6 +38,11 @@ def install(
         if entry is None or entry.revoked_at_ms is not None or entry.kind != HOME_UNIT:
             raise OrderRefused(
                 f"{unit} is no home unit that is known: add it with `tagwatch device add {unit} --kind home_unit`"
+            )
+        aside = stock.refusal(connection, unit)
+        if aside:
+            raise OrderRefused(
+                f"{aside}: install another, or have it tested and `tagwatch device release {unit}`"
             )
         worn = Orders().activation(connection, activation_id)
         if worn is None:
@@ -92,6 +99,8 @@ def uninstall(
                     "give a later instant"
                 )
             installations.end(connection, one, removed_ms)
+        if not register.in_use(connection, unit).get(unit):
+            register.swapped(connection, unit, "operator", removed_ms, "it was taken away")
     return gone
 
 

@@ -18,20 +18,37 @@ def key(generation: int, number: int, revision: int, route: str, contact: str, r
     return f"{generation}.{number}.{revision}.{route}.{contact}.{round_}"
 
 
+DOUBTFUL = "doubtful evidence"
+"""A device that fed the alert was found faulty; which and how stands on the page only."""
+
+
 def urgency(state: str, severity: str) -> str:
     """One word for how urgent it is; what was withdrawn is not any more."""
     return "withdrawn" if state == "withdrawn" else severity
 
 
-def text(number: int, revision: int, state: str, severity: str, link: str, reference: str) -> str:
+def text(
+    number: int,
+    revision: int,
+    state: str,
+    severity: str,
+    link: str,
+    reference: str,
+    *,
+    doubtful: bool = False,
+) -> str:
     """One alert."""
     where = f" {link}{number}" if link else ""
-    return f"Alert {number}, revision {revision}: {urgency(state, severity)}.{where} [{reference}]"
+    doubt = f", {DOUBTFUL}" if doubtful else ""
+    return f"Alert {number}, revision {revision}: {urgency(state, severity)}{doubt}.{where} [{reference}]"
 
 
-def digest(alerts: Sequence[tuple[int, int, str, str]], link: str, reference: str) -> str:
-    """Several at once, each as (number, revision, state, severity)."""
-    named = ", ".join(f"{number}.{revision} {urgency(*rest)}" for number, revision, *rest in alerts[:_SHOWN])
+def digest(alerts: Sequence[tuple[int, int, str, str, bool]], link: str, reference: str) -> str:
+    """Several at once, each as (number, revision, state, severity, doubtful)."""
+    named = ", ".join(
+        f"{number}.{revision} {urgency(state, severity)}{' doubtful' if doubtful else ''}"
+        for number, revision, state, severity, doubtful in alerts[:_SHOWN]
+    )
     more = f" and {len(alerts) - _SHOWN} more" if len(alerts) > _SHOWN else ""
     where = f" {link}" if link else ""
     return f"{len(alerts)} alerts: {named}{more}.{where} [{reference}]"

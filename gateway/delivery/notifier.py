@@ -288,10 +288,18 @@ class Worker:
         contact = self._routes.contacts[first.contact]
         link = self._routes.link
         if first.digest:
-            facts = [(one.alert, one.revision, one.state, one.severity) for one in batch]
+            facts = [(one.alert, one.revision, one.state, one.severity, one.doubtful) for one in batch]
             body = message.digest(facts, link, f"digest.{batch[-1].key}")
         else:
-            body = message.text(first.alert, first.revision, first.state, first.severity, link, first.key)
+            body = message.text(
+                first.alert,
+                first.revision,
+                first.state,
+                first.severity,
+                link,
+                first.key,
+                doubtful=first.doubtful,
+            )
         if self._sms:
             assert contact.sms is not None
             return sending_sms(self._routes, contact.sms, body)

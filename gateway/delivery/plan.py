@@ -57,7 +57,9 @@ def merge(waiting: Sequence[Telling], last: Telling | None, now_ms: int) -> Merg
     told_ms = None if last is None else last.decided_ms
     if told_ms is not None and told_ms <= now_ms < told_ms + AT_MOST_MS:
         return None
-    unborn = last is None and newest.state == "withdrawn"
+    # somebody who never heard of it is not to learn of it by a doubt about it
+    unheard = all(one.only_doubt for one in waiting)
+    unborn = last is None and (newest.state == "withdrawn" or unheard)
     return Merged(newest, tuple(one.id for one in waiting[:-1]), not unborn and not _same(newest, last))
 
 
@@ -76,8 +78,8 @@ def decide(
     ``last`` is what was told of the alert before, ``sent`` every message about it so far, ``acknowledged`` the revision
     up to which somebody has acknowledged it.
 
-    A withdrawn alert is told to exactly those who were, or may have been, told of it. Any other change is told to
-    them, and to whoever a route now names for the first time.
+    A withdrawn alert is told to exactly those who were, or may have been, told of it, and so is that its evidence is
+    doubtful, or no longer. Any other change is told to them, and to whoever a route now names for the first time.
     """
     heard = _heard(sent, routes)
     if telling.state == "withdrawn":
@@ -85,6 +87,9 @@ def decide(
         return Decision("told", _repeat(telling, heard, routes, generation, now_ms), (), dropped)
     if acknowledged >= telling.revision:
         return Decision("acknowledged")
+    if last is not None and last.doubtful != telling.doubtful and _same(_as_sure_as(telling, last), last):
+        # nothing has happened that was not told: nobody has to get up again
+        return Decision("told", _repeat(telling, heard, routes, generation, now_ms))
     chosen = taken(routes, about, telling.severity, now_ms)
     if not chosen and not heard:
         return None
@@ -210,8 +215,12 @@ def after(path: Path, error: str | None, now_ms: int) -> Path:
 
 
 def _same(newest: Telling, last: Telling | None) -> bool:
-    facts: Callable[[Telling], object] = lambda one: (one.state, one.severity, one.start_ms)  # noqa: E731
+    facts: Callable[[Telling], object] = lambda one: (one.state, one.severity, one.start_ms, one.doubtful)  # noqa: E731
     return last is not None and facts(newest) == facts(last)
+
+
+def _as_sure_as(telling: Telling, last: Telling) -> Telling:
+    return replace(telling, doubtful=last.doubtful)
 
 
 def _rank(one: Telling) -> int:
@@ -280,4 +289,5 @@ def _made(
         made_ms=now_ms,
         next_ms=next_ms,
         sms_next_ms=now_ms,
+        doubtful=telling.doubtful,
     )

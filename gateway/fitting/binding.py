@@ -27,6 +27,8 @@ def bind(context: Context, tag: str, fitted_ms: int, unit: str | None) -> Facts:
 def unbind(context: Context, activation: str, device: str, removed_ms: int) -> Facts:
     """The device is nobody's any more from ``removed_ms`` on, nor does a home unit stand for it."""
     ended = context.desk.unbind(activation, removed_ms)
+    if context.asked.lost and context.journal is not None:
+        context.desk.report(device, "lost", "not there at a visit, or silent", context.journal.visit)
     return {
         "device": device,
         "activation": activation,

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from core.order import Order
 from gateway.devices import Credentials
 from gateway.fitting.doorstep import Doorstep
 from gateway.fitting.leaflet import Contact
 
+Happened = Literal["failed", "checked", "lost"]
+"""What a visit may find of a device, beside whose it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class OnRecord:
-    """A device as the gateway has it. ``kept``: what it was provisioned with still lies at the gateway."""
+    """A device as the gateway has it. ``kept``: what it was provisioned with still lies at the gateway.
+
+    ``aside`` says why it is not to be fitted (it is in quarantine, retired or lost), "" where it may be.
+    """
 
     id: str
     kind: str
     certificate_sha256: str
     revoked: bool
     kept: bool
+    aside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,12 @@ class Desk(Protocol):
 
     def unbind(self, activation: str, removed_ms: int) -> Unbound:
         """An activation ends, and with it the places of its home units; one that has ended stays as it is."""
+
+    def report(self, device: str, what: Happened, why: str, visit: str) -> None:
+        """What a visit has found of a device, for its history; one that ``failed`` is in quarantine from then on.
+
+        Said again for the same visit it stands once.
+        """
 
     def wipe(self, devices: Sequence[str]) -> Sequence[str]:
         """What devices were provisioned with lies nowhere any more; those of which something lay there."""

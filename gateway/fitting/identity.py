@@ -51,8 +51,10 @@ def identify(context: Context, wanted: str | None, begun_with: str | None, *, wo
             raise Stop(f"{device} is on record as a {entry.kind} and says that it is a {side.kind}", ANOTHER)
         context.sign_as_its_owner()
         side.console.expected = device
-    if side.kind != HOME_UNIT and not worn:
-        _may_be_worn(context, side.device, side.kind)
+    if not worn:
+        _is_not_put_aside(context, side.device)
+        if side.kind != HOME_UNIT:
+            _may_be_worn(context, side.device, side.kind)
     return {
         "device": side.device,
         "kind": side.kind,
@@ -113,6 +115,18 @@ def _is_worn_here(context: Context, device: str | None, begun_with: str | None) 
             f"this is {named(context.on_the_line.who)}, and the wearer has {' and '.join(worn) or 'nothing'} on "
             "record",
             "plug in the tag that the wearer has on; if it is truly another, call the gateway's operator",
+        )
+
+
+def _is_not_put_aside(context: Context, device: str) -> None:
+    """Quarantined, retired and lost devices are fitted to nobody; a visit that has bound one already goes on."""
+    if context.journal is not None and context.journal.begun("bind") is not None:
+        return
+    entry = context.entry(device)
+    if entry is not None and entry.aside:
+        raise Stop(
+            entry.aside,
+            f"{ANOTHER}; once it was tested and is good: `tagwatch device release {device}`",
         )
 
 

@@ -18,7 +18,7 @@ from gateway.control import Control, ControlError
 from gateway.devices import Credentials, DeviceError, add_device, enrol_device, forget_credentials
 from gateway.fitting import page
 from gateway.fitting.console import signature
-from gateway.fitting.desk import Bound, Committed, Exchanged, OnRecord, Place, Unbound, Worn
+from gateway.fitting.desk import Bound, Committed, Exchanged, Happened, OnRecord, Place, Unbound, Worn
 from gateway.fitting.doorstep import Doorstep, doorstep_of
 from gateway.fitting.journal import DONE, FOLDER
 from gateway.fitting.leaflet import Contact
@@ -29,7 +29,8 @@ from gateway.orders import OrderRefused, activate, beyond, deactivate
 from gateway.orders.exchange import exchange
 from gateway.seal import DEVICE_KEY, SealError
 from gateway.settings import Settings
-from gateway.store import Store, devices, envelopes, installations, intake, orders
+from gateway.stock import register
+from gateway.store import Store, devices, envelopes, installations, intake, orders, stock
 from gateway.whole_files import write_whole
 
 _CONTROL_S = 10.0
@@ -38,11 +39,12 @@ NUMBER_AGAIN = "type the command with another number"
 
 
 class LocalDesk:
-    """`gateway.fitting.desk.Desk` over settings and store of a gateway. Used by one thread."""
+    """`gateway.fitting.desk.Desk` over settings and store of a gateway, for the officer ``by``. Used by one thread."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, by: str = "") -> None:
         self.settings = settings
         self.store = store
+        self.by = by
         self.authority = Authority.of(settings)
 
     def order(self, order_id: str) -> Order:
@@ -113,12 +115,15 @@ class LocalDesk:
         entry = self._entry(device)
         if entry is None:
             return None
+        with self.store.read() as connection:
+            aside = stock.refusal(connection, device)
         return OnRecord(
             entry.id,
             entry.kind,
             hashlib.sha256(entry.certificate).hexdigest(),
             entry.revoked_at_ms is not None,
             (self.settings.devices_dir / device / "config.json").exists(),
+            aside,
         )
 
     def worn(self, device: str) -> Worn | None:
@@ -203,7 +208,7 @@ class LocalDesk:
         worn = self.worn(device)
         try:
             if worn is None or (worn.order_id, worn.fitted_ms) != (order_id, fitted_ms):
-                activation = activate(self.store, device, order_id, fitted_ms)
+                activation = activate(self.store, device, order_id, fitted_ms, by=self.by)
             else:
                 activation = worn.activation
             if unit is not None and not self._stands(unit, activation):
@@ -224,7 +229,7 @@ class LocalDesk:
         if row is None:
             raise Stop(f"activation {activation} is not known", OPERATOR)
         try:
-            made = exchange(self.store, activation, device, at_ms)
+            made = exchange(self.store, activation, device, at_ms, self.by)
         except OrderRefused as error:
             raise Stop(str(error), f"{OPERATOR}; both tags keep their readings") from None
         with self.store.read() as connection:
@@ -254,11 +259,23 @@ class LocalDesk:
             for unit in stands:
                 uninstall(self.store, unit, activation, removed_ms)
             if row is not None and row.removed_ms is None:
-                deactivate(self.store, activation, removed_ms)
+                deactivate(self.store, activation, removed_ms, by=self.by)
         except OrderRefused as error:
             raise Stop(str(error), OPERATOR) from None
         ended = row.removed_ms if row is not None else None
         return Unbound(removed_ms if ended is None else ended, stands)
+
+    def report(self, device: str, what: Happened, why: str, visit: str) -> None:
+        """Into the device's history."""
+        now_ms, by = self.stamp_ms(), self.by or "officer"
+        with self.store.write() as connection:
+            said = any((one.what, one.about) == (what, visit) for one in stock.events(connection, device))
+            if said or devices.one(connection, device) is None:
+                return
+            if what != "lost" or not stock.refusal(connection, device):
+                stock.add_event(connection, device, what, by, why, now_ms, visit)
+            if what == "failed":
+                register.put_aside(connection, device, by, why, now_ms, visit)
 
     def wipe(self, devices: Sequence[str]) -> Sequence[str]:
         """From the folder ``devices``."""
@@ -266,6 +283,13 @@ class LocalDesk:
 
     def keep(self, record: Mapping[str, Any]) -> None:
         """It lies in the gateway's folder already, where the visit has written it."""
+
+    def was_of(self, order_id: str, device: str) -> bool:
+        """Whether a device is, or was, on the wearer of an order, or stood for one."""
+        with self.store.read() as connection:
+            under = {row.id: row.device for row in orders.activations(connection) if row.order_id == order_id}
+            units = {one.unit for one in installations.every(connection) if one.activation in under}
+        return device in under.values() or device in units
 
     def must_be_of(self, order_id: str, activation: str) -> None:
         """Raises Stop where that is no activation under that order."""

@@ -46,12 +46,20 @@ def self_test(context: Context) -> Facts:
             break
         context.listener.says("lay it down for a moment: the motion sensor tests itself")
     if bad:
-        name = next(iter(bad))
-        raise Stop(
-            f"{name} of {context.on_the_line.device}: {bad[name]}",
-            REMEDIES.get(name, ANOTHER),
-        )
+        broken = [name for name in bad if name not in REMEDIES]
+        name = next(iter(broken or bad))
+        fact = f"{name} of {context.on_the_line.device}: {bad[name]}"
+        if broken and not context.asked.dry_run:
+            _put_aside(context, fact)
+            fact += "; it is in quarantine now"
+        raise Stop(fact, REMEDIES.get(name, ANOTHER))
     return {"device": context.on_the_line.device, "tests": told}
+
+
+def _put_aside(context: Context, fact: str) -> None:
+    """A part is broken that nobody mends in a hallway: the device is fitted to nobody until it was tested."""
+    about = context.journal.visit if context.journal is not None else ""
+    context.desk.report(context.on_the_line.device, "failed", f"self-test at a visit: {fact}", about)
 
 
 def sky(context: Context) -> Facts:
@@ -116,6 +124,8 @@ def check(context: Context) -> Facts:
             f"{side.device} can not be passed: {error}",
             "close strap and case until both click, and type the same command again",
         ) from None
+    if context.purpose == "check" and context.journal is not None:
+        context.desk.report(side.device, "checked", "passed at a visit", context.journal.visit)
     return {"device": side.device, "at_ms": at_ms, "row": row}
 
 

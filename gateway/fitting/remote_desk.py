@@ -29,7 +29,7 @@ from cryptography.x509.oid import NameOID
 
 from core.order import Order
 from gateway.devices import DEVICE_ID, KEY_BYTES, Credentials, DeviceError, forget_in
-from gateway.fitting.desk import Bound, Committed, Exchanged, OnRecord, Place, Unbound, Worn
+from gateway.fitting.desk import Bound, Committed, Exchanged, Happened, OnRecord, Place, Unbound, Worn
 from gateway.fitting.doorstep import Doorstep
 from gateway.fitting.leaflet import Contact
 from gateway.fitting.local_desk import NUMBER_AGAIN, order_of, time_unknown
@@ -231,6 +231,11 @@ class RemoteDesk:
     def unbind(self, activation: str, removed_ms: int) -> Unbound:
         """It is nobody's any more."""
         return Unbound(**self._ask("POST", f"activations/{activation}/end", {"removed_ms": removed_ms}))
+
+    def report(self, device: str, what: Happened, why: str, visit: str) -> None:
+        """Into the device's history, at the gateway."""
+        body = {"what": what, "why": why, "visit": visit}
+        self._ask("POST", f"devices/{_number(device)}/report", body)
 
     def wipe(self, devices: Sequence[str]) -> Sequence[str]:
         """Here and at the gateway."""

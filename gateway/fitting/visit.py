@@ -43,7 +43,7 @@ def fit(
     settings: Settings, store: Store, asked: Asked, listener: Listener, purpose: Purpose = "fit"
 ) -> Fitted:
     """A visit from the gateway's own box, as ``visit`` has it."""
-    return visit(LocalDesk(settings, store), settings.data_dir, asked, listener, purpose)
+    return visit(LocalDesk(settings, store, asked.by), settings.data_dir, asked, listener, purpose)
 
 
 def visit(desk: Desk, data_dir: Path, asked: Asked, listener: Listener, purpose: Purpose = "fit") -> Fitted:

@@ -7,7 +7,7 @@ from gateway.store import Store, devices, installations, orders
 from gateway.store.installations import Installation
 
 
-def exchange(store: Store, activation_id: str, device: str, at_ms: int) -> str:
+def exchange(store: Store, activation_id: str, device: str, at_ms: int, by: str = "") -> str:
     """From ``at_ms`` on (UTC ms) ``device`` is in the place of what the activation was of; returns the new activation.
 
     The home units that listen for the one listen for the other from then on, each where it stands. Said again after it
@@ -38,8 +38,8 @@ def exchange(store: Store, activation_id: str, device: str, at_ms: int) -> str:
                     f"home unit {one.unit} was installed later than that: give a later instant"
                 )
             installations.end(connection, one, at_ms)
-        deactivate(store, activation_id, at_ms, within=connection)
-        activation = activate(store, device, before.order_id, at_ms, within=connection)
+        deactivate(store, activation_id, at_ms, by=by, within=connection)
+        activation = activate(store, device, before.order_id, at_ms, by=by, within=connection)
         for one in stands:
             installations.add(connection, Installation(one.unit, activation, at_ms, None, one.place))
     return activation

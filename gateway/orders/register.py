@@ -17,7 +17,8 @@ from core.senses import SENSES
 from gateway import gateway_time, logs
 from gateway.clock import utc_ms, utc_text
 from gateway.orders import tasks, unwatched
-from gateway.store import Store, devices, erasures, intake, orders
+from gateway.stock.register import swapped
+from gateway.store import Store, devices, erasures, intake, orders, stock
 
 log = structlog.get_logger(__name__)
 
@@ -71,13 +72,14 @@ def activate(
     order_id: str,
     fitted: datetime | int | None = None,
     *,
+    by: str = "",
     within: Connection | None = None,
 ) -> str:
     """A device is fitted to the wearer of an order; returns the activation's id.
 
-    ``fitted`` is the instant in tag time: a datetime (UTC where it has no zone), milliseconds, or None for now;
-    ``within`` the transaction that it is part of. Raises OrderRefused where device or order are unknown, the device is
-    a home unit, or it is worn already.
+    ``fitted`` is the instant in tag time: a datetime (UTC where it has no zone), milliseconds, or None for now; ``by``
+    is who has done it, ``within`` the transaction that it is part of. Raises OrderRefused where device or order are
+    unknown, the device is a home unit, is in quarantine, or it is worn already.
     """
     fitted_ms = instant_ms(store, fitted)
     with store.write() if within is None else nullcontext(within) as connection:
@@ -90,6 +92,11 @@ def activate(
             raise OrderRefused(
                 f"device {device} is a {entry.kind}, which nobody wears: fit the tag, and install this for it with "
                 "`tagwatch device install`"
+            )
+        aside = stock.refusal(connection, device)
+        if aside:
+            raise OrderRefused(
+                f"{aside}: fit another, or have it tested and `tagwatch device release {device}`"
             )
         refuse_closed(connection, order_id)
         if erasures.gone_from(connection, device, fitted_ms):
@@ -111,6 +118,10 @@ def activate(
         orders.add_activation(
             connection, orders.ActivationRow(activation_id, device, order_id, fitted_ms, None)
         )
+        if by:
+            stock.add_event(
+                connection, device, "fitted", by, f"under order {order_id}", fitted_ms, activation_id
+            )
         unwatched.sync(connection, order_id, fitted_ms)
     return activation_id
 
@@ -120,9 +131,10 @@ def deactivate(
     activation_id: str,
     removed: datetime | int | None = None,
     *,
+    by: str = "",
     within: Connection | None = None,
 ) -> None:
-    """The device was taken off; ``within`` is the transaction that it is part of.
+    """The device was taken off, ``by`` whom; ``within`` is the transaction that it is part of.
 
     Raises OrderRefused where the activation is unknown, has ended, or had not begun.
     """
@@ -143,6 +155,9 @@ def deactivate(
             if (row.kind, row.about) == (tasks.REMOVE_TAG, activation_id)
         ]
         intake.settle(connection, taken_off, "the removal", removed_ms)
+        swapped(connection, worn.device, by or "operator", removed_ms, "it was removed")
+        if by:
+            stock.add_event(connection, worn.device, "removed", by, "", removed_ms, activation_id)
         unwatched.sync(connection, worn.order_id, removed_ms)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
 
 from core.alerts import Alert, Source
-from gateway.store import outbox
+from gateway.store import doubts, outbox
+from gateway.store.stock import Fault
 from gateway.store.tables import activation, alert, alert_revision, order_version
 
 ORDER_OF = func.coalesce(activation.c.order_id, alert.c.order_id)
@@ -87,50 +88,69 @@ def put(connection: Connection, entries: Sequence[AlertEntry], at_ms: int) -> li
     """Write alerts that are new or differ from what stands, each as a further revision; with it, in the outbox, what
     people are to be told.
 
-    ``at_ms`` is gateway time. Returns the numbers of those that were written.
+    What of their evidence is doubtful is worked out here (`gateway.store.doubts`). ``at_ms`` is gateway time. Returns
+    the numbers of those that were written.
     """
     written: list[int] = []
-    for entry in entries:
-        known = connection.execute(
-            select(
-                alert.c.number,
-                alert.c.revision,
-                alert.c.state,
-                alert.c.severity,
-                alert.c.start_ms,
-                alert.c.document,
-            ).where(alert.c.id == entry.id)
-        ).one_or_none()
+    doubted = doubts.Doubts(connection) if entries else None
+    for judged in entries:
+        assert doubted is not None
+        entry = replace(judged, document=doubted.upon(judged.document, judged.device))
+        known = _standing(connection, alert.c.id == entry.id)
         if known is not None and known.document == entry.document:
             continue
         if entry.state == "withdrawn" and (known is None or known.state == "withdrawn"):
             continue  # thought of and withdrawn before anybody could see it
-        values = {name: getattr(entry, name) for name in AlertEntry.__slots__} | {"changed_at_ms": at_ms}
-        if known is None:
-            revision = 1
-            result = connection.execute(insert(alert).values(**values, revision=revision, raised_at_ms=at_ms))
-            key = result.inserted_primary_key
-            assert key is not None
-            number = int(key[0])
-        else:
-            number, revision = known.number, known.revision + 1
-            connection.execute(
-                update(alert).where(alert.c.number == number).values(**values, revision=revision)
-            )
-        connection.execute(
-            insert(alert_revision).values(
-                alert=number, revision=revision, at_ms=at_ms, document=entry.document
-            )
-        )
-        before = None if known is None else (known.state, known.severity, known.start_ms)
-        if before != (
-            entry.state,
-            entry.severity,
-            entry.start_ms,
-        ):  # an extension only updates the page (law 3)
-            outbox.tell(connection, number, revision, entry.state, entry.severity, entry.start_ms, at_ms)
-        written.append(number)
+        written.append(_write(connection, entry, known, at_ms))
     return written
+
+
+def doubt(connection: Connection, fault: Fault, at_ms: int) -> list[int]:
+    """Flag every alert that a device has fed in the time in which it was found faulty, or take that back.
+
+    Nothing else of them changes. Returns the numbers of those that changed.
+    """
+    doubted = doubts.Doubts(connection)
+    names = [alert.c[name] for name in AlertEntry.__slots__]
+    query = select(*names).where(doubts.may_have_fed(fault.device)).order_by(alert.c.number)
+    written = []
+    for row in connection.execute(query).all():
+        known = AlertEntry(*row)
+        entry = replace(known, document=doubted.upon(known.document, known.device, fault))
+        if entry.document != known.document:
+            standing = _standing(connection, alert.c.id == entry.id)
+            written.append(_write(connection, entry, standing, at_ms))
+    return written
+
+
+def _standing(connection: Connection, of: ColumnElement[bool]) -> Any:
+    names = (alert.c[name] for name in ("number", "revision", "state", "severity", "start_ms", "document"))
+    return connection.execute(select(*names).where(of)).one_or_none()
+
+
+def _write(connection: Connection, entry: AlertEntry, known: Any, at_ms: int) -> int:
+    """Write a revision after ``known``, or the first; returns the alert's number."""
+    values = {name: getattr(entry, name) for name in AlertEntry.__slots__} | {"changed_at_ms": at_ms}
+    if known is None:
+        revision = 1
+        result = connection.execute(insert(alert).values(**values, revision=revision, raised_at_ms=at_ms))
+        key = result.inserted_primary_key
+        assert key is not None
+        number = int(key[0])
+    else:
+        number, revision = int(known.number), known.revision + 1
+        connection.execute(update(alert).where(alert.c.number == number).values(**values, revision=revision))
+    connection.execute(
+        insert(alert_revision).values(alert=number, revision=revision, at_ms=at_ms, document=entry.document)
+    )
+    now = (entry.state, entry.severity, entry.start_ms)
+    same = known is not None and now == (known.state, known.severity, known.start_ms)
+    named = doubts.named_in(entry.document)
+    doubted = known is not None and named != doubts.named_in(known.document)
+    # an extension only updates the page (law 3), and of what was withdrawn nobody need doubt anything
+    if not same or (doubted and entry.state != "withdrawn"):
+        outbox.tell(connection, number, revision, *now, at_ms, doubtful=bool(named), only_doubt=same)
+    return number
 
 
 def listing(

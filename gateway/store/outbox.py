@@ -45,6 +45,10 @@ class Telling:
     at_ms: int
     decided_ms: int | None = None
     outcome: str | None = None
+    doubtful: bool = False
+    """A device that fed the alert was found faulty."""
+    only_doubt: bool = False
+    """Nothing but that has changed: of interest to those only who know of the alert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Delivery:
     error: str | None = None
     done_ms: int | None = None
     outcome: str | None = None
+    doubtful: bool = False
 
     @property
     def begun(self) -> bool:
@@ -123,12 +128,28 @@ class Acknowledgement:
 
 
 def tell(
-    connection: Connection, number: int, revision: int, state: str, severity: str, start_ms: int, at_ms: int
+    connection: Connection,
+    number: int,
+    revision: int,
+    state: str,
+    severity: str,
+    start_ms: int,
+    at_ms: int,
+    *,
+    doubtful: bool = False,
+    only_doubt: bool = False,
 ) -> None:
     """People are to be told of this revision. In the transaction that writes it."""
     connection.execute(
         insert(telling).values(
-            alert=number, revision=revision, state=state, severity=severity, start_ms=start_ms, at_ms=at_ms
+            alert=number,
+            revision=revision,
+            state=state,
+            severity=severity,
+            start_ms=start_ms,
+            at_ms=at_ms,
+            doubtful=doubtful,
+            only_doubt=only_doubt,
         )
     )
 

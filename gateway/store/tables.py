@@ -88,6 +88,43 @@ device_certificate = Table(
     Column("until_ms", BigInteger, doc="next: from then on the one in device is not let in any more"),
 )
 
+# --- devices in stock: gateway/stock, store/stock.py; rows are only ever added ---
+
+device_event = Table(
+    "device_event",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("device", Text, ForeignKey("device.id"), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("what", Text, nullable=False, doc="see store/stock.py"),
+    Column("by", Text, nullable=False, doc="who, by name"),
+    Column("reason", Text, nullable=False),
+    Column("about", Text, nullable=False, doc="activation, visit or finding, or ''"),
+    Index("device_event_by_device", "device", "id"),
+    sqlite_autoincrement=True,
+)
+
+device_fault = Table(
+    "device_fault",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("device", Text, ForeignKey("device.id"), nullable=False),
+    Column("sensor", Text, nullable=False, doc="which of its sensors; '': all of it"),
+    Column("from_ms", BigInteger, nullable=False, doc="tag time"),
+    Column("to_ms", BigInteger, doc="tag time, not included; none: from then on"),
+    Column("at_ms", BigInteger, nullable=False, doc="when it was found"),
+    Column("by", Text, nullable=False, doc="who has found it, by name"),
+    Column("reason", Text, nullable=False),
+    Column(
+        "takes_back",
+        BigInteger().with_variant(Integer, "sqlite"),
+        ForeignKey("device_fault.id"),
+        doc="this is no finding, but says that one was wrong",
+    ),
+    UniqueConstraint("takes_back", name="device_fault_taken_back_once"),
+    sqlite_autoincrement=True,
+)
+
 heard = Table(
     "heard",
     metadata,
@@ -296,6 +333,14 @@ telling = Table(
     Column("at_ms", BigInteger, nullable=False),
     Column("decided_ms", BigInteger, doc="when it was decided who is told; none: not yet"),
     Column("outcome", Text, doc="told, merged, unchanged, before, acknowledged; none: not decided"),
+    Column("doubtful", Boolean, nullable=False, server_default=false(), doc="a faulty device has fed it"),
+    Column(
+        "only_doubt",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        doc="nothing else has changed: who never heard of the alert is not told",
+    ),
     UniqueConstraint("alert", "revision", name="telling_once"),
     Index("telling_by_outcome", "outcome", "alert", "id"),
     sqlite_autoincrement=True,
@@ -324,6 +369,7 @@ delivery = Table(
     Column("error", Text, doc="what came of the last attempt"),
     Column("done_ms", BigInteger),
     Column("outcome", Text, doc="sent, sent by sms, dropped: why; none: waits"),
+    Column("doubtful", Boolean, nullable=False, server_default=false()),
     Index("delivery_by_outcome", "outcome", "contact", "next_ms"),
     Index("delivery_by_alert", "alert"),
     sqlite_autoincrement=True,

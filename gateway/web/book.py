@@ -37,6 +37,22 @@ class Wearer(BaseModel):
     name: str | None = None
 
 
+class Doubt(BaseModel):
+    """Why evidence of an alert is doubtful: a device that fed it was found faulty."""
+
+    model_config = ConfigDict(frozen=True)
+
+    finding: int = Field(
+        description="The finding's number; it can be taken back, and then it is not here any more."
+    )
+    device: str = Field(description="The device that was found faulty: the tag, or a home unit.")
+    sensor: str | None = Field(description="Which part of it; null: all of it.")
+    from_: Instant = Field(alias="from", description="Since when, tag time, UTC.")
+    to: Instant | None = Field(description="Until when; null: from then on.")
+    reason: str
+    by: str = Field(description="Who has found it.")
+
+
 class AlertRecord(BaseModel):
     """One alert as its newest revision says it."""
 
@@ -78,6 +94,10 @@ class AlertRecord(BaseModel):
     sources: Sequence[tuple[str, int | None]] = Field(
         default_factory=list,
         description="Whose each is: [kind, null] for the tag's, [kind, index] for a home unit's.",
+    )
+    doubts: Sequence[Doubt] = Field(
+        default_factory=list,
+        description="What of its evidence is doubtful: a device that fed it was found faulty. The alert stands.",
     )
 
 

@@ -57,11 +57,28 @@ def _differences(before: AlertRecord, now: AlertRecord) -> list[str]:
         for name, value in now.figures.items()
         if value != before.figures.get(name)
     ]
+    told += _doubts(before, now)
     if len(before.readings) != len(now.readings):
         told.append(f"Rests on {_count(now)}, before on {_count(before)}")
     if before.sentence != now.sentence and not told:
         told.append("Described anew")
     return told or ["Rests on other readings"]
+
+
+def _doubts(before: AlertRecord, now: AlertRecord) -> list[str]:
+    known, said = ({one.finding: one for one in alert.doubts} for alert in (before, now))
+    return [
+        *(
+            f"Doubtful evidence: device {one.device} was found faulty by {one.by} (finding {number})"
+            for number, one in said.items()
+            if number not in known
+        ),
+        *(
+            f"No longer doubtful by finding {number}, about device {one.device}"
+            for number, one in known.items()
+            if number not in said
+        ),
+    ]
 
 
 def _end(before: datetime | None, now: datetime | None) -> str:

@@ -59,7 +59,7 @@ def test_an_alert_has_the_shape_of_the_contract(api: httpx.Client) -> None:
     assert set(first) == {
         "id", "number", "revision", "revision_number", "activation", "device", "order", "wearer", "condition", "rule",
         "state", "severity", "start", "end", "order_version", "rule_set", "sentence", "figures", "readings",
-        "sources",
+        "sources", "doubts",
     }  # fmt: skip
     assert first["number"] == 2
     assert first["wearer"] == {"id": "W1", "name": "Alex Example"}

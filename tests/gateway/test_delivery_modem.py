@@ -81,8 +81,8 @@ def test_every_message_fits_one_sms_with_its_reference() -> None:
     link = "https://tagwatch.a-very-long-name-of-a-probation-service.example.org/alerts/"
     reference = message.key(1, 10**9, 999, "r" * 32, "c" * 32, 99)
     for text in (
-        message.text(10**9, 999, "open", "critical", link, reference),
-        message.digest([(10**9 + n, 99, "withdrawn", "low") for n in range(50)], link, reference),
+        message.text(10**9, 999, "open", "critical", link, reference, doubtful=True),
+        message.digest([(10**9 + n, 99, "withdrawn", "low", True) for n in range(50)], link, reference),
     ):
         short = plain(text)
         assert len(short) <= 160

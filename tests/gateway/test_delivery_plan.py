@@ -416,3 +416,38 @@ def test_the_example_in_the_documents_can_be_used(tmp_path: File) -> None:
         for severity in ("critical", "high", "medium", "low")
     }
     assert all(chosen.values())
+
+
+def test_a_doubt_about_the_evidence_is_told_to_those_who_know_of_the_alert_and_gets_nobody_up_again() -> None:
+    first = told(telling())
+    sent = done(*decide(telling()).messages)
+    doubt = replace(telling(2), doubtful=True, only_doubt=True)
+    merged = plan.merge([doubt], first, NOW_MS + HOUR_MS)
+    assert merged is not None
+    assert merged.worth
+    decision = decide(doubt, first, sent)
+    assert who(decision) == ["ann"]
+    assert decision.messages[0].doubtful
+    assert decision.escalations == ()
+    # taken back: they are told that, too; the same once more: nobody
+    back = replace(telling(3), only_doubt=True)
+    assert who(decide(back, told(doubt), sent)) == ["ann"]
+    assert plan.merge([replace(back, revision=4)], told(back), NOW_MS + HOUR_MS) == plan.Merged(
+        replace(back, revision=4), (), False
+    )
+
+
+def test_who_never_heard_of_an_alert_does_not_learn_of_it_by_a_doubt() -> None:
+    doubt = replace(telling(2), doubtful=True, only_doubt=True)
+    merged = plan.merge([doubt], None, NOW_MS)
+    assert merged is not None
+    assert not merged.worth
+    # one that is raised with doubtful evidence, or doubted before anybody was told, is told like any other
+    for waiting in ([replace(telling(), doubtful=True)], [telling(), doubt]):
+        merged = plan.merge(waiting, None, NOW_MS)
+        assert merged is not None
+        assert merged.worth
+        decision = decide(merged.newest)
+        assert who(decision) == ["ann"]
+        assert decision.messages[0].doubtful
+        assert decision.escalations

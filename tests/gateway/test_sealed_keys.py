@@ -193,10 +193,9 @@ def as_before(kept: Kept) -> dict[str, bytes]:
                 file.commit()
         for later in LATER:
             file.execute(f"DROP TABLE {later}")
-        for column in ("note", "account"):
-            file.execute(f"ALTER TABLE acknowledgement DROP COLUMN {column}")
         file.execute("DROP INDEX alert_by_order")
-        file.execute("ALTER TABLE alert DROP COLUMN order_id")
+        for table, column in LATER_COLUMNS:
+            file.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         file.execute("UPDATE alembic_version SET version_num = '0006'")
     file.close()
     (kept.settings.authority_dir / SEALED_KEY).unlink()
@@ -276,8 +275,14 @@ LATER = (
     *("order_client", "order_token", "order_case", "order_identity", "order_message"),
     *("order_attachment", "order_task", "device_key", "device_certificate"),
     *("session", "access_token", "account", "order_change", "order_due"),
+    *("device_event", "device_fault"),
 )
 """Tables that the store did not have when it kept keys open."""
+LATER_COLUMNS = (
+    *(("acknowledgement", "note"), ("acknowledgement", "account")),
+    *(("telling", "doubtful"), ("telling", "only_doubt"), ("delivery", "doubtful")),
+    ("alert", "order_id"),
+)
 
 
 def write_backup(folder: Path, to: Path, **change: Any) -> None:

@@ -235,7 +235,10 @@ def test_a_store_of_before_is_brought_to_this_form_with_all_that_it_holds(
     before = listed(store)
     store.close()
     with sqlite3.connect(tmp_path / "store.sqlite") as file:
-        file.execute("DROP TABLE order_due")
+        for table in ("device_event", "device_fault", "order_due"):
+            file.execute(f"DROP TABLE {table}")
+        for table, column in (("telling", "doubtful"), ("telling", "only_doubt"), ("delivery", "doubtful")):
+            file.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         file.execute("DROP INDEX alert_by_order")
         file.execute("ALTER TABLE alert DROP COLUMN order_id")
         words = file.execute("SELECT sql FROM sqlite_master WHERE name = 'alert'").fetchone()[0]

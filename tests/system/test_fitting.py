@@ -24,8 +24,10 @@ from gateway.fitting import Stop
 from gateway.fitting.console import signature
 from gateway.fitting.door import NotAsked
 from gateway.fitting.stops import CableGone, NoAnswer
-from gateway.store import installations, orders
+from gateway.stock import history, register
+from gateway.store import installations, orders, stock
 from sim.alcohol_feed import CALIBRATION
+from sim.bench.tag import SENSOR_BROKEN, SENSOR_HEALTHY, SENSOR_PIN
 from sim.fitting import in_one_room
 from tests.community_order import every_day
 from tests.system.fitting_room import ALL_WELL, PACE, Fault, Plug, Ports, Room, leg
@@ -55,6 +57,7 @@ STEPS = (
     "record",
 )
 """Of a visit with a GPS tag, in their order."""
+NOW_MS = 1_780_000_000_000
 TOUCHES = (*STEPS[len(DOOR) + 1 : len(DOOR) + 9], "lock")
 """Those that speak with the tag."""
 
@@ -551,3 +554,37 @@ def test_what_is_worn_is_checked_and_taken_off_and_the_tag_goes_to_another_weare
             assert room.active("gpsworn") == []
             assert room.visit(next_order, plug).activation == "gpsworn-2"
         assert room.visit(next_order, Ports(), purpose="remove", lost=True).activation == "gpsworn-2"
+
+
+def test_a_tag_in_quarantine_is_refused_and_one_whose_part_is_broken_gets_there_by_itself(room: Room) -> None:
+    order_id = room.order("aside")
+    with leg(room, "aside") as tag, Plug(tag) as plug:
+        room.visit(order_id, plug, "gpsaside")
+        room.visit(order_id, plug, purpose="remove")
+        with room.store.read() as connection:
+            told = history.show(connection, "gpsaside")
+        assert told["activations"][0]["fitted_by"] == "Sam Officer"
+        assert told["activations"][0]["removed_by"] == "Sam Officer"
+        register.quarantine(room.store, "gpsaside", "Wanda Workshop", "wet inside", NOW_MS)
+        with pytest.raises(
+            Stop, match=r"in quarantine since .*wet inside.*take another one.*device release gpsaside"
+        ):
+            room.visit(order_id, plug)
+        assert room.active("gpsaside") == []
+        register.release(room.store, "gpsaside", "Wanda Workshop", "dried", NOW_MS)
+        again = room.visit(order_id, plug)
+    assert again.activation == "gpsaside-2"
+
+
+def test_a_verdict_that_nobody_mends_in_a_hallway_puts_the_tag_into_quarantine(room: Room) -> None:
+    order_id = room.order("broken")
+    with leg(room, "broken") as tag, Plug(tag) as plug:
+        tag.set_pin(tag.now_ms, SENSOR_PIN, SENSOR_BROKEN)
+        with pytest.raises(Stop, match=r"motion of gpsbroken: .*; it is in quarantine now: take another one"):
+            room.visit(order_id, plug, "gpsbroken")
+        tag.set_pin(tag.now_ms, SENSOR_PIN, SENSOR_HEALTHY)
+        with pytest.raises(Stop, match=r"in quarantine since .*motion of gpsbroken"):
+            room.visit(order_id, plug, "gpsbroken")
+    with room.store.read() as connection:
+        said = [one.what for one in stock.events(connection, "gpsbroken")]
+    assert said == ["failed", "quarantined"]

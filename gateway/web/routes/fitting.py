@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
@@ -113,6 +113,9 @@ class DeviceFound(BaseModel):
     certificate_sha256: str
     revoked: bool
     kept: bool = Field(description="What it is provisioned with lies at the gateway.")
+    aside: str = Field(
+        description="Why it is not to be fitted (quarantine, retired, lost); '' where it may be."
+    )
 
 
 class DeviceAnswer(BaseModel):
@@ -262,6 +265,20 @@ class Task(BaseModel):
     sentence: Annotated[str, Field(min_length=1, max_length=2000, pattern=_PLAIN)]
 
 
+class Report(BaseModel):
+    """What a visit has found of a device: ``failed`` puts it into quarantine."""
+
+    what: Literal["failed", "checked", "lost"]
+    why: Annotated[str, Field(min_length=1, max_length=1000, pattern=_PLAIN)]
+    visit: Annotated[str, Field(min_length=1, max_length=100, pattern=_PLAIN)]
+
+
+class Reported(BaseModel):
+    """The device that has it in its history now."""
+
+    device: str
+
+
 class Raised(BaseModel):
     """The order that has the task now."""
 
@@ -345,7 +362,7 @@ def sitting(request: Request, who: Person, doing: str, **about: str) -> Iterator
 
     try:
         note(doing, **about)
-        yield Sitting(LocalDesk(request.app.state.settings, store), note)
+        yield Sitting(LocalDesk(request.app.state.settings, store, who.full_name), note)
     except Stop as stop:
         raise ProblemError(HTTPStatus.CONFLICT, "visit-stops", stop.fact, stop.remedy) from None
     except (SealError, OSError) as error:
@@ -490,6 +507,18 @@ def beacon_key(request: Request, who: Officer, device: DeviceId, order: OrderId)
     with sitting(request, who, "beacon key handed out", order=order, device=device) as now:
         _not_anothers(now.desk, device, order)
         return BeaconKey(key=now.desk.beacon_key(device).hex())
+
+
+@_sent.post("/devices/{device}/report")
+def report(request: Request, who: Officer, device: DeviceId, order: OrderId, said: Report) -> Reported:
+    """Write what a visit has found of a device into its history. Said again for the same visit it stands once."""
+    with sitting(request, who, f"device reported: {said.what}", order=order, device=device) as now:
+        _not_anothers(now.desk, device, order)
+        if said.what != "failed" and not now.desk.was_of(order, device):
+            detail = f"{device} was never on the wearer of this order"
+            raise ProblemError(HTTPStatus.CONFLICT, "visit-stops", detail, OPERATOR)
+        now.desk.report(device, said.what, said.why, said.visit)
+        return Reported(device=device)
 
 
 @_sent.post("/activations")
