@@ -125,7 +125,7 @@ def _make_version(connection: Connection, case: Case, now_ms: int) -> None:
     gone = [
         row.id
         for row in intake.tasks(connection, case.id)
-        if row.kind not in (*tasks.OF_ONE_MESSAGE, *tasks.OF_A_VISIT) and (row.kind, row.about) not in found
+        if row.kind not in _STAND and (row.kind, row.about) not in found
     ]
     intake.settle(connection, gone, f"{intake.BY_VERSION}{version}", now_ms)
 
@@ -139,6 +139,8 @@ def meaning_now(connection: Connection, case: Case, now_ms: int) -> Meaning:
     return meaning_of(order, wearer, Known(case.id, case.wearer or UNKNOWN_WEARER, documents), now_ms)
 
 
+_STAND = (*tasks.OF_ONE_MESSAGE, *tasks.OF_A_VISIT, *tasks.OF_PEOPLE)
+"""Kinds of task that no message settles."""
 UNKNOWN_WEARER = "unknown"
 
 

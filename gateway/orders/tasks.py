@@ -24,7 +24,7 @@ class Finding:
 LAW = "law"
 OF_VARIATION = "variation"
 REMOVE_TAG = "remove_tag"
-OF_PEOPLE = (OF_VARIATION, REMOVE_TAG, "swap_device")
+OF_PEOPLE = (OF_VARIATION, REMOVE_TAG, "swap_device", "device_in_quarantine")
 """Kinds that come of what people have recorded: no version settles them."""
 OF_ONE_MESSAGE = (
     *("wearer_not_known", "wearer_ambiguous", "no_case_id", "no_order_id", "sent_as_new_again"),

@@ -19,7 +19,7 @@ from gateway.store.stock import Event, Put
 
 State = Literal["in stock", "fitted", "quarantined", "retired", "lost", "revoked"]
 STATES: tuple[State, ...] = ("in stock", "fitted", "quarantined", "retired", "lost", "revoked")
-SWAP = "swap_device"
+SWAP = "device_in_quarantine"
 """The kind of task: a device in quarantine is worn."""
 _LONGEST = 1000
 
