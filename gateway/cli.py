@@ -23,6 +23,7 @@ from gateway import (
     rotation_cli,
     stock_cli,
     users_cli,
+    visits_cli,
     zones_cli,
 )
 from gateway.command_line import AsJson, DataDir, Refused, logged_in, print_rows, settings_of, store_of, utc
@@ -51,6 +52,7 @@ retention_cli.register(app)
 zones_cli.register(app)
 completion_cli.register(order_app, zones_cli.zone_app)
 fit_cli.register(app)
+visits_cli.register(app)
 app.add_typer(keys_cli.app, name="keys")
 rotation_cli.register(device_app, keys_cli.app)
 stock_cli.register(device_app)

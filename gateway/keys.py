@@ -20,6 +20,7 @@ from gateway.settings import Settings
 from gateway.store import Store, device_keys, devices, dialect
 from gateway.store.device_keys import Use
 from gateway.verify import Beside
+from gateway.visit_list import VisitList
 
 log = structlog.get_logger(__name__)
 
@@ -141,7 +142,7 @@ def make_ready(settings: Settings, store: Store, authority: Authority) -> None:
             vault.reload()
             _seal_what_lies_open(store, vault)
             if len(vault.masters.keys) > 1:
-                _reseal(store, authority)
+                _reseal(settings, store, authority)
                 vault.keep(replace(vault.masters, keys=vault.masters.keys[:1]))
     with store.read() as connection:
         others = [row.key for row in device_keys.every(connection)]
@@ -238,13 +239,17 @@ def change_master(settings: Settings, store: Store) -> Changed:
         vault = authority.vault
         old = vault.present
         vault.keep(replace(vault.masters, keys=(secrets.token_bytes(KEY_BYTES), *vault.masters.keys)))
-        count = _reseal(store, authority)
+        count = _reseal(settings, store, authority)
         vault.keep(replace(vault.masters, keys=vault.masters.keys[:1]))
     return Changed(old, vault.present, count)
 
 
-def _reseal(store: Store, authority: Authority) -> int:
+def _reseal(settings: Settings, store: Store, authority: Authority) -> int:
     with store.write() as connection:
         count = seal_anew(connection, authority.vault)
+    try:
+        VisitList(settings.data_dir, authority.vault).reseal()
+    except SealError as error:  # a list for tonight must not keep a gateway from its keys
+        log.warning("the list of planned visits can not be opened and stays as it is", problem=str(error))
     authority.reseal()
     return count

@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
 from jinja2 import TemplateError
 
 from core.order import Order, OrderError, order_from_json
 from core.wire import beacon_number
-from gateway import commands, evidence, gateway_time
+from gateway import commands, evidence, gateway_time, logs
 from gateway.authority import Authority
 from gateway.broker import address_for_tags
 from gateway.control import Control, ControlError
@@ -31,7 +32,10 @@ from gateway.seal import DEVICE_KEY, SealError
 from gateway.settings import Settings
 from gateway.stock import register
 from gateway.store import Store, devices, envelopes, installations, intake, orders, stock
+from gateway.visit_list import VisitList
 from gateway.whole_files import write_whole
+
+log = structlog.get_logger(__name__)
 
 _CONTROL_S = 10.0
 OPERATOR = "call the gateway's operator"
@@ -283,6 +287,7 @@ class LocalDesk:
 
     def keep(self, record: Mapping[str, Any]) -> None:
         """It lies in the gateway's folder already, where the visit has written it."""
+        self._off_the_list(record)
 
     def was_of(self, order_id: str, device: str) -> bool:
         """Whether a device is, or was, on the wearer of an order, or stood for one."""
@@ -316,6 +321,15 @@ class LocalDesk:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(folder / "record.html", shown, 0o600)
         write_whole(path, data, 0o600)
+        self._off_the_list(told)
+
+    def _off_the_list(self, record: Mapping[str, Any]) -> None:
+        """The visit was made, so it is planned no longer."""
+        planned = VisitList(self.settings.data_dir, self.authority.vault)
+        try:
+            planned.made(str(record["order"]), str(record["purpose"]), self.stamp_ms())
+        except (SealError, OSError) as error:
+            log.warning("the list of planned visits can not be changed", problem=logs.safe(error))
 
     def _entry(self, device: str) -> devices.Device | None:
         with self.store.read() as connection:
