@@ -14,31 +14,61 @@ from gateway.orders.completing import UNTYPED_ZONE, ZONES
 Document = Mapping[str, Any]
 
 
-def carried_over(
-    before: Sequence[Document], stated: Sequence[Document]
-) -> tuple[list[dict[str, Any]], set[tuple[str, str]]]:
-    """The conditions of the next version, and the findings (kind, about) that are settled by what was completed.
+STATED = ("regime", "wearer", "start", "end", "atv_allowance_min")
+"""What a message says of the order as a whole."""
 
-    ``before`` are those of the last version, ``stated`` those of the message. A condition that a person has added, and
-    of which the message says nothing, stays.
+
+def taken_over(
+    held: Document, was: Document | None, says: Document
+) -> tuple[dict[str, Any], set[tuple[str, str]]]:
+    """The order as a message leaves it, and the findings (kind, about) that people have settled.
+
+    ``held`` is the version that would hold, ``says`` what the message means by itself, and ``was`` what the one before
+    it meant (None where that is not known). What both say alike is left as people have it, be it completed, varied
+    or taken out; what the message says anew holds, with what people have completed where its words are the same.
     """
-    known = {str(one.get("id")): one for one in before}
+    made = dict(held)
+    for key in STATED:
+        if was is None or was.get(key) != says.get(key):
+            made.pop(key, None)
+            if key in says:
+                made[key] = says[key]
+    # a suspension that was stated once is not taken away by a message about something else
+    known = [] if was is None else was.get("suspensions", [])
+    fresh = [one for one in says.get("suspensions", []) if one not in (*known, *held.get("suspensions", []))]
+    if fresh:
+        made["suspensions"] = [*held.get("suspensions", []), *fresh]
+    before = {} if was is None else {str(one["id"]): one for one in was["conditions"]}
+    made["conditions"], settled = _conditions(held.get("conditions", ()), before, says["conditions"])
+    return made, settled
+
+
+def _conditions(
+    held: Sequence[Document], before: Mapping[str, Document], stated: Sequence[Document]
+) -> tuple[list[dict[str, Any]], set[tuple[str, str]]]:
+    known = {str(one.get("id")): one for one in held}
     found: list[dict[str, Any]] = []
     settled: set[tuple[str, str]] = set()
     open_still: set[tuple[str, str]] = set()
     for one in stated:
-        mine = known.get(str(one["id"]))
-        whole = None if mine is None or "not_monitored" in mine else _completed(mine, one)
-        found.append(dict(one) if whole is None else whole)
+        mine, old = known.get(str(one["id"])), before.get(str(one["id"]))
+        if old == one:
+            whole = mine  # where people have taken it out, it stays out
+        else:
+            whole = None if mine is None or "not_monitored" in mine else _completed(mine, old, one)
+            whole = one if whole is None else whole
+        if whole is not None:
+            found.append(dict(whole))
         if "not_monitored" in one:
-            (open_still if whole is None else settled).update(settles(one))
+            is_open = whole is not None and "not_monitored" in whole
+            (open_still if is_open else settled).update(settles(one))
     ids = {str(one["id"]) for one in stated}
     # what came from the order service carries its words (`stated`), whatever they are
-    added = [dict(one) for one in before if "stated" not in one and str(one.get("id")) not in ids]
+    added = [dict(one) for one in held if "stated" not in one and str(one.get("id")) not in ids]
     return [*found, *added], settled - open_still
 
 
-def _completed(mine: Document, one: Document) -> dict[str, Any] | None:
+def _completed(mine: Document, old: Document | None, one: Document) -> dict[str, Any] | None:
     if "not_monitored" not in one:
         return None
     words, said = mine.get("stated", {}), one.get("stated", {})
@@ -57,12 +87,20 @@ def _completed(mine: Document, one: Document) -> dict[str, Any] | None:
         return {**kept, **dates, **more} if same else None
     places = []
     by_name = {place["address"]["name"]: place for place in (mine, *mine.get("also", ()))}
+    told = {hours["address"]: hours["timetable"] for hours in (old or {}).get("hours", ())}
     for hours in one["hours"]:
         name = hours["address"]
         place = by_name.get(name)
         if place is None or words.get("addresses", {}).get(name) != said.get("addresses", {}).get(name):
             return None
-        places.append({"address": place["address"], "timetable": hours["timetable"]})
+        # hours that people have varied hold while the message tells the same ones as before
+        same_hours = told.get(name) == hours["timetable"]
+        places.append(
+            {
+                "address": place["address"],
+                "timetable": place["timetable"] if same_hours else hours["timetable"],
+            }
+        )
     kept = {key: value for key, value in kept.items() if key not in ("address", "timetable", "also")}
     return {**kept, **places[0], **({"also": places[1:]} if places[1:] else {}), **dates, **more}
 

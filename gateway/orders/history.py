@@ -60,7 +60,7 @@ def _told(row: ChangeRow, effective_ms: int, version: int | None) -> tuple[tuple
     }
 
 
-_KEPT = ("notice", "by_probation", "of")
+_KEPT = ("notice", "by_probation", "of", "says")
 
 
 def _more(row: ChangeRow) -> str:
@@ -81,7 +81,7 @@ def _more(row: ChangeRow) -> str:
 def _value(value: object) -> str:
     if isinstance(value, str) and value.endswith("Z") and "T" in value:
         try:
-            return told(round(datetime.fromisoformat(value).timestamp() * 1000))
+            return told(_ms(value))
         except ValueError:
             return value
     return str(value)
@@ -145,11 +145,24 @@ def _words(order_id: str, shown: Mapping[str, Any], done: Done) -> list[str]:
     return [*lines, *(f"TO BE LOOKED AT: {said}" for said in (*shown["law"], *shown["to_do"]))]
 
 
-def ended_ms(connection: Connection, order_id: str) -> int | None:
-    """When an order was revoked, or its monitoring ended early by a person or a message; None where it was not."""
+def ended_by_people_ms(connection: Connection, order_id: str) -> int | None:
+    """When people here have ended an order, or recorded that it was revoked; None where nobody has."""
     ends = [
         row.effective_ms
         for row in order_changes.of_order(connection, order_id)
         if row.kind in (Kind.REVOKED, Kind.END)
     ]
     return min(ends) if ends else None
+
+
+def ended_ms(connection: Connection, order_id: str) -> int | None:
+    """When an order was ended early, by people or by its newest message; None where it was not."""
+    found = [ended_by_people_ms(connection, order_id)]
+    messages = [row for row in order_changes.of_order(connection, order_id) if row.kind == Kind.MESSAGE]
+    if messages and "ends" in messages[-1].details:
+        found.append(_ms(messages[-1].details["ends"]))
+    return min((one for one in found if one is not None), default=None)
+
+
+def _ms(instant: object) -> int:
+    return round(datetime.fromisoformat(str(instant)).timestamp() * 1000)

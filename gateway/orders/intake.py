@@ -16,12 +16,18 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from gateway.orders import tasks, unwatched
-from gateway.orders.meaning import Known, Meaning, meaning_of
+from gateway.clock import utc_text
+from gateway.orders import history, life, tasks, unwatched
+from gateway.orders.completed import taken_over
+from gateway.orders.kinds import Kind
+from gateway.orders.meaning import Known, Meaning, meaning_of, not_after
+from gateway.orders.next_version import NothingChangesError, Recorded, plan, write
 from gateway.orders.reading import Message, read
+from gateway.orders.register import OrderRefused
 from gateway.orders.tasks import Finding
+from gateway.orders.times import told
 from gateway.orders.words import text
-from gateway.store import Store, erasures, intake, orders
+from gateway.store import Store, erasures, intake, order_changes, orders
 from gateway.store.intake import Case
 
 Operation = Literal[
@@ -76,7 +82,7 @@ def take_in(store: Store, operation: Operation, client: str, data: bytes, now_ms
             strong, weak = identities(message.fields)
             intake.identify(connection, case.id, [*strong, *weak])
         for order in intake.orders_of(connection, case.id) if is_wearer else [case]:
-            _make_version(connection, order, now_ms)
+            _make_version(connection, order, now_ms, client, of_order=not is_wearer)
         for doubt in found.doubts:
             version = len(orders.versions(connection, case.id))
             intake.raise_task(connection, case.id, doubt.kind, doubt.about, doubt.sentence, version, now_ms)
@@ -93,33 +99,31 @@ def _again(connection: Connection, before: intake.MessageRow, now_ms: int) -> No
         intake.raise_task(connection, before.case_id, doubt.kind, about, doubt.sentence, version, now_ms)
 
 
-def _make_version(connection: Connection, case: Case, now_ms: int) -> None:
-    """What the newest messages about an order mean becomes its next version, where that says anything new."""
+def _make_version(connection: Connection, case: Case, now_ms: int, client: str, *, of_order: bool) -> None:
+    """What the newest messages about an order mean becomes its next version, where that says anything new.
+
+    ``of_order``: the message is about the order itself, and says from when on; else it holds from now on.
+    """
     if case.id in erasures.closed_orders(connection):
         doubt = tasks.closed()
         intake.raise_task(connection, case.id, doubt.kind, doubt.about, doubt.sentence, 0, now_ms)
         return
+    said = last_said(connection, case.id)
     meaning = meaning_now(connection, case, now_ms)
-    known = orders.versions(connection, case.id)
-    document = meaning.document
-    if not known or _says(document) != _says(json.loads(known[-1].document)):
-        orders.add_version(
-            connection,
-            orders.OrderVersion(
-                case.id,
-                meaning.order.version,
-                meaning.order.effective_ms,
-                now_ms,
-                meaning.order.wearer.id,
-                meaning.order.wearer.name,
-                json.dumps(document, ensure_ascii=False),
-            ),
-        )
-        version = meaning.order.version
-        unwatched.sync(connection, case.id, now_ms)
-    else:
-        version = known[-1].version
     found = {(one.kind, one.about): one for one in meaning.found}
+    if not orders.versions(connection, case.id) or any(kind == "can_not_be_typed" for kind, _ in found):
+        made = _as_it_is(connection, case, meaning, client, now_ms)
+    else:
+        made = _onto(connection, case, meaning, said, client, now_ms, of_order=of_order)
+    version = orders.versions(connection, case.id)[-1].version
+    if not made and said != meaning.says:
+        _note(connection, case.id, meaning, client, (version, None), now_ms)
+    ended_by_people = history.ended_by_people_ms(connection, case.id)
+    if of_order and ended_by_people is not None:
+        one = tasks.order_has_ended(told(ended_by_people))
+        intake.raise_task(connection, case.id, one.kind, one.about, one.sentence, version, now_ms)
+    if meaning.ended_ms is not None:
+        life.removal(connection, case.id, meaning.ended_ms, version, now_ms)
     for one in found.values():
         intake.raise_task(connection, case.id, one.kind, one.about, one.sentence, version, now_ms)
     gone = [
@@ -130,13 +134,115 @@ def _make_version(connection: Connection, case: Case, now_ms: int) -> None:
     intake.settle(connection, gone, f"{intake.BY_VERSION}{version}", now_ms)
 
 
+def _as_it_is(connection: Connection, case: Case, meaning: Meaning, client: str, now_ms: int) -> bool:
+    """The first version, or one that can not be put on what there is."""
+    known = orders.versions(connection, case.id)
+    if known and _says(meaning.document) == _says(json.loads(known[-1].document)):
+        return False
+    order = meaning.order
+    orders.add_version(
+        connection,
+        orders.OrderVersion(
+            case.id,
+            order.version,
+            order.effective_ms,
+            now_ms,
+            order.wearer.id,
+            order.wearer.name,
+            json.dumps(meaning.document, ensure_ascii=False),
+        ),
+    )
+    _note(connection, case.id, meaning, client, (order.version, order.version), now_ms)
+    unwatched.sync(connection, case.id, now_ms)
+    return True
+
+
+def _onto(
+    connection: Connection,
+    case: Case,
+    meaning: Meaning,
+    said: Mapping[str, Any] | None,
+    client: str,
+    now_ms: int,
+    *,
+    of_order: bool,
+) -> bool:
+    """What a message says anew, put onto what holds then and what follows; was there anything?"""
+    ended_ms = history.ended_by_people_ms(connection, case.id)
+
+    def change(held: dict[str, Any]) -> dict[str, Any]:
+        return not_after(taken_over(held, said, meaning.says)[0], ended_ms)
+
+    recorded = Recorded(Kind.MESSAGE, f"order service {client}", meaning.why, _details(meaning))
+    effective_ms = meaning.order.effective_ms if of_order else None
+    try:
+        planned = plan(connection, case.id, change, recorded, now_ms, effective_ms, may_precede=True)
+    except NothingChangesError:
+        return False
+    except OrderRefused as error:
+        planned = plan(
+            connection, case.id, change, recorded, now_ms, effective_ms, may_precede=True, replaces_later=True
+        )
+        one = tasks.overruled(str(error))
+        number = orders.versions(connection, case.id)[-1].version
+        intake.raise_task(connection, case.id, one.kind, one.about, one.sentence, number, now_ms)
+    if planned.again is not None:
+        return False
+    write(connection, planned, now_ms)
+    return True
+
+
+def _note(
+    connection: Connection,
+    order_id: str,
+    meaning: Meaning,
+    client: str,
+    versions: tuple[int, int | None],
+    now_ms: int,
+) -> None:
+    """What a message meant by itself, beside the version that it made, if any."""
+    order_changes.add(
+        connection,
+        order_id=order_id,
+        version=versions[0],
+        last_version=versions[1],
+        kind=Kind.MESSAGE,
+        by=f"order service {client}",
+        at_ms=now_ms,
+        effective_ms=meaning.order.effective_ms,
+        reason=meaning.why,
+        details=_details(meaning),
+        identity="",
+    )
+
+
+def _details(meaning: Meaning) -> dict[str, Any]:
+    ended = {} if meaning.ended_ms is None else {"ends": utc_text(meaning.ended_ms)}
+    return {**ended, "says": meaning.says}
+
+
+def last_said(connection: Connection, order_id: str) -> dict[str, Any] | None:
+    """What the last message about an order meant by itself; None where an earlier program took it in."""
+    for row in reversed(order_changes.of_order(connection, order_id)):
+        if row.kind == Kind.MESSAGE:
+            says: dict[str, Any] = row.details["says"]
+            return says
+    return None
+
+
 def meaning_now(connection: Connection, case: Case, now_ms: int) -> Meaning:
     """What the newest messages about an order and its wearer mean, beside the versions that there are."""
     said = [None if one is None else intake.newest_message(connection, one) for one in (case.id, case.wearer)]
     order, wearer = (None if one is None else read(one.data) for one in said)
     assert order is not None, "an order is known by its messages"
-    documents = [json.loads(one.document) for one in orders.versions(connection, case.id)]
-    return meaning_of(order, wearer, Known(case.id, case.wearer or UNKNOWN_WEARER, documents), now_ms)
+    known = Known(
+        case.id,
+        case.wearer or UNKNOWN_WEARER,
+        [json.loads(one.document) for one in orders.versions(connection, case.id)],
+        last_said(connection, case.id),
+        history.ended_by_people_ms(connection, case.id),
+    )
+    return meaning_of(order, wearer, known, now_ms)
 
 
 _STAND = (*tasks.OF_ONE_MESSAGE, *tasks.OF_A_VISIT, *tasks.OF_PEOPLE)
@@ -233,8 +339,11 @@ def _plain(value: object) -> str:
     return "".join(text(value).casefold().split())
 
 
-def state_of(store: Store, case_id: str) -> str:
-    """The state of an order, or of a wearer's newest order, by the interface's numbers. Raises UnknownCaseError."""
+def state_of(store: Store, case_id: str, now_ms: int | None = None) -> str:
+    """The state of an order, or of a wearer's newest order, by the interface's numbers. Raises UnknownCaseError.
+
+    With ``now_ms`` one that has been revoked, or has ended early, is closed.
+    """
     with store.read() as connection:
         case = _case(connection, case_id)
         if case.kind == "wearer":
@@ -243,6 +352,9 @@ def state_of(store: Store, case_id: str) -> str:
                 return NEW
             case = theirs[-1]
         if case.id in erasures.closed_orders(connection):
+            return CLOSED
+        ended_ms = history.ended_ms(connection, case.id)
+        if now_ms is not None and ended_ms is not None and ended_ms <= now_ms:
             return CLOSED
         of_both = [case.id] if case.wearer is None else [case.id, case.wearer]
         waits = intake.standing_counts(connection, of_both, without=tasks.OF_A_VISIT)

@@ -222,7 +222,9 @@ def create_app(store: Store, settings: Settings, now_ms: Callable[[], int]) -> F
         sysparm_fields: Annotated[str, Query(max_length=_NAME)] = "state",
     ) -> StateOf:
         """The state of an order, or of a wearer's newest order. ``state`` is what can be asked for."""
-        return StateOf(result=State(state=await desk.work(intake.state_of, store, clean(case_id))))
+        return StateOf(
+            result=State(state=await desk.work(intake.state_of, store, clean(case_id), desk.now_ms()))
+        )
 
     retrieve = "/monitoring_order/retrieveDWandMO"
     for place in dict.fromkeys((retrieve, settings.order_prefix + retrieve)):

@@ -163,15 +163,12 @@ def resume(
     connection: Connection, order_id: str, at_ms: int, recorded: Recorded, now_ms: int, *, trial: bool = False
 ) -> Done:
     """What is suspended at ``at_ms``, or later, is monitored again from then on."""
-    details = {**recorded.details, "at": utc_text(at_ms)}
-    return _changed(
-        connection,
-        order_id,
-        variations.resumed(at_ms),
-        replace(recorded, details=details),
-        now_ms,
-        trial=trial,
-    )
+    recorded = replace(recorded, details={**recorded.details, "at": utc_text(at_ms)})
+    done = _changed(connection, order_id, variations.resumed(at_ms), recorded, now_ms, trial=trial)
+    if not trial:
+        open_still = [row.id for row in intake.tasks(connection, order_id) if row.kind == "suspended"]
+        intake.settle(connection, open_still, recorded.by, now_ms, f"resumed at {told(at_ms)}")
+    return done
 
 
 def end(

@@ -5,7 +5,7 @@ The mapping is that of docs/intake.md; it is made from the description of the in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,11 +14,12 @@ from core.law import check_order
 from core.order import Order, OrderError, Regime, order_from_json
 from gateway.clock import utc_text
 from gateway.orders import tasks
-from gateway.orders.completed import carried_over
+from gateway.orders.completed import taken_over
 from gateway.orders.imposed import conditions_of
 from gateway.orders.reading import Message
 from gateway.orders.regime import regime_of
 from gateway.orders.stated import Imposed, span_of
+from gateway.orders.stated_life import instant_ms, life_of
 from gateway.orders.tasks import Finding
 from gateway.orders.visit import Parties, Visit, parties_of, visit_of
 from gateway.orders.wearer import NAMES_OF_IDS, StatedWearer, no_texts, not_understood, wearer_of
@@ -48,7 +49,7 @@ SEEN_TO = (
     *("allday_lockdown", "exclusion_allday", "schedule", "checkin_schedule", "revocation_date"),
     *("revocation_type", "reason_for_order_ending_early", "technical_bail", "dapo_order_clause_numbers"),
 )
-"""Fields that change what is to be monitored, and that this version does not act on: each becomes a task."""
+"""Fields that change what is to be monitored: each becomes a task, but where its dates are stated (`stated_life`)."""
 KEPT = (
     *("ac_eligible_offences", "business_unit", "court", "court_order_email", "dapol_missed_in_error"),
     *(
@@ -81,7 +82,6 @@ _VARIATIONS = {
     *("ordersuspension", "changetodevicetype", "changetoenforceablecondition", "changetopersonaldetails"),
     "adminerror",
 }
-_SUSPENSION = "ordersuspension"
 _AMEND_ONLY = ("sr08", "")
 
 
@@ -92,12 +92,18 @@ class Known:
     order_id: str
     wearer_id: str
     documents: Sequence[Mapping[str, Any]] = ()
+    said: Mapping[str, Any] | None = None
+    """What the messages before these meant by themselves; None where that is not known."""
+    ended_ms: int | None = None
+    """When people here have ended it; no message goes beyond that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """What the messages mean.
 
+    ``says`` is what they mean by themselves, whatever people have completed or varied; ``ended_ms`` is when they end
+    the order early.
     ``document`` is the typed order (docs/orders.md) and ``order`` the same, read; ``found`` is what is to be seen to;
     ``unused`` names the fields that say something and change nothing of what is monitored.
     """
@@ -110,6 +116,10 @@ class Meaning:
     parties: Parties
     is_variation: bool
     unused: tuple[str, ...]
+    says: dict[str, Any]
+    why: str = ""
+    """What the message says of why it varies the order."""
+    ended_ms: int | None = None
 
 
 def meaning_of(order: Message, wearer: Message | None, known: Known, received_ms: int) -> Meaning:
@@ -131,25 +141,33 @@ def meaning_of(order: Message, wearer: Message | None, known: Known, received_ms
     found += _other_law(imposed.documents, regime)
     visit, of_visit = visit_of(fields, zone)
     texts = (name for name in (*ACTED_ON, *KEPT) if name not in _LISTS)
-    found += [*of_visit, *_seen_to(fields), *no_texts(fields, texts)]
+    found += [*of_visit, *no_texts(fields, texts)]
+    early = life_of(fields, whole, known.documents, is_variation, effective_ms, zone)
+    found += [*early.found, *_seen_to(fields, early.acted_on)]
     last = known.documents[-1] if known.documents else {}
-    document: dict[str, Any] = {
-        "order_id": known.order_id,
-        "version": len(known.documents) + 1 if not last else int(last["version"]) + 1,
+    says: dict[str, Any] = {
         "regime": str(regime),
         "wearer": {
             "id": known.wearer_id,
             "name": (stated.name if stated else "") or text(fields.get("device_wearer")) or "name not told",
         },
-        "effective": utc_text(effective_ms),
+        "conditions": imposed.documents,
     }
-    document |= {key: utc_text(ms) for key, ms in zip(("start", "end"), whole, strict=True) if ms is not None}
+    whole = whole[0], early.end_ms
+    says |= {key: utc_text(ms) for key, ms in zip(("start", "end"), whole, strict=True) if ms is not None}
+    if early.suspensions:
+        says["suspensions"] = early.suspensions
     allowance = _allowance(fields, found)
     if allowance is not None:
-        document["atv_allowance_min"] = allowance
+        says["atv_allowance_min"] = allowance
     # what people have recorded is theirs: a message of the order service says nothing of it
-    document |= {key: last[key] for key in ("conviction", "suspensions", "discounts") if key in last}
-    document["conditions"], kept = carried_over(last.get("conditions", ()), imposed.documents)
+    held, kept = taken_over(last, known.said, says)
+    document: dict[str, Any] = {
+        **not_after(held, known.ended_ms),
+        "order_id": known.order_id,
+        "version": len(known.documents) + 1 if not last else int(last["version"]) + 1,
+        "effective": utc_text(effective_ms),
+    }
     found = [one for one in found if (one.kind, one.about) not in kept]
     typed, document, more = _typed(document, known)
     used = (*ACTED_ON, *SEEN_TO)
@@ -163,7 +181,20 @@ def meaning_of(order: Message, wearer: Message | None, known: Known, received_ms
         parties_of(fields),
         is_variation,
         unused,
+        says,
+        _why(fields),
+        early.ended_ms,
     )
+
+
+def not_after(document: Mapping[str, Any], ended_ms: int | None) -> dict[str, Any]:
+    """The order, ending no later than people have ended it."""
+    if ended_ms is None or ("end" in document and instant_ms(document["end"]) <= ended_ms):
+        return dict(document)
+    ended = {**document, "end": utc_text(ended_ms)}
+    if "start" in ended and instant_ms(ended["start"]) >= ended_ms:
+        del ended["start"]  # it never begins
+    return ended
 
 
 def _typed(document: dict[str, Any], known: Known) -> tuple[Order, dict[str, Any], list[Finding]]:
@@ -186,6 +217,11 @@ def _typed(document: dict[str, Any], known: Known) -> tuple[Order, dict[str, Any
             continue  # taken in by another program: the law is asked without it
     found += [tasks.of_law(problem) for problem in check_order(typed, TIMEZONE, earlier)]
     return typed, document, found
+
+
+def _why(fields: Mapping[str, Any]) -> str:
+    said = (text(fields.get(name)) for name in ("order_variation_type", "order_variation_details"))
+    return ": ".join(" ".join(one.split()) for one in said if one)[:500]
 
 
 def _once(found: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -212,8 +248,6 @@ def _request(
     kind = fields.get("order_variation_type")
     if not is_absent(kind) and folded(kind) not in _VARIATIONS:
         found.append(tasks.unknown_word("order_variation_type", kind, "see docs/intake.md"))
-    if folded(kind) == _SUSPENSION:
-        found.append(tasks.not_acted_on("order_variation_type", kind))
     subcategory = text(fields.get("subcategory"))
     if not subcategory.casefold().startswith("sr08") and subcategory:
         found.append(tasks.not_acted_on("subcategory", subcategory))
@@ -285,8 +319,12 @@ def _other_law(documents: Sequence[Mapping[str, Any]], regime: Regime) -> list[F
     return found
 
 
-def _seen_to(fields: Mapping[str, Any]) -> list[Finding]:
-    found = [tasks.not_acted_on(name, fields[name]) for name in SEEN_TO if not is_absent(fields.get(name))]
+def _seen_to(fields: Mapping[str, Any], acted_on: Collection[str]) -> list[Finding]:
+    found = [
+        tasks.not_acted_on(name, fields[name])
+        for name in SEEN_TO
+        if not is_absent(fields.get(name)) and name not in acted_on
+    ]
     known = (*ACTED_ON, *SEEN_TO, *KEPT)
     unread = not_understood(fields, known)
     return [*found, *(tasks.not_understood(name, fields.get(name)) for name in unread)]

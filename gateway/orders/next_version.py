@@ -93,10 +93,12 @@ def plan(
     effective_ms: int | None = None,
     *,
     replaces_later: bool = False,
+    may_precede: bool = False,
 ) -> Plan:
     """What ``change`` makes of an order from ``effective_ms`` on (UTC ms; None: from now on, or from its beginning).
 
-    With ``replaces_later`` versions that begin to hold after it are given up rather than changed too.
+    With ``replaces_later`` versions that begin to hold after it are given up rather than changed too. With
+    ``may_precede`` it may hold before any version did: the order then begins so much earlier.
 
     Raises OrderRefused where there is no such order, it is closed, what would come of it can not be used, or a later
     version has changed the same; NothingChangesError where the order says that already and nobody has recorded it so.
@@ -115,7 +117,7 @@ def plan(
         from_ms = max(typed[-1].effective_ms, now_ms)
         pairs = [(newest, changed, from_ms)]
     else:
-        pairs = _through(documents, typed, change, now_ms, effective_ms, replaces_later)
+        pairs = _through(documents, typed, change, now_ms, effective_ms, replaces_later, may_precede)
         from_ms = pairs[0][2]
     if all(_says(before) == _says(after) for before, after, _ in pairs):
         again = order_changes.same(connection, order_id, identity)
@@ -230,11 +232,12 @@ def _through(
     now_ms: int,
     effective_ms: int | None,
     replaces_later: bool,
+    may_precede: bool,
 ) -> list[tuple[Document, Document, int]]:
     """(what would hold, what is to hold, from when), for ``effective_ms`` and every version that begins after it."""
     begins_ms = min(order.effective_ms for order in typed)
     from_ms = max(now_ms, begins_ms) if effective_ms is None else effective_ms
-    if from_ms < begins_ms:
+    if from_ms < begins_ms and not may_precede:
         raise OrderRefused(
             f"the order begins to hold at {utc_text(begins_ms)}, so nothing of it can change from "
             f"{utc_text(from_ms)} on: give that instant or a later one"
@@ -245,6 +248,7 @@ def _through(
     for at_ms, _, order in in_turn(typed, from_ms, ALWAYS_MS):
         if found and replaces_later:
             break
+        at_ms = at_ms if found else from_ms
         held = {name: said for name, said in documents[order.version].items() if name not in FACTS} | facts
         try:
             after = change(copy.deepcopy(held))

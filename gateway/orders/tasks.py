@@ -315,6 +315,16 @@ def of_law(problem: LegalProblem) -> Finding:
     return Finding(LAW, str(problem), about)
 
 
+def suspended(since: str) -> Finding:
+    """A suspension of which nobody has said how long it lasts."""
+    return Finding(
+        "suspended",
+        f"The order is suspended from {since} on: nothing of it is monitored from then, and the message does not say "
+        "until when. Find out, and end it with `tagwatch order resume`.",
+        "order_variation_type",
+    )
+
+
 def remove_tag(device: str, activation: str, when: str) -> Finding:
     """A tag that is worn under an order which ends."""
     return Finding(
@@ -341,13 +351,12 @@ def order_has_ended(when: str) -> Finding:
     )
 
 
-def overruled(about: str, what: str) -> Finding:
-    """A message changes what people had changed themselves."""
+def overruled(what: str) -> Finding:
+    """A message that could not be brought together with what was recorded for later."""
     return Finding(
         "overruled",
-        f"The order service now says something else of {what}, which people here had changed: its words hold. Check "
-        "that they are meant so.",
-        about,
+        f"A message of the order service took the place of what was recorded for later ({what}). Check that it is "
+        "meant so, and record again what is still to come.",
     )
 
 

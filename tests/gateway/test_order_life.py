@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import Any
 
 import pypdf
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from typer.testing import CliRunner
 
 from gateway.cli import app
@@ -450,3 +454,56 @@ def test_an_excuse_for_an_alert_takes_its_time_and_its_condition(office: Office)
     assert "adds up absences" in office.refused("order", "excuse", "--alert", "3", *SAM)
     assert "withdrawn" in office.refused("order", "excuse", "--alert", "4", *SAM)
     assert "alert 9 is not known" in office.refused("order", "excuse", "--alert", "9", *SAM)
+
+
+def killed_before(statement: int, folder: Path, words: list[str]) -> bool:
+    """Run a command in a process that is killed before its so manieth statement to the database; was it?"""
+    pid = os.fork()
+    if pid == 0:
+        left = statement
+
+        @event.listens_for(Engine, "before_cursor_execute")
+        def watch(*_: object) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        done = CliRunner().invoke(app, [*words, "--data-dir", str(folder)])
+        os._exit(done.exit_code)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def killed_anywhere(office: Office, steps: list[int]) -> None:
+    words = [
+        *("order", "vary", "o-1", "--kind", "Change to Curfew Hours", "--by-probation", *SAM, "--consent"),
+        *("--hours", "every day 20:00-08:00", *FEBRUARY),
+    ]
+    for step in steps:
+        was_killed = killed_before(step, office.folder, words)
+        with office.store.read() as connection:
+            versions = len(orders.versions(connection, "o-1"))
+            changes = len(order_changes.of_order(connection, "o-1"))
+            waiting = len(intake.tasks(connection, "o-1"))
+        assert (versions, changes, waiting) in ((1, 0, 0), (2, 1, 2)), step
+        if not was_killed:
+            assert versions == 2
+            return
+    office.run(*words)
+    office.run(*words)
+    with office.store.read() as connection:
+        assert len(order_changes.of_order(connection, "o-1")) == 1
+        assert len(intake.tasks(connection, "o-1")) == 2
+
+
+def test_a_command_that_is_killed_leaves_the_change_whole_or_not_at_all(office: Office) -> None:
+    killed_anywhere(office, [6, 14])
+
+
+@pytest.mark.long
+def test_a_command_that_is_killed_before_any_statement_leaves_the_change_whole_or_not_at_all_long(
+    office: Office,
+) -> None:
+    killed_anywhere(office, list(range(1, 400)))
