@@ -15,9 +15,9 @@ from gateway import users
 from gateway.fitting import Stop
 from gateway.fitting.remote_desk import Away, RemoteDesk, trusting
 from gateway.store import looks
+from tests.system.fitting_faults import STEPS, whole
 from tests.system.fitting_room import Plug, leg
 from tests.system.gateway_elsewhere import Cut, Elsewhere
-from tests.system.test_fitting import STEPS, whole
 
 ACTING = ("identity", "bind", "lock", "wipe", "record")
 """Steps that change something at the gateway, or need a key of it."""
