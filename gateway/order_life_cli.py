@@ -57,7 +57,7 @@ def vary(
     reason: Reason,
     effective: From = None,
     hours: Annotated[
-        str | None, typer.Option(help="The curfew's new hours: “Mo-Fr 19:00-07:00, Sa Su 21:00-09:00”.")
+        str | None, typer.Option(help="The curfew's new hours: “Mo-Fr 19:00-07:00; Sa,Su 21:00-09:00”.")
     ] = None,
     place: Annotated[
         str | None,
@@ -469,11 +469,15 @@ def _do(
     from gateway.gateway_time import now
     from gateway.orders import OrderRefused, history, life, view
     from gateway.orders.next_version import Recorded
+    from gateway.orders.written_hours import HoursError
 
     for what, said in (("--by", by), ("--reason", reason)):
         if not said.strip():
             raise Refused(f"{what} is empty: who and why is kept with every change")
-    with opened(data_dir, OrderRefused, LookupError, OSError, json.JSONDecodeError) as (settings, store):
+    with opened(data_dir, OrderRefused, HoursError, LookupError, OSError, json.JSONDecodeError) as (
+        settings,
+        store,
+    ):
         present = now(store, settings.clock)
         if not present.known:
             raise Refused(

@@ -49,8 +49,9 @@ def sync(connection: Connection, order_id: str, now_ms: int) -> list[int]:
     except OrderError:
         return changed_of_order  # the log tells of it wherever it is read
     wanted: dict[str, alerts.AlertEntry] = {}
+    is_over = order.end_ms is not None and order.end_ms <= now_ms
     for row in worn:
-        if row.removed_ms is None:
+        if row.removed_ms is None and not is_over:
             for condition in order.unmonitored:
                 found = alerts.entry(_raised(row, order, condition, now_ms), row.device)
                 wanted[found.id] = found

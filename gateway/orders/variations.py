@@ -7,18 +7,16 @@ address never moves an hour unseen.
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from core.order import OrderError, order_from_json
-from core.timetable import DAYS
 from gateway.clock import utc_text
+from gateway.orders import written_hours
 from gateway.orders.kinds import Kind
 from gateway.orders.next_version import Change, Document
 from gateway.orders.register import OrderRefused
-from gateway.orders.words import time_of_day, weekday
 
 ZONES = ("exclusion", "inclusion", "restriction", "attendance")
 DISCOUNTS = "absences and excuses are recorded by `tagwatch order absence`, `excuse` and `take-back`"
@@ -166,8 +164,8 @@ def whole(given: Mapping[str, Any]) -> Change:
 
 
 def hours(text: str, condition: str | None, address: str | None) -> Change:
-    """Other hours at one address of a curfew: the only one, or the one that is named."""
-    table = timetable(text)
+    """Other hours at one address of a curfew: the only one, or the one that is named. Raises HoursError."""
+    table = written_hours.timetable([text])
 
     def change(document: Document) -> Document:
         place = _one_place(document, condition, address)
@@ -319,44 +317,6 @@ def taken_back(entry: Mapping[str, Any]) -> Change:
         return rest | ({"discounts": kept} if kept else {})
 
     return change
-
-
-_LINE = re.compile(r"(?P<days>.+?)\s+(?P<start>[\d:.apm]+)\s*(?:-|to|–)\s*(?P<end>[\d:.apm]+)", re.IGNORECASE)
-
-
-def timetable(text: str) -> list[dict[str, Any]]:
-    """``Mo-Fr 19:00-07:00, Sa Su 21:00-09:00`` or ``every day 19:00-07:00`` as a timetable. Raises OrderRefused."""
-    lines = []
-    for part in text.split(","):
-        found = _LINE.fullmatch(part.strip())
-        if found is None:
-            raise OrderRefused(
-                f"{part.strip()!r} is no line of hours: give them as Mo-Fr 19:00-07:00, Sa Su 21:00-09:00"
-            )
-        start, end = time_of_day(found["start"]), time_of_day(found["end"], ends=True)
-        if start is None or end is None:
-            raise OrderRefused(f"{part.strip()!r} has a time that is none: give it as 19:00")
-        lines.append({"days": _days(found["days"]), "start": _clock(start), "end": _clock(end)})
-    return lines
-
-
-def _clock(minutes: int) -> str:
-    return f"{minutes // 60:02d}:{minutes % 60:02d}"
-
-
-def _days(text: str) -> Sequence[str]:
-    if text.strip().casefold() in ("every day", "daily", "all days"):
-        return list(DAYS)
-    found: list[str] = []
-    for part in re.split(r"[\s]+", text.strip()):
-        ends = [weekday(one) for one in part.split("-")]
-        if len(ends) > 2 or None in ends:
-            raise OrderRefused(f"{part!r} is no day: give days as {' '.join(DAYS)}, or a span such as Mo-Fr")
-        first, last = ends[0], ends[-1]
-        assert first is not None
-        assert last is not None
-        found += [DAYS[(first + step) % 7] for step in range((last - first) % 7 + 1)]
-    return [day for day in DAYS if day in found]
 
 
 def _ms(instant: object) -> int:

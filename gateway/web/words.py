@@ -40,7 +40,7 @@ UNITS = {"m": "metres", "s": "seconds", "min": "minutes", "h": "hours", "kmh": "
 STATE_MEANINGS = {
     "open": "It still lasts, as far as is known.",
     "ended": "What was detected is over.",
-    "withdrawn": "Later readings showed that it did not happen. Do not rely on it.",
+    "withdrawn": "Later readings, or a change of the order, took the ground from it. Do not rely on it.",
 }
 
 

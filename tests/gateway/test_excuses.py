@@ -102,7 +102,7 @@ def at(start_s: int) -> str:
     return datetime.fromtimestamp(start_s, UTC).strftime("%H:%M")
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.integers(0, 9), st.booleans())
 def test_a_version_judges_from_its_effective_time_on_whenever_it_is_recorded(
     tmp_path_factory: pytest.TempPathFactory, change_min: int, late: bool

@@ -247,7 +247,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(EVENTS)
 def test_of_the_hours_the_last_who_said_something_new_is_right(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, str]]

@@ -77,7 +77,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def made(path: Path) -> Store:
+def made(path: Path | str) -> Store:
     opened = Store.open(path)
     with opened.write() as connection:
         devices.add(connection, devices.Device(DEVICE, bytes(32), b"", 0, None, kind="gps_tag"))
@@ -213,10 +213,22 @@ def test_a_record_that_makes_no_version_is_kept_once(store: Store) -> None:
     assert starts(store) == [(0, 19)]
 
 
+def test_either_database_keeps_a_change_with_its_record(place: Path | str) -> None:
+    store = made(place)
+    change(store, starts_at("21:00"), 10, 30)
+    row = change(store, allows(60), 11, 12)
+    assert change(store, allows(60), 11, 12) == row
+    assert starts(store) == [(0, 19), (30, 21)]
+    with store.read() as connection:
+        assert [one.details for one in order_changes.of_order(connection, "o-1")] == [{}, {}]
+        assert order_changes.one(connection, row.id) == row
+    store.close()
+
+
 TIMES = st.integers(0, 40)
 
 
-@settings(max_examples=25)
+@settings(max_examples=8)
 @given(
     st.lists(
         st.tuples(st.sampled_from(("curfew", "allowance", "excuse")), TIMES, st.integers(8, 23)), max_size=6

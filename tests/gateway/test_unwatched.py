@@ -90,3 +90,11 @@ def test_an_exception_in_words_stands_with_the_alert_and_the_alert_stands() -> N
     assert told.figures == {"n": 1, "stated_exception": EXCEPT}
     assert (told.id, told.state, told.severity) == (alert("market").id, "open", "high")
     assert with_exception(alert("trail"), worn) == alert("trail")
+
+
+def test_of_an_order_that_has_ended_nothing_is_wanting(store: Store) -> None:
+    add_order(store, community_order("o-1", curfew()))
+    activate(store, TAG, "o-1")
+    assert listed(store) == [("not_monitored", "curfew", "open")]
+    add_order(store, community_order("o-1", curfew(), version=2, end="2020-02-01T00:00:00Z"))
+    assert listed(store) == [("not_monitored", "curfew", "ended")]
