@@ -125,7 +125,7 @@ def _open(conditions: Sequence[Document], condition_id: str) -> Document:
     if "not_monitored" not in mine:
         raise CompletionError(
             f"condition {condition_id} is monitored as it stands, and changing it is a variation of the order "
-            f"(docs/orders.md), no completion; {listed}"
+            f"(`tagwatch order vary`), no completion; {listed}"
         )
     return mine
 
@@ -182,7 +182,7 @@ def _curfew(mine: Document, given: Given) -> dict[str, Any]:
     if both:
         raise CompletionError(
             f"the order states hours at the {both[0]} address already: other hours than the court's are a variation "
-            "(docs/orders.md)"
+            "(`tagwatch order vary`)"
         )
     hours = stated | {name: list(lines) for name, lines in given.hours.items()}
     if not hours:

@@ -26,9 +26,9 @@ from core.order import Order, OrderError, order_from_json
 from core.rules import DEFAULT_RULES
 from core.schedule import ALWAYS_MS
 from gateway.clock import utc_text
-from gateway.orders import tasks, unwatched
+from gateway.orders import legal_tasks, unwatched
 from gateway.orders.register import OrderRefused, refuse_closed
-from gateway.store import intake, order_changes, orders
+from gateway.store import order_changes, orders
 from gateway.store.order_changes import ChangeRow
 
 Document = dict[str, Any]
@@ -169,7 +169,7 @@ def write(
         now_ms,
     )
     unwatched.sync(connection, planned.order_id, now_ms)
-    _see_to(connection, planned, last, now_ms)
+    legal_tasks.see_to(connection, planned.order_id, planned.problems, last, now_ms)
     found = order_changes.one(connection, number)
     assert found is not None
     return found
@@ -297,16 +297,3 @@ def _typed(document: Mapping[str, object], what: str) -> Order:
         return order_from_json(document)
     except OrderError as error:
         raise OrderRefused(f"{what} can not be used: {error}") from error
-
-
-def _see_to(connection: Connection, planned: Plan, version: int, now_ms: int) -> None:
-    """What the law has against it becomes a task for a person; what it has against it no longer is none any more."""
-    found = {(one.kind, one.about): one for one in map(tasks.of_law, planned.problems)}
-    for one in found.values():
-        intake.raise_task(connection, planned.order_id, one.kind, one.about, one.sentence, version, now_ms)
-    gone = [
-        row.id
-        for row in intake.tasks(connection, planned.order_id)
-        if row.kind == tasks.LAW and (row.kind, row.about) not in found
-    ]
-    intake.settle(connection, gone, f"{intake.BY_VERSION}{version}", now_ms)

@@ -12,11 +12,13 @@ import structlog
 from sqlalchemy import Connection
 
 from core.activation import Activation
+from core.law import check_order
 from core.order import Condition, Order, OrderError, order_from_json
+from core.rules import DEFAULT_RULES
 from core.senses import SENSES
 from gateway import gateway_time, logs
 from gateway.clock import utc_ms, utc_text
-from gateway.orders import tasks, unwatched
+from gateway.orders import legal_tasks, tasks, unwatched
 from gateway.stock.register import swapped
 from gateway.store import Store, devices, erasures, intake, orders, stock
 
@@ -63,7 +65,21 @@ def add_order(store: Store, document: Mapping[str, object]) -> Order:
             ),
         )
         unwatched.sync(connection, order.order_id, known_ms)
+        earlier = [version for version in known if version.version < order.version]
+        problems = check_order(order, DEFAULT_RULES.timezone, _readable(earlier))
+        legal_tasks.see_to(connection, order.order_id, problems, order.version, known_ms)
     return order
+
+
+def _readable(versions: Sequence[orders.OrderVersion]) -> list[Order]:
+    """Those that this program can read; one that another took in is left out of what the law is asked about."""
+    found = []
+    for version in versions:
+        try:
+            found.append(order_from_json(json.loads(version.document)))
+        except OrderError:
+            continue
+    return found
 
 
 def activate(

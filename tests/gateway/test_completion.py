@@ -74,6 +74,19 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 @pytest.fixture
 def sent(desk: Desk) -> Desk:
+    return with_an_open_order(desk)
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """The same, shared by tests of which none changes anything."""
+    folder = tmp_path_factory.mktemp("unchanged")
+    made = with_an_open_order(Desk(folder, Store.open(folder / "store.sqlite")))
+    yield made
+    made.store.close()
+
+
+def with_an_open_order(desk: Desk) -> Desk:
     """An order with one condition of each kind, none of which can be watched as it came."""
     names = ("Curfew with EM", "EM Exclusion / Inclusion Zone", "AML")
     whole = {"start_date": "2026-11-02 00:00:00", "end_date": "2027-02-01 00:00:00"}
@@ -236,14 +249,14 @@ def test_a_zone_of_which_the_order_says_nothing_is_what_the_court_meant(desk: De
     ],
 )
 def test_what_can_not_be_is_refused_with_what_to_do_and_changes_nothing(
-    sent: Desk, condition: str, options: tuple[object, ...], words: str
+    unchanged: Desk, condition: str, options: tuple[object, ...], words: str
 ) -> None:
-    name = sent.condition("exclusion")["id"] if condition == "market" else condition
-    before = sent.document()
-    code, said = sent.complete(name, *options)
+    name = unchanged.condition("exclusion")["id"] if condition == "market" else condition
+    before = unchanged.document()
+    code, said = unchanged.complete(name, *options)
     assert code == 1, said
     assert words in " ".join(said.split())
-    assert sent.document() == before
+    assert unchanged.document() == before
 
 
 def test_a_condition_that_is_monitored_is_varied_not_completed(sent: Desk) -> None:
@@ -362,14 +375,23 @@ def test_a_circle_about_a_postcode_comes_from_the_operators_own_file(desk: Desk)
 
 
 def test_hours_are_read_as_people_type_them() -> None:
-    table = written_hours.timetable(["Mo-Fr 19:00-07:00; Sa, Su 9:00 - 12:00", "fri-mon 20:00 to 24:00"])
+    table = written_hours.timetable(["Mo-Fr 19:00-07:00, Sa, Su 9am - 12:00", "fri-mon 20:00 to 24:00"])
     assert table == [
         {"days": ["Mo", "Tu", "We", "Th", "Fr"], "start": "19:00", "end": "07:00"},
         {"days": ["Sa", "Su"], "start": "09:00", "end": "12:00"},
         {"days": ["Mo", "Fr", "Sa", "Su"], "start": "20:00", "end": "24:00"},
     ]
-    for wrong in ("", "Mo", "19:00", "Someday 19:00-07:00", "Mo-Fr 19-07"):
-        with pytest.raises(written_hours.HoursError, match="no hours"):
+    assert written_hours.timetable(["7pm to 7am"]) == every_day("19:00", "07:00")
+    for wrong in (
+        "",
+        "Mo",
+        "19:00",
+        "Someday 19:00-07:00",
+        "Mo-Fr 19:61-07:00",
+        "Mo 19:00-07:00 Tu",
+        "24:00-07:00",
+    ):
+        with pytest.raises(written_hours.HoursError, match=r"are no hours|that is none"):
             written_hours.timetable([wrong])
 
 
