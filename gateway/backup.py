@@ -1,8 +1,9 @@
 """``tagwatch backup``: everything a gateway can not make again, in one file, while it runs.
 
-The file is a tar archive: ``manifest.json`` first, then the store as it was at one moment, the authority and the
-settings. Every key in it is sealed (``gateway.seal``); the master key is not in it. It is written whole or not at all,
-and only after the copy of the store was found sound. ``gateway.restore`` reads it.
+The file is a tar archive: ``manifest.json`` first, then the store as it was at one moment, the authority, the
+settings, what came with orders, and the visits' journals and records. Every key in it is sealed (``gateway.seal``);
+the master key is not in it. It is written whole or not at all, and only after the copy of the store was found sound.
+``gateway.restore`` reads it.
 """
 
 from __future__ import annotations
@@ -39,11 +40,16 @@ MANIFEST = "manifest.json"
 AUTHORITY_FILES = ("ca.pem", "ca.der", SEALED_KEY, NEXT_CERTIFICATE, NEXT_SEALED_KEY, TAKES_PLACE)
 """They belong to a backup: a tag believes only this authority. Those of broker and gateway are made anew."""
 ATTACHMENTS = "attachments"
-FOLDERS = ("authority", "devices", ATTACHMENTS)
-"""What may stand in one; the second in those of earlier versions only, which held keys that lay open."""
+VISITS = "visits"
+FOLDERS = ("authority", "devices", ATTACHMENTS, VISITS)
+"""What may stand in one; `devices` in those of earlier versions only, which held keys that lay open."""
 FILES = (FILE_NAME, "routes.toml", "retention.toml")
 """And these: settings, who is told of alerts, and how long what is kept."""
 
+_OPEN_VISITS = "open/*.jsonl"
+_ENDED_VISITS = ("done/*/*.json", "done/*/*.jsonl", "done/*/*.html", "done/*/*.pdf")
+"""What of the visits' folder belongs to a backup: journals and records, which hold no key; not the list of tonight's
+visits (docs/decisions/0030-the-visit-list-is-sealed-and-goes-away.md)."""
 _PIECE = 1 << 20
 _MOST_MANIFEST = 256 << 20
 
@@ -138,8 +144,11 @@ def unpack(source: Path, put: Path) -> Manifest:
                 name = member.name
                 if not member.isfile() or name not in manifest.files:
                     raise BackupError(f"{source} holds {name!r}, of which its manifest does not tell")
+                if ".." in Path(name).parts or Path(name).is_absolute():
+                    raise BackupError(f"{source} holds {name!r}, which would lie elsewhere")
                 path = put / name
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                for folder in reversed(path.relative_to(put).parents):
+                    (put / folder).mkdir(mode=0o700, exist_ok=True)
                 content = archive.extractfile(member)
                 assert content is not None
                 with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -259,7 +268,12 @@ def _masters(path: Path) -> list[str]:
 
 
 def _write(file: IO[bytes], settings: Settings, copied: Path, master: str) -> Manifest:
-    sources = {STORE: copied} | _files(settings.data_dir)
+    # after the store: a journal that is newer than it says at most that something is to be done which is done already
+    sources: dict[str, Path | bytes] = {
+        STORE: copied,
+        **_files(settings.data_dir),
+        **_visits(settings.data_dir),
+    }
     form, generation, counts = _facts(copied)
     manifest = Manifest(
         made_at=utc_text(round(time.time() * 1000)),
@@ -275,11 +289,11 @@ def _write(file: IO[bytes], settings: Settings, copied: Path, master: str) -> Ma
         archive.addfile(_member(MANIFEST, len(document)), io.BytesIO(document))
         for name, path in sources.items():
             size, digest = manifest.files[name]
-            with path.open("rb") as content:
+            with _content(path) as content:
                 archive.addfile(_member(name, size), content)
                 content.seek(0)
                 if _copied(content, None) != (size, digest):
-                    raise BackupError(f"{path} was changed at this moment: try again")
+                    raise BackupError(f"{name} was changed at this moment: try again")
     file.flush()
     return manifest
 
@@ -301,8 +315,34 @@ def _files(data_dir: Path) -> dict[str, Path]:
     return {path.relative_to(data_dir).as_posix(): path for path in found}
 
 
+def _visits(data_dir: Path) -> dict[str, Path | bytes]:
+    """Journals and records of visits. Visits go on meanwhile: of an open journal the whole lines that there are now."""
+    folder = data_dir / VISITS
+    found: dict[str, Path | bytes] = {}
+    for path in sorted(folder.glob(_OPEN_VISITS)):
+        try:
+            written = path.read_bytes()
+        except FileNotFoundError:
+            continue  # it ends just now, and is found below
+        found[path.relative_to(data_dir).as_posix()] = written[: written.rfind(b"\n") + 1]
+    ended = {path for pattern in _ENDED_VISITS for path in folder.glob(pattern) if not path.is_symlink()}
+    closed = {path.parent.name for path in ended if path.name == "journal.jsonl"}
+    still = {
+        name: one for name, one in found.items() if isinstance(one, bytes) and _visit_of(one) not in closed
+    }
+    return {**still, **{path.relative_to(data_dir).as_posix(): path for path in sorted(ended)}}
+
+
+def _visit_of(journal: bytes) -> str:
+    """The visit that a journal is about, '' where it has no whole line."""
+    try:
+        return str(json.loads(journal.partition(b"\n")[0])["visit"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
 def _left_out(settings: Settings) -> tuple[str, ...]:
-    kept = {"authority", ATTACHMENTS, *FILES}
+    kept = {"authority", ATTACHMENTS, VISITS, *FILES}
     if isinstance(settings.store_place, Path):
         name = settings.store_place.name
         kept |= {name, *(name + suffix for suffix in sqlite_file.BESIDE)}
@@ -328,8 +368,12 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-def _digest(path: Path) -> tuple[int, str]:
-    with path.open("rb") as content:
+def _content(source: Path | bytes) -> IO[bytes]:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def _digest(source: Path | bytes) -> tuple[int, str]:
+    with _content(source) as content:
         return _copied(content, None)
 
 

@@ -407,6 +407,7 @@ def restore(
             "kept": done.kept,
             "unknown": done.unknown,
             "unread": done.unread,
+            "missing": done.missing,
         }
         typer.echo(json.dumps(facts | {"made_at": done.manifest.made_at}))
         return
@@ -418,6 +419,12 @@ def restore(
         typer.secho(
             f"TO BE LOOKED AT: the store that was there can not be read ({done.unread}): "
             "revoke again whoever was revoked since the backup",
+            fg=typer.colors.YELLOW,
+        )
+    if done.missing:
+        typer.secho(
+            f"TO BE LOOKED AT: {done.missing} files that came with orders are not here, and a replica does not hold them: "
+            "copy the folder attachments from the box that is gone, or from a backup, or have them sent again",
             fg=typer.colors.YELLOW,
         )
     for name in done.unknown:

@@ -45,7 +45,8 @@ class Restored:
     """What was restored: the backup's ``manifest``, the new ``generation``, and where the old store is ``kept``.
 
     ``unknown`` are devices of the devices folder as it was that the backup does not know; ``unread`` says why the old
-    store could not be asked for its numbers and revocations, "" where it could, or where there was none.
+    store could not be asked for its numbers and revocations, "" where it could, or where there was none. ``missing`` is
+    how many files that came with orders the store tells of and that are not here: the second store does not hold them.
     """
 
     manifest: Manifest
@@ -53,6 +54,7 @@ class Restored:
     kept: str
     unknown: tuple[str, ...]
     unread: str
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def restore(settings: Settings, source: Path | None, master_key: Path | None = N
             moves = _moves(settings, stage, target, generation)
             known = {str(name) for (name,) in sqlite_file.rows(stage / backup.STORE, "SELECT id FROM device")}
             folders = {path.name for path in _folders(settings.devices_dir)}
+            told = {str(name) for (name,) in _rows_of_attachments(stage / backup.STORE)}
             _sync_tree(stage)
             write_whole(settings.data_dir / PLAN, json.dumps(moves).encode(), 0o600)
             sync_folder(settings.data_dir)
@@ -114,7 +117,12 @@ def restore(settings: Settings, source: Path | None, master_key: Path | None = N
         kept if kept and Path(kept).exists() else "",
         tuple(sorted(folders - known)),
         old.unread,
+        len(told - {path.name for path in (settings.data_dir / backup.ATTACHMENTS).glob("*")}),
     )
+
+
+def _rows_of_attachments(path: Path) -> list[tuple[object, ...]]:
+    return sqlite_file.rows(path, "SELECT id FROM order_attachment")
 
 
 def interrupted(settings: Settings) -> bool:

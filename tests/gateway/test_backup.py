@@ -34,8 +34,36 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     opened = keep(tmp_path / "data")
     tag = opened.add("tag0001")
     opened.say(tag, positions(1, 5))
+    visited(opened.settings.data_dir)
     yield opened
     opened.store.close()
+
+
+BEGUN = b'{"visit": "20260603T220000Z-0a0b0c0d", "order": "o-1", "purpose": "fit", "at": "2026-06-03T22:00:00Z"}\n'
+OPEN, DONE = "visits/open/o-1-fit-0123456789ab.jsonl", "visits/done/20260601T220000Z-11223344"
+
+
+def visited(folder: Path) -> None:
+    """A visit under way, whose journal is just being written, one that is over, and the list of tonight's."""
+    for name, content in {
+        OPEN: BEGUN + b'{"step": "find", "is": "be',
+        f"{DONE}/record.json": b'{"wearer": {"name": "Alex Example"}}\n',
+        f"{DONE}/record.html": b"<h1>Visit</h1>\n",
+        f"{DONE}/record.pdf": b"%PDF-1.7\n",
+        f"{DONE}/journal.jsonl": BEGUN.replace(b"20260603T220000Z-0a0b0c0d", b"20260601T220000Z-11223344"),
+        "visits/planned.sealed": b"sealed",
+    }.items():
+        (folder / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def visits_in(folder: Path) -> dict[str, bytes]:
+    """What lies in the visits' folder, by name."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted((folder / "visits").rglob("*"))
+        if path.is_file()
+    }
 
 
 def _tag(kept: Kept) -> Credentials:
@@ -56,6 +84,8 @@ def test_a_backup_is_one_file_that_only_its_owner_reads_and_holds_what_no_gatewa
     assert made.files.keys() == {
         "store.sqlite",
         *(f"authority/ca.{form}" for form in ("pem", "der", "key.sealed")),
+        OPEN,
+        *(f"{DONE}/{name}" for name in ("record.json", "record.html", "record.pdf", "journal.jsonl")),
     }
     assert {"broker", "master.key", "devices"} <= set(made.left_out)
     assert made.master == kept.vault.present
@@ -224,6 +254,35 @@ def test_a_store_that_can_not_be_read_any_more_is_replaced_all_the_same(kept: Ke
     store.close()
 
 
+def test_visits_come_back_with_a_backup_the_open_one_as_far_as_it_was_written(
+    kept: Kept, tmp_path: Path
+) -> None:
+    backup(kept.settings, tmp_path / "b")
+    empty = keep(tmp_path / "empty")
+    empty.store.close()
+    restore(empty.settings, tmp_path / "b", kept.settings.master_key_path)
+    wanted = visits_in(kept.settings.data_dir) | {OPEN: BEGUN}
+    del wanted["visits/planned.sealed"]
+    assert visits_in(empty.settings.data_dir) == wanted
+    for path in (empty.settings.data_dir / "visits").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+    # what was there is put aside, not mixed with it
+    (empty.settings.data_dir / OPEN).write_bytes(BEGUN * 2)
+    restore(empty.settings, tmp_path / "b", kept.settings.master_key_path)
+    assert visits_in(empty.settings.data_dir)[OPEN] == BEGUN
+    assert [
+        path
+        for path in empty.settings.data_dir.glob("visits.before-*/open/*.jsonl")
+        if path.read_bytes() == BEGUN * 2
+    ]
+
+
+def test_a_visit_that_ends_while_the_backup_looks_stands_in_it_once(kept: Kept, tmp_path: Path) -> None:
+    folder = kept.settings.data_dir
+    (folder / OPEN).write_bytes((folder / DONE / "journal.jsonl").read_bytes())
+    assert OPEN not in backup(kept.settings, tmp_path / "b").files
+
+
 @pytest.mark.parametrize("every", STEPS)
 def test_a_backup_killed_at_any_step_leaves_no_file_or_a_whole_one(
     kept: Kept, tmp_path: Path, every: int
@@ -253,6 +312,8 @@ def test_a_restore_killed_at_any_step_leaves_a_gateway_that_is_wholly_the_old_or
     kept.say(_tag(kept), positions(6, 1))
     kept.add("tag0002")
     kept.store.close()
+    later = b'{"step": "find", "is": "begun"}\n'
+    (kept.settings.data_dir / OPEN).write_bytes(BEGUN + later)
     template = tmp_path / "template"
     shutil.copytree(kept.settings.data_dir, template)
     step, killed, seen = 1, True, set()
@@ -269,6 +330,7 @@ def test_a_restore_killed_at_any_step_leaves_a_gateway_that_is_wholly_the_old_or
             known = {entry.id for entry in devices.every(connection)}
         assert numbers(found.store) == list(range(1, 6 if new else 7))
         assert known == ({"tag0001"} if new else {"tag0001", "tag0002"})
+        assert visits_in(box)[OPEN] == (BEGUN if new else BEGUN + later)
         assert check(found.store, found.vault).faults == []
         assert new or not was_half
         found.store.close()
