@@ -423,7 +423,7 @@ def restore(
         )
     if done.missing:
         typer.secho(
-            f"TO BE LOOKED AT: {done.missing} files that came with orders are not here, and a replica does not hold them: "
+            f"TO BE LOOKED AT: {done.missing} files that came with orders are not here (a replica holds none): "
             "copy the folder attachments from the box that is gone, or from a backup, or have them sent again",
             fg=typer.colors.YELLOW,
         )

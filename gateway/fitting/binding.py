@@ -52,4 +52,25 @@ def lock(context: Context) -> Facts:
 
 def wipe(context: Context, *device_ids: str) -> Facts:
     """What the devices were provisioned with lies open nowhere any longer."""
-    return {"wiped": list(context.desk.wipe([one for one in device_ids if one]))}
+    return {
+        "wiped": list(
+            context.desk.wipe([one for one in device_ids if one and not _has_to_change(context, one)])
+        )
+    }
+
+
+def _has_to_change(context: Context, device: str) -> bool:
+    """Whether what lies at the gateway of a device is what it is still to change to: only that copy is there."""
+    entry = context.entry(device)
+    if entry is None:
+        return False
+    read = next(
+        (
+            context.facts[name]
+            for name in ("read back", "unit read back")
+            if name in context.facts and context.facts[name]["device"] == device
+        ),
+        {},
+    )
+    other_certificate = entry.following_sha256 not in ("", read.get("certificate_sha256"))
+    return other_certificate or (entry.key_changes == "console" and not read.get("following_key"))

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.fitting.line import Answer, Line
@@ -26,6 +27,11 @@ _TRIES = 3
 _PURPOSE = b"console"
 _GARBLED = ("not a line of the console", "neither an object", "a line of more than")
 """How a device begins to say that it did not understand; what it will not do it says otherwise."""
+_UNDERSTOOD = _GARBLED[0]
+PROBE = b"??"
+"""No line of the console: a device answers it differently where it was signed under its key."""
+Signature = Callable[[str, bytes], bytes]
+"""Signs a line (nonce, line)."""
 
 
 class Refused(RuntimeError):  # noqa: N818 - what the device said
@@ -49,12 +55,14 @@ class Identity:
 class Console:
     """A device at the other end of a line. ``signature`` signs a line to it (nonce, line), where its key is known.
 
-    ``expected`` is the identity that it must have from now on (None: any).
+    ``expected`` is the identity that it must have from now on (None: any). ``settle`` is called before each line, while
+    the device is to change its key: it may do so between any two.
     """
 
     def __init__(self, line: Line) -> None:
         self.line = line
-        self.signature: Callable[[str, bytes], bytes] | None = None
+        self.signature: Signature | None = None
+        self.settle: Callable[[], None] | None = None
         self.expected: str | None = None
 
     def identify(self, tries: int = _TRIES) -> Identity:
@@ -85,6 +93,8 @@ class Console:
         """Say a line, and return what is answered. Raises Refused with the device's own words, or a Stop."""
         told: Answer = {"error": "no answer"}
         for left in reversed(range(_TRIES)):
+            if self.settle is not None:
+                self.settle()
             who = self.identify()
             said = json.dumps({"do": do, **more}).encode()
             self.line.say(said if self.signature is None else self.signature(who.nonce, said) + said)
@@ -99,6 +109,19 @@ class Console:
             if not str(told["error"]).startswith(_GARBLED):
                 break
         raise Refused(str(told["error"]))
+
+    def knows(self, sign: Signature) -> bool:
+        """Whether the device knows the key of a signature.
+
+        What is signed is no object: so a locked device that does not know it does not tell of a forgery.
+        """
+        for _ in range(_TRIES):
+            who = self.identify()
+            self.line.say(sign(who.nonce, PROBE) + PROBE)
+            with suppress(NoAnswer):
+                if str(self.line.answer(ANSWER_S).get("error", "")).startswith(_UNDERSTOOD):
+                    return True
+        return False
 
     def put(self, files: Mapping[str, bytes]) -> None:
         """Put files, and have them become the device's, all or none. It resets then, if it takes them."""

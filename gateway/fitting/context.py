@@ -76,6 +76,8 @@ class Side:
     who: Identity
     device: str = ""
     """Its id; "" while a new one has none."""
+    following: bool = False
+    """It has the key that it is to change to, and the gateway has not heard anything under it yet."""
 
     @property
     def kind(self) -> str:
@@ -167,7 +169,28 @@ class Context:
     def sign_as_its_owner(self) -> None:
         """From now on every line to the device on the line goes under its key."""
         side = self.on_the_line
-        side.console.signature = lambda nonce, said: self.desk.signature(side.device, nonce, said)
+        side.following = False
+        side.console.signature = lambda nonce, said: self.desk.signature(
+            side.device, nonce, said, following=side.following
+        )
+        entry = self.entry(side.device)
+        side.console.settle = self._see_under_which_key if entry is not None and entry.key_changes else None
+
+    def _see_under_which_key(self) -> None:
+        """Find out which of its two keys the device has: it may have the next one, and not have said so yet."""
+        side = self.on_the_line
+        entry = self.entry(side.device)
+        if (
+            entry is None or not entry.key_changes
+        ):  # the gateway has heard it under the next: that is the one in use
+            side.following, side.console.settle = False, None
+            return
+        for following in (side.following, not side.following):
+            if side.console.knows(
+                lambda nonce, said, at=following: self.desk.signature(side.device, nonce, said, following=at)  # type: ignore[misc]
+            ):
+                side.following = following
+                return
 
     def on_this_wearer(self) -> Sequence[Worn]:
         """The activations under this order that have not ended."""

@@ -15,7 +15,7 @@ from gateway.devices import Credentials
 from gateway.fitting.doorstep import Doorstep
 from gateway.fitting.leaflet import Contact
 
-Happened = Literal["failed", "checked", "lost"]
+Happened = Literal["failed", "checked", "lost", "rekeyed"]
 """What a visit may find of a device, beside whose it is."""
 
 
@@ -24,6 +24,8 @@ class OnRecord:
     """A device as the gateway has it. ``kept``: what it was provisioned with still lies at the gateway.
 
     ``aside`` says why it is not to be fitted (it is in quarantine, retired or lost), "" where it may be.
+    ``following_sha256``: of the certificate that it is to change to, "" where there is none; ``key_changes``: how it is
+    given its next key ("air" or "console"), "" where it keeps its key. Until it has shown them both are good.
     """
 
     id: str
@@ -32,6 +34,8 @@ class OnRecord:
     revoked: bool
     kept: bool
     aside: str = ""
+    following_sha256: str = ""
+    key_changes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,9 @@ class Unbound:
 
 
 class Desk(Protocol):
-    """A gateway, for one visit."""
+    """A gateway, for one visit. ``keys_leave``: it gives out the keys of devices that have one already."""
+
+    keys_leave: bool
 
     def order(self, order_id: str) -> Order:
         """The newest version of an order."""
@@ -147,8 +153,17 @@ class Desk(Protocol):
     def credentials(self, device: str) -> Credentials:
         """What a device that is on record was or is to be provisioned with, while it is ``kept``."""
 
-    def signature(self, device: str, nonce: str, said: bytes) -> bytes:
-        """What goes before a line to a device's console (docs/console.md), in hexadecimal."""
+    def signature(self, device: str, nonce: str, said: bytes, *, following: bool = False) -> bytes:
+        """What goes before a line to a device's console (docs/console.md), in hexadecimal.
+
+        ``following``: under the key that it is to change to, where there is one.
+        """
+
+    def following_key(self, device: str) -> bytes:
+        """The key that a device is to change to, where it may leave the gateway at all."""
+
+    def following_certificate(self, device: str) -> Mapping[str, bytes]:
+        """``ca.der``, ``cert.der``, ``key.der`` that a device is to change to, where they lie at hand; else nothing."""
 
     def key(self, device: str) -> bytes:
         """A device's own key, where it may leave the gateway at all."""
@@ -178,6 +193,8 @@ class Desk(Protocol):
 
     def report(self, device: str, what: Happened, why: str, visit: str) -> None:
         """What a visit has found of a device, for its history; one that ``failed`` is in quarantine from then on.
+
+        ``rekeyed``: an RF tag, of which nothing reaches the gateway that would tell, has its next key.
 
         Said again for the same visit it stands once.
         """

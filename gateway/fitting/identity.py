@@ -189,40 +189,52 @@ def _files(credentials: Credentials, extra: Any) -> dict[str, bytes]:
 
 
 def _what_differs(context: Context) -> dict[str, bytes]:
-    """What a device that has its identity lacks of what it should have."""
+    """What a device that has its identity lacks of what it should have, and what it is to change to.
+
+    A key or certificate that is being changed is given here where it lies at hand; an old one is never brought back.
+    """
     side = context.on_the_line
     read = _read(context)
     wrong = _mismatches(context, read)
-    if not wrong:
-        return {}
     entry = context.entry(side.device)
     assert entry is not None, "it was known when it was identified"
-    if entry.kept:
-        extra = {**read["settings"], **context.asked.extra}
-        credentials = context.desk.credentials(side.device)
-        files = _files(credentials, {**extra, "tags": []} if "tags" in extra else extra)
-        files["config.json"] = json.dumps(
-            json.loads(files["config.json"])
-            | context.desk.place().settings()
-            | {"server_name": credentials.server_name}
-        ).encode()
+    files: dict[str, bytes] = {}
+    if entry.following_sha256 and read["sha256"].get("cert.der") != entry.following_sha256:
+        files |= context.desk.following_certificate(side.device)
+        wrong = [name for name in wrong if name not in files]
+    rekeyed = entry.key_changes == "console" and not side.following
+    # of a home unit nobody can read the keys of the tags that it hears: its settings are not made again
+    rekeyed = rekeyed and side.kind != HOME_UNIT and context.desk.keys_leave
+    if not wrong and not rekeyed:
         return files
-    certificates = [name for name in wrong if name.endswith(".der")]
-    if certificates or side.kind == HOME_UNIT:
-        raise Stop(
-            f"{side.device} has not what it should have ({', '.join(wrong)}), and it is not kept here any more",
-            "take another one, and have the gateway's operator revoke this number",
-        )
-    key = context.desk.key(side.device)
-    settings = read["settings"] | context.desk.place().settings() | {"key": key.hex()}
-    return {"config.json": json.dumps(settings | dict(context.asked.extra)).encode()}
+    extra = {**read["settings"], **context.asked.extra}
+    if entry.kept and wrong:
+        credentials = context.desk.credentials(side.device)
+        whole = _files(credentials, {**extra, "tags": []} if "tags" in extra else extra)
+        settings = json.loads(whole["config.json"]) | context.desk.place().settings()
+        files = whole | files | {"config.json": b""}
+        settings["server_name"] = credentials.server_name
+    else:
+        certificates = [name for name in wrong if name.endswith(".der")]
+        if certificates or (wrong and side.kind == HOME_UNIT):
+            raise Stop(
+                f"{side.device} has not what it should have ({', '.join(wrong)}), and it is not kept here any more",
+                "take another one, and have the gateway's operator revoke this number",
+            )
+        settings = {**read["settings"], **context.desk.place().settings()}
+        settings |= {"key": context.desk.key(side.device).hex(), **context.asked.extra}
+    if entry.key_changes:
+        # whichever of the two it has, and whatever it is told meanwhile, it has the next one then
+        settings["key"] = context.desk.following_key(side.device).hex()
+        settings["key_before"] = context.desk.key(side.device).hex()
+    return files | {"config.json": json.dumps(settings).encode()}
 
 
 def _wait_for_boot(context: Context) -> None:
     """A device that takes what it was given resets, and says then who it is."""
     side = context.on_the_line
     side.console.expected = None
-    side.console.signature = None
+    side.console.signature = side.console.settle = None
     for _ in context.patiently(context.asked.boot_s, 0.3):
         context.listener.says("it starts again with its new settings")
         try:
@@ -248,10 +260,13 @@ def read_back(context: Context) -> Facts:
     if wrong:
         raise Stop(f"{side.device} has not kept what it was given ({', '.join(wrong)})", ANOTHER)
     side.again()
+    if side.following and side.kind == "rf_tag" and context.journal is not None:
+        context.desk.report(side.device, "rekeyed", "it knows its next key", context.journal.visit)
     return {
         "device": side.device,
         "epoch": side.who.epoch,
         "firmware": side.who.version,
+        "following_key": side.following,
         "certificate_sha256": read["sha256"]["cert.der"],
         "settings": {name: value for name, value in read["settings"].items() if name != "key"},
     }
@@ -280,10 +295,11 @@ def _mismatches(context: Context, read: dict[str, Any]) -> list[str]:
     place = context.desk.place()
     wanted = {"device": side.device, **place.settings(), **context.asked.extra}
     wrong = [name for name, value in wanted.items() if settings.get(name, True) != value]
-    held = {"cert.der": entry.certificate_sha256}
-    if not place.changing:  # while the authority is changed, either is good
-        held["ca.der"] = hashlib.sha256(place.authority).hexdigest()
-    wrong += [name for name, digest in sorted(held.items()) if digests.get(name) != digest]
+    # while a certificate is changed, the one before and the one to come are good; so is either authority
+    held = {"cert.der": {entry.certificate_sha256, entry.following_sha256}}
+    if not place.changing:
+        held["ca.der"] = {hashlib.sha256(place.authority).hexdigest()}
+    wrong += [name for name, good in sorted(held.items()) if digests.get(name) not in good]
     if digests.get("key.der") != "held":
         wrong.append("key.der")
     return wrong

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -12,7 +14,7 @@ from jinja2 import TemplateError
 
 from core.order import Order, OrderError, order_from_json
 from core.wire import beacon_number
-from gateway import commands, evidence, gateway_time, logs
+from gateway import commands, evidence, gateway_time, logs, rotation
 from gateway.authority import Authority
 from gateway.broker import address_for_tags
 from gateway.control import Control, ControlError
@@ -28,22 +30,38 @@ from gateway.fitting.stops import Stop
 from gateway.installations import install, uninstall
 from gateway.orders import OrderRefused, activate, beyond, deactivate
 from gateway.orders.exchange import exchange
-from gateway.seal import DEVICE_KEY, SealError
+from gateway.register import WITHOUT_LINK
+from gateway.seal import DEVICE_KEY, NEXT_KEY, SealError
 from gateway.settings import Settings
 from gateway.stock import register
-from gateway.store import Store, devices, envelopes, installations, intake, orders, stock
+from gateway.store import (
+    Store,
+    device_certificates,
+    device_keys,
+    devices,
+    envelopes,
+    installations,
+    intake,
+    orders,
+    state,
+    stock,
+)
 from gateway.visit_list import VisitList
 from gateway.whole_files import write_whole
 
 log = structlog.get_logger(__name__)
 
 _CONTROL_S = 10.0
+PROVISIONED = ("ca.der", "cert.der", "config.json", "key.der")
+"""All that a device is provisioned with; a folder with less holds a change of key or certificate only."""
 OPERATOR = "call the gateway's operator"
 NUMBER_AGAIN = "type the command with another number"
 
 
 class LocalDesk:
     """`gateway.fitting.desk.Desk` over settings and store of a gateway, for the officer ``by``. Used by one thread."""
+
+    keys_leave = True
 
     def __init__(self, settings: Settings, store: Store, by: str = "") -> None:
         self.settings = settings
@@ -121,13 +139,17 @@ class LocalDesk:
             return None
         with self.store.read() as connection:
             aside = stock.refusal(connection, device)
+            key = device_keys.next_of(connection, device)
+            certificate = device_certificates.next_of(connection, device)
         return OnRecord(
             entry.id,
             entry.kind,
             hashlib.sha256(entry.certificate).hexdigest(),
             entry.revoked_at_ms is not None,
-            (self.settings.devices_dir / device / "config.json").exists(),
+            all((self.settings.devices_dir / device / name).exists() for name in PROVISIONED),
             aside,
+            "" if certificate is None else hashlib.sha256(certificate.certificate).hexdigest(),
+            "" if key is None else "air" if key.over_air else "console",
         )
 
     def worn(self, device: str) -> Worn | None:
@@ -170,13 +192,41 @@ class LocalDesk:
     def credentials(self, device: str) -> Credentials:
         """What lies in the folder ``devices/ID``."""
         try:
-            return Credentials.read(self.settings.devices_dir / device)
+            kept = Credentials.read(self.settings.devices_dir / device)
         except DeviceError as error:
             raise Stop(str(error), NUMBER_AGAIN) from None
+        # what lies there may be older than a change of key: an old key is never brought back
+        entry = self.device(device)
+        changes = entry is not None and bool(entry.key_changes)
+        good = (self.key(device), self.following_key(device)) if changes else (self.key(device),)
+        return kept if kept.key in good else replace(kept, key=good[-1])
 
-    def signature(self, device: str, nonce: str, said: bytes) -> bytes:
-        """Under the device's key."""
-        return signature(self.key(device), nonce, said)
+    def signature(self, device: str, nonce: str, said: bytes, *, following: bool = False) -> bytes:
+        """Under the device's key, or the one that it is to change to."""
+        return signature(self.following_key(device) if following else self.key(device), nonce, said)
+
+    def following_key(self, device: str) -> bytes:
+        """Opened from the store; where it was changed meanwhile, the one in use."""
+        with self.store.read() as connection:
+            found = device_keys.next_of(connection, device)
+        if found is None:
+            return self.key(device)
+        try:
+            self.authority.vault.reload()
+            return self.authority.vault.open_sealed(NEXT_KEY, device, found.key)
+        except SealError as error:
+            raise Stop(str(error), OPERATOR) from None
+
+    def following_certificate(self, device: str) -> Mapping[str, bytes]:
+        """What `tagwatch device renew` has written to the folder ``devices/ID``."""
+        entry = self.device(device)
+        folder = self.settings.devices_dir / device
+        names = [name for name in PROVISIONED if name.endswith(".der")]
+        if entry is None or not all((folder / name).exists() for name in names):
+            return {}
+        files = {name: (folder / name).read_bytes() for name in names}
+        wanted = hashlib.sha256(files["cert.der"]).hexdigest() == entry.following_sha256
+        return files if wanted else {}
 
     def key(self, device: str) -> bytes:
         """Opened from the store."""
@@ -273,8 +323,15 @@ class LocalDesk:
         """Into the device's history."""
         now_ms, by = self.stamp_ms(), self.by or "officer"
         with self.store.write() as connection:
+            entry = devices.one(connection, device)
             said = any((one.what, one.about) == (what, visit) for one in stock.events(connection, device))
-            if said or devices.one(connection, device) is None:
+            if said or entry is None:
+                return
+            if what == "rekeyed":
+                if entry.kind == WITHOUT_LINK:
+                    with suppress(LookupError):  # it was said before
+                        rotation.adopt(connection, self.authority.vault, device, now_ms)
+                        state.note_change(connection)
                 return
             if what != "lost" or not stock.refusal(connection, device):
                 stock.add_event(connection, device, what, by, why, now_ms, visit)

@@ -56,6 +56,8 @@ class RemoteDesk:
     ``tries``: how often a call is said where no answer comes.
     """
 
+    keys_leave = False
+
     def __init__(self, officer: Officer, folder: Path, order_id: str = "", tries: int = _TRIES) -> None:
         self.officer = officer
         self._devices = folder / "devices"
@@ -191,10 +193,21 @@ class RemoteDesk:
         key, private = bytes.fromhex(told["key"]), b64decode(told["private_key"])
         return _credentials(device, key, private, told["certificate"], told["place"])
 
-    def signature(self, device: str, nonce: str, said: bytes) -> bytes:
+    def signature(self, device: str, nonce: str, said: bytes, *, following: bool = False) -> bytes:
         """The gateway's signature: the key stays there."""
-        body = {"nonce": nonce, "line": said.decode()}
+        body = {"nonce": nonce, "line": said.decode(), "following": following}
         return str(self._ask("POST", f"devices/{_number(device)}/signature", body)["signature"]).encode()
+
+    def following_key(self, device: str) -> bytes:
+        """It does not leave the gateway."""
+        raise Stop(
+            f"{device} is to change its key, and its key does not leave the gateway",
+            "take another one, and have this one changed at the gateway (`tagwatch device rekey`)",
+        )
+
+    def following_certificate(self, device: str) -> Mapping[str, bytes]:
+        """Its private key does not leave the gateway: the device keeps the certificate that it has."""
+        return {}
 
     def key(self, device: str) -> bytes:
         """Of a device that was enrolled from here and not locked yet; no other's."""

@@ -56,6 +56,8 @@ ERRORS = documented(
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 
+_PROBE = "??"
+"""What a visit has signed to see which key a device has; no line of the console (`gateway.fitting.console`)."""
 _PLAIN = r"^[^\x00-\x1f\x7f]+$"
 DeviceId = Annotated[str, Path(pattern="^[a-z0-9]{4,16}$", description="A device's number.")]
 OrderId = Annotated[
@@ -113,6 +115,12 @@ class DeviceFound(BaseModel):
     certificate_sha256: str
     revoked: bool
     kept: bool = Field(description="What it is provisioned with lies at the gateway.")
+    following_sha256: str = Field(
+        description="Of the certificate that it is to change to; '' where there is none."
+    )
+    key_changes: str = Field(
+        description="air or console: how it is given its next key; '' where there is none."
+    )
     aside: str = Field(
         description="Why it is not to be fitted (quarantine, retired, lost); '' where it may be."
     )
@@ -169,6 +177,7 @@ class Line(BaseModel):
 
     nonce: Hex
     line: Annotated[str, Field(min_length=2, max_length=1024)]
+    following: bool = Field(False, description="Under the key that the device is to change to.")
 
 
 class Signature(BaseModel):
@@ -268,7 +277,7 @@ class Task(BaseModel):
 class Report(BaseModel):
     """What a visit has found of a device: ``failed`` puts it into quarantine."""
 
-    what: Literal["failed", "checked", "lost"]
+    what: Literal["failed", "checked", "lost", "rekeyed"]
     why: Annotated[str, Field(min_length=1, max_length=1000, pattern=_PLAIN)]
     visit: Annotated[str, Field(min_length=1, max_length=100, pattern=_PLAIN)]
 
@@ -475,7 +484,7 @@ def signature(request: Request, who: Officer, device: DeviceId, order: OrderId, 
     do = _said(said.line)
     with sitting(request, who, f"line signed: {do}", order=order, device=device) as now:
         _not_anothers(now.desk, device, order)
-        made = now.desk.signature(device, said.nonce, said.line.encode())
+        made = now.desk.signature(device, said.nonce, said.line.encode(), following=said.following)
         return Signature(signature=made.decode())
 
 
@@ -514,7 +523,7 @@ def report(request: Request, who: Officer, device: DeviceId, order: OrderId, sai
     """Write what a visit has found of a device into its history. Said again for the same visit it stands once."""
     with sitting(request, who, f"device reported: {said.what}", order=order, device=device) as now:
         _not_anothers(now.desk, device, order)
-        if said.what != "failed" and not now.desk.was_of(order, device):
+        if said.what in ("checked", "lost") and not now.desk.was_of(order, device):
             detail = f"{device} was never on the wearer of this order"
             raise ProblemError(HTTPStatus.CONFLICT, "visit-stops", detail, OPERATOR)
         now.desk.report(device, said.what, said.why, said.visit)
@@ -655,6 +664,8 @@ def _about_now(desk: LocalDesk, at_ms: int) -> None:
 
 
 def _said(line: str) -> str:
+    if line == _PROBE:
+        return "nothing, to see under which key"
     try:
         told = json.loads(line)
     except (ValueError, RecursionError):
