@@ -307,7 +307,7 @@ def order_add(
     """Add an order, or a new version of one; with --device also the activation."""
     from core.law import check_order
     from core.rules import DEFAULT_RULES
-    from gateway.orders import OrderRefused, activate, add_order, beyond
+    from gateway.orders import OrderRefused, activate, add_order, beyond, left_out
 
     with store_of(settings_of(data_dir), OSError, json.JSONDecodeError, OrderRefused) as store:
         order = add_order(store, json.loads(file.read_text("utf-8")))
@@ -316,6 +316,12 @@ def order_add(
         )
         for problem in check_order(order, DEFAULT_RULES.timezone):
             typer.secho(f"TO BE LOOKED AT: {problem}", fg=typer.colors.YELLOW)
+        for one in left_out(store, order):
+            typer.secho(
+                f"TO BE LOOKED AT: this version leaves out what was recorded before ({one.kind}: {one.reason}), which "
+                "therefore does not hold any more. Give the whole list, or take it back by `tagwatch order take-back`.",
+                fg=typer.colors.YELLOW,
+            )
         for unmonitored in order.unmonitored:
             typer.secho(f"NOT MONITORED: {unmonitored}", fg=typer.colors.YELLOW)
         if device:

@@ -11,6 +11,16 @@ from gateway.orders.register import (
     beyond,
     deactivate,
     instant_ms,
+    left_out,
 )
 
-__all__ = ["OrderRefused", "Orders", "activate", "add_order", "beyond", "deactivate", "instant_ms"]
+__all__ = [
+    "OrderRefused",
+    "Orders",
+    "activate",
+    "add_order",
+    "beyond",
+    "deactivate",
+    "instant_ms",
+    "left_out",
+]

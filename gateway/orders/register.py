@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from core.activation import Activation
 from core.law import check_order
-from core.order import Condition, Order, OrderError, order_from_json
+from core.order import Condition, DiscountedTime, Order, OrderError, order_from_json
 from core.rules import DEFAULT_RULES
 from core.senses import SENSES
 from gateway import gateway_time, logs
@@ -249,6 +249,17 @@ class Orders:
         if key not in self._compiled:
             self._compiled[key] = order_from_json(json.loads(version.document))
         return self._compiled[key]
+
+
+def left_out(store: Store, order: Order) -> list[DiscountedTime]:
+    """Absences and excuses that the version before ``order`` had and it does not say: lists are carried whole."""
+    with store.read() as connection:
+        known = [one for one in orders.versions(connection, order.order_id) if one.version < order.version]
+    try:
+        before = order_from_json(json.loads(known[-1].document)).discounts if known else ()
+    except OrderError:
+        return []
+    return [one for one in before if one not in order.discounts]
 
 
 def beyond(store: Store, activation_id: str) -> list[Condition]:

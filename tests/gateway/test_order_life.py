@@ -225,6 +225,14 @@ def test_no_document_takes_an_excuse_away(office: Office) -> None:
     assert "take-back" in office.refused("order", "vary", "o-1", "--kind", "Other", *SAM, "--document", file)
 
 
+def test_a_typed_version_that_leaves_an_excuse_out_says_so(office: Office) -> None:
+    office.run("order", "excuse", "o-1", "--from", "2023-02-01 19:00", "--to", "2023-02-01 20:00", *SAM)
+    file = office.file("o.json", ORDER | {"version": 3})
+    assert "leaves out what was recorded before (reasonable_excuse: late shifts)" in office.run(
+        "order", "add", file
+    )
+
+
 def test_probation_varies_hours_with_consent_and_tells_the_court(office: Office, tmp_path: Path) -> None:
     words = ("--hours", "every day 20:00-08:00", "--by-probation", *AGREED, *FEBRUARY)
     office.vary("Change to Curfew Hours", *words)
