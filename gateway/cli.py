@@ -350,7 +350,7 @@ def alerts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
                 {
                     **{key: row[key] for key in ("number", "state", "rule", "device", "start")},
                     "evidence": "DOUBTFUL" if row.get("doubts") else "",
-                    "excused": row.get("figures", {}).get("excused", ""),
+                    "excused": "yes" if "excused" in row.get("figures", {}) else "",
                     "sentence": row["sentence"],
                 }
                 for row in rows
