@@ -17,8 +17,8 @@ from gateway.mistakes import in_words
 FILE_NAME = "retention.toml"
 DAY_MS = 86_400_000
 
-Kind = Literal["readings", "alerts", "notifications", "unworn", "quarantine"]
-KINDS: tuple[Kind, ...] = ("readings", "alerts", "notifications", "unworn", "quarantine")
+Kind = Literal["readings", "alerts", "notifications", "unworn", "quarantine", "visits"]
+KINDS: tuple[Kind, ...] = ("readings", "alerts", "notifications", "unworn", "quarantine", "visits")
 
 Text = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
 
@@ -52,6 +52,9 @@ class Policy(BaseModel):
     notifications: Rule | None = Field(None, description="Who was told of such alerts, likewise.")
     unworn: Rule | None = Field(None, description="Readings of a device while nobody wore it, from receipt.")
     quarantine: Rule | None = Field(None, description="Messages that were put aside, from receipt.")
+    visits: Rule | None = Field(
+        None, description="Journals and records of visits, from the end of the order's monitoring."
+    )
 
     def rule(self, kind: Kind) -> Rule | None:
         """What it says of a kind."""

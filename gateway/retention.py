@@ -18,9 +18,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy import Connection, or_, select
 
+from gateway import visit_erasure
 from gateway.clock import utc_text
 from gateway.control import Control, ControlError, IngestGoneError
 from gateway.due import OF_ORDERS, Taken, Work, works
@@ -72,13 +74,13 @@ class _ChangedError(Exception):
     """What decided has changed; look again."""
 
 
-def plan(store: Store, policy: Policy, now_ms: int) -> Planned:
-    """What `run` would delete now. It changes nothing."""
+def plan(store: Store, policy: Policy, now_ms: int, data_dir: Path | None = None) -> Planned:
+    """What `run` would delete now. It changes nothing. ``data_dir`` is where records of visits lie."""
     found = Planned()
     with store.read() as connection:
         survey = survey_of(connection, now_ms)
         for case in survey.cases.values():
-            over = [kind for kind in OF_ORDERS if _over(case, policy, kind, now_ms)]
+            over = [kind for kind in (*OF_ORDERS, visit_erasure.KIND) if _over(case, policy, kind, now_ms)]
             if over and case.needed:
                 found.kept[case.order_id] = case.needed
             elif over:
@@ -88,6 +90,9 @@ def plan(store: Store, policy: Policy, now_ms: int) -> Planned:
             counted = connection.execute(work.count()).scalar_one()
             if counted:
                 found.items[work.kind] = found.items.get(work.kind, 0) + counted
+    if data_dir is not None:
+        visits = sum(1 for _ in visit_erasure.due(data_dir, survey, policy, now_ms))
+        found.items |= {"visits": visits} if visits else {}
     return found
 
 
@@ -101,11 +106,13 @@ def run(
     trust_clock: bool = False,
     rewrite: bool = False,
     pause: Callable[[float], None] = time.sleep,
+    data_dir: Path | None = None,
 ) -> Done:
     """Delete what the policy no longer keeps. May be cut off at any moment and run again.
 
-    ``by`` is who has it done. With ``rewrite`` the store's files are written anew, which takes their size once more and
-    holds up the gateway meanwhile. Raises RetentionError, and ``sqlalchemy.exc.DBAPIError`` where the store fails.
+    ``by`` is who has it done, ``data_dir`` where records of visits lie. With ``rewrite`` the store's files are written
+    anew, which takes their size once more and holds up the gateway meanwhile. Raises RetentionError, OSError, and
+    ``sqlalchemy.exc.DBAPIError`` where the store fails.
     """
     if not trust_clock:
         _refuse_a_clock_that_is_far_ahead(store, now_ms)
@@ -122,6 +129,8 @@ def run(
                 _carry_out(store, survey, work, policy, now_ms, by, done, pause)
         except _ChangedError:
             moved = True
+    if data_dir is not None:
+        _erase_visits(store, policy, now_ms, by, done, data_dir)
     with store.read() as connection:
         due = bool(state.number(connection, state.SCRUB_DUE))
     if due or rewrite:
@@ -130,6 +139,24 @@ def run(
             with store.write() as connection:
                 state.set_number(connection, state.SCRUB_DUE, 0)
     return done
+
+
+def _erase_visits(store: Store, policy: Policy, now_ms: int, by: str, done: Done, data_dir: Path) -> None:
+    """Delete records of visits that are due, and what an earlier run has proven and not deleted. Raises OSError."""
+    with store.read() as connection:
+        visit_erasure.sweep(data_dir, erasures.proofs(connection))
+        survey = survey_of(connection, now_ms)
+    for order_id, visit in list(visit_erasure.due(data_dir, survey, policy, now_ms)):
+        with store.write() as connection:
+            if token_of(connection) != survey.token:
+                return  # the next run looks again
+            proof = visit_erasure.prove(
+                connection, order_id, visit, policy, run=done.run, now_ms=now_ms, by=by
+            )
+        visit_erasure.sweep(data_dir, iter([proof]))
+        done.proofs.append(proof)
+        done.items["visits"] += 1
+        done.bytes += proof.bytes
 
 
 def _refuse_a_clock_that_is_far_ahead(store: Store, now_ms: int) -> None:

@@ -39,7 +39,7 @@ def plan(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     with _opened(data_dir) as (settings, store):
         policy = _policy(settings)
-        found = retention.plan(store, policy, _now_ms(settings, store))
+        found = retention.plan(store, policy, _now_ms(settings, store), settings.data_dir)
     if as_json:
         typer.echo(json.dumps({"policy": policy.version} | asdict(found), indent=1))
         return
@@ -79,6 +79,7 @@ def run(
             retention.settle_by(settings, store),
             trust_clock=trust_clock,
             rewrite=rewrite,
+            data_dir=settings.data_dir,
         )
         if done.proofs and settings.replica_place is not None:
             copy_scrubbed = replica.scrub(store, settings.replica_place, rewrite=rewrite, within_s=_COPIED_S)

@@ -7,6 +7,7 @@ more.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -50,8 +51,11 @@ ROUNDS = [
 MESSAGES = 60
 FITTED_MS = (START_S - 60) * 1000
 REMOVED_MS = (START_S + 7200) * 1000
+VISITS = ("v1", "v2", "v3")
+"""Visits that have a record."""
 POLICY = Policy.model_validate(
     {"version": "1", "source": "a test", "readings": {"days": 30, "text": "They go."}}
+    | {"visits": {"days": 30, "text": "They go, too."}}
 )
 
 
@@ -150,6 +154,10 @@ def filled(folder: Path) -> Settings:
     for n in range(MESSAGES):
         kept.say(tag, positions(1 + n, 1))
     deactivate(kept.store, worn, REMOVED_MS)
+    for name in VISITS:
+        place = folder / "visits" / "done" / name
+        place.mkdir(parents=True)
+        (place / "record.json").write_text(json.dumps({"order": "o-1", "visit": name}))
     kept.say(kept.add("tag0002"), positions(1, 1))
     with kept.store.write() as connection:
         connection.execute(text("UPDATE order_version SET known_at_ms = 1000"))
@@ -217,6 +225,12 @@ def test_retention_killed_at_any_moment_leaves_gone_what_is_proven_to_be_gone_an
         left = numbers(found.store)
         with found.store.read() as connection:
             gone = erasures.spans_of(connection, "tag0001")
+            visits = {
+                str(json.loads(proof.about)["visit"])
+                for proof in erasures.proofs(connection)
+                if proof.kind == "visits"
+            }
+        assert visits | visits_of(box) == set(VISITS), "each record is here, or proven to be gone"
         proven = [number for spans in gone.values() for a, b in spans for number in range(a, b + 1)]
         assert sorted(left + proven) == list(range(1, MESSAGES + 1)), "each is here, or proven to be gone"
         assert check(found.store, found.vault).faults == []
@@ -225,9 +239,15 @@ def test_retention_killed_at_any_moment_leaves_gone_what_is_proven_to_be_gone_an
         delete(box)  # the next run goes on
         found = keep(box / "data")
         assert numbers(found.store) == []
+        assert visits_of(box) == set()
         assert check(found.store, found.vault).faults == []
         found.store.close()
     assert len(seen - {0, MESSAGES}) > 1, "some were killed in the midst of it"
+
+
+def visits_of(box: Path) -> set[str]:
+    """The visits of which there is a record."""
+    return {path.parent.name for path in (box / "data" / "visits" / "done").glob("*/record.json")}
 
 
 def delete(box: Path) -> None:
@@ -248,6 +268,7 @@ def delete(box: Path) -> None:
             settle,
             trust_clock=True,
             pause=lambda _: None,
+            data_dir=at(box).data_dir,
         )
     finally:
         due.BATCH = batch

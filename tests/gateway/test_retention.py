@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from core import envelope as sealing
 from core import wire
-from gateway import due, holding, incidents, merkle, policy, retention, topics
+from gateway import due, holding, incidents, merkle, policy, retention, topics, visit_erasure
 from gateway.check import check
 from gateway.cli import app
 from gateway.devices import Credentials
@@ -558,3 +558,74 @@ def _listing(store: Any) -> list[dict[str, Any]]:
 
 def _run(folder: Path, *words: str) -> Any:
     return CliRunner().invoke(app, ["retention", *words, "--data-dir", str(folder)])
+
+
+VISITS_POLICY = Policy.model_validate(
+    {"version": "8", "source": "a test", "visits": {"days": 30, "text": "visits go"}}
+)
+
+
+def a_visit(folder: Path, name: str, order_id: str, *, ended: bool = True) -> Path:
+    """A visit's folder, or its journal while it is under way."""
+    first = json.dumps({"visit": name, "order": order_id, "purpose": "fit", "at": "x"}) + "\n"
+    if not ended:
+        path = folder / "visits" / "open" / f"{name}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(first)
+        return path
+    place = folder / "visits" / "done" / name
+    place.mkdir(parents=True)
+    (place / "journal.jsonl").write_text(first)
+    (place / "record.json").write_text(json.dumps({"order": order_id, "wearer": {"name": "Alex Example"}}))
+    return place
+
+
+def test_records_of_visits_go_when_their_period_is_over_with_proof_and_no_other(desk: Desk) -> None:
+    visited(desk)
+    desk.fit("tag0002", "o-2")
+    folder = desk.kept.settings.data_dir
+    going, worn, unknown = (
+        a_visit(folder, name, order_id) for name, order_id in (("a", "o-1"), ("b", "o-2"), ("c", "o-3"))
+    )
+    said: dict[str, Any] = {"chosen": VISITS_POLICY, "data_dir": folder}
+    assert desk.run(REMOVED_MS + DAY_MS, **said).proofs == []
+    assert retention.plan(desk.store, VISITS_POLICY, LATER_MS, folder).items == {"visits": 1}
+    under_way = a_visit(folder, "d", "o-1", ended=False)
+    assert desk.run(**said).proofs == [], "a visit is under way"
+    under_way.unlink()
+    number = holding.place(desk.store, "order", "o-1", "a court", "an appeal", LATER_MS, None)
+    assert desk.run(**said).proofs == [], "a hold is upon it"
+    holding.lift(desk.store, number, "a court", LATER_MS)
+    (proof,) = desk.run(**said).proofs
+    assert not going.exists()
+    assert worn.exists() and unknown.exists()
+    about = json.loads(proof.about)
+    assert (about["order"], about["visit"], about["files"]) == ("o-1", "a", ["journal.jsonl", "record.json"])
+    assert check(desk.store, desk.kept.vault).faults == []
+    assert desk.stored() > 0, "its readings are of another kind"
+
+
+def test_a_run_that_was_cut_off_between_proof_and_deletion_is_ended_by_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visited(desk)
+    folder = desk.kept.settings.data_dir
+    going = a_visit(folder, "a", "o-1")
+    said: dict[str, Any] = {"chosen": VISITS_POLICY, "data_dir": folder}
+    swept = visit_erasure.sweep
+    calls = []
+
+    def cut(*given: Any) -> None:
+        calls.append(given)
+        if len(calls) == 2:
+            raise OSError("power is gone")
+        swept(*given)
+
+    monkeypatch.setattr(visit_erasure, "sweep", cut)
+    with pytest.raises(OSError, match="power is gone"):
+        desk.run(**said)
+    monkeypatch.undo()
+    assert going.exists()
+    assert desk.run(**said).proofs == [], "it is proven already"
+    assert not going.exists()
+    assert check(desk.store, desk.kept.vault).faults == []
