@@ -27,6 +27,8 @@ STOPPED = 1
 """Exit code of a visit that can not go on, or not yet; what it says on standard error is what to do next."""
 ENDED_AT_THE_DOOR = 3
 """Exit code of a visit that is over and at which nothing was done: no answer, refused, unsafe, rebook."""
+UNFINISHED = 4
+"""Exit code of a visit that has done all it can, and waits for a connection or a first reading."""
 
 WORDS = ("check", "remove", "swap")
 """What a visit can be for, beside a fitting."""
@@ -136,6 +138,22 @@ def fit(
         str | None,
         typer.Option(help="The gateway's address (https://…); left out: where `tagwatch fit login` was."),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help="No connection here: the enrolment bundle that was fetched (`tagwatch fit bundle`)."
+        ),
+    ] = None,
+    at_source: Annotated[
+        bool,
+        typer.Option("--at-source", help="In a prison before the release: monitoring begins at the release."),
+    ] = False,
+    release: Annotated[
+        str | None,
+        typer.Option(
+            help="With --at-source: when, as 2026-11-25T09:00+00:00; left out: the start of the order."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only look: say what would be done, and change nothing.")
     ] = False,
@@ -170,6 +188,9 @@ def fit(
         raise typer.BadParameter(
             "give one of --check, --remove and --swap, --lost only with --remove or --swap, --old only with --swap"
         )
+    if (at_source and purposes) or (release and not at_source):
+        raise typer.BadParameter("--at-source is for a fitting, and --release for --at-source")
+    released_ms = officer_cli.instant_ms(release)
     quiet = as_json or no_input or not sys.stdin.isatty()
     try:
         extra: dict[str, Any] = json.loads(settings_file.read_text("utf-8")) if settings_file else {}
@@ -192,11 +213,13 @@ def fit(
             leaflet=leaflet,
             pdf=pdf,
             dry_run=dry_run,
+            at_source=at_source,
+            release_ms=released_ms,
             lost=lost,
             old=old,
         )
         try:
-            done = _run(asked, teller, data_dir, gateway, purposes[0] if purposes else "fit")
+            done = _run(asked, teller, data_dir, gateway, bundle, purposes[0] if purposes else "fit")
         except Stop as stop:
             teller.stopped(stop)
             raise typer.Exit(STOPPED) from None
@@ -205,6 +228,8 @@ def fit(
             typer.secho("stopped: type the same command again, and it goes on where it was", err=True)
             raise typer.Exit(130) from None
     teller.finished(done)
+    if done.outcome == officer_cli.NOT_FINISHED:
+        raise typer.Exit(UNFINISHED)
     if done.outcome in OUTCOMES:
         raise typer.Exit(ENDED_AT_THE_DOOR)
 
@@ -245,12 +270,21 @@ def _answers(
 
 
 def _run(
-    asked: Asked, teller: Teller, data_dir: Path | None, gateway: str | None, purpose: Purpose
+    asked: Asked,
+    teller: Teller,
+    data_dir: Path | None,
+    gateway: str | None,
+    bundle: Path | None,
+    purpose: Purpose,
 ) -> Fitted:
     from gateway.fitting import Stop, fit, visit
     from gateway.seal import SealError
 
     folder = settings_of(data_dir).data_dir
+    if bundle is not None:
+        opened_bundle = officer_cli.bundle_desk(folder, bundle)
+        named = replace(asked, by=asked.by or opened_bundle.bundle.said["full_name"])
+        return visit(opened_bundle, folder, named, teller, purpose)
     if officer_cli.is_officers(folder, gateway):
         with officer_cli.remote_desk(folder, gateway) as desk:
             named = replace(asked, by=asked.by or desk.officer.full_name)
@@ -363,6 +397,13 @@ class Teller:
             self._console.print(
                 f"The visit is over: {done.outcome.replace('_', ' ')}. Nothing was done; a task waits for the "
                 f"practitioner. The record lies in {done.folder}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+        elif done.outcome == officer_cli.NOT_FINISHED:
+            self._console.print(
+                f"{done.device} is on. " + officer_cli.unfinished_words(done),
                 highlight=False,
                 markup=False,
                 soft_wrap=True,

@@ -6,6 +6,6 @@ it asks of a gateway: on the gateway's own box (``local_desk``) or elsewhere (``
 """
 
 from gateway.fitting.stops import Stop
-from gateway.fitting.visit import Asked, Fitted, fit, visit
+from gateway.fitting.visit import Asked, Fitted, finish, fit, visit
 
-__all__ = ["Asked", "Fitted", "Stop", "fit", "visit"]
+__all__ = ["Asked", "Fitted", "Stop", "finish", "fit", "visit"]

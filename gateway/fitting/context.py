@@ -58,6 +58,10 @@ class Asked:
     dry_run: bool = False
     lost: bool = False
     old: str | None = None
+    at_source: bool = False
+    """In a prison before the release."""
+    release_ms: int | None = None
+    """With ``at_source``: when that is, UTC ms; None for the start of the order."""
     leaflet: str = ""
     pdf: bool = True
     sky_s: float = 120.0

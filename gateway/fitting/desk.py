@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from core.order import Order
 from gateway.devices import Credentials
 from gateway.fitting.doorstep import Doorstep
+from gateway.fitting.journal import Journal
 from gateway.fitting.leaflet import Contact
 
 Happened = Literal["failed", "checked", "lost", "rekeyed"]
@@ -110,9 +111,17 @@ class Unbound:
 
 
 class Desk(Protocol):
-    """A gateway, for one visit. ``keys_leave``: it gives out the keys of devices that have one already."""
+    """A gateway, for one visit.
 
+    ``connected``: it can be asked now; else what needs it waits. ``keys_leave``: it gives out the keys of devices that
+    have one already.
+    """
+
+    connected: bool
     keys_leave: bool
+
+    def begins(self, journal: Journal) -> None:
+        """Raises Stop where the visit of this journal may not begin, or go on, here."""
 
     def order(self, order_id: str) -> Order:
         """The newest version of an order."""
@@ -174,8 +183,11 @@ class Desk(Protocol):
     def newest_row(self) -> int:
         """The row of the newest message in the store."""
 
-    def reading_since(self, device: str, row: int, about: str | None) -> Committed | None:
-        """The first message of a device in a later row; ``about`` is the tag that it must tell of."""
+    def reading_since(self, device: str, row: int, about: str | None, from_ms: int = 0) -> Committed | None:
+        """The first message of a device in a later row, received at ``from_ms`` or later.
+
+        ``about`` is the tag that it must tell of.
+        """
 
     def bind(
         self, order_id: str, device: str, fitted_ms: int, unit: str | None, address: str | None

@@ -30,6 +30,7 @@ class Journal:
     """A visit's journal, locked as long as this is open. Raises Stop where another command has it."""
 
     def __init__(self, data_dir: Path, order_id: str, purpose: str, visit: str, at: str) -> None:
+        self.data_dir = data_dir
         self.folder = data_dir / FOLDER
         for folder in (self.folder / OPEN, self.folder / DONE):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -48,6 +49,7 @@ class Journal:
             self._write({"visit": visit, "order": order_id, "purpose": purpose, "at": at})
             sync_folder(self.path.parent)
             lines = self._whole_lines()
+        self.order = order_id
         self.visit: str = lines[0]["visit"]
         self.began: str = lines[0]["at"]
         self.lines = lines[1:]
@@ -74,6 +76,17 @@ class Journal:
         """With what a step was begun last, where it was."""
         return self._newest(step, "begun")
 
+    @staticmethod
+    def waiting(data_dir: Path, step: str) -> list[str]:
+        """The orders whose visits to fit a tag lie here unfinished, with that step done."""
+        found = []
+        for path in sorted((data_dir / FOLDER / OPEN).glob("*.jsonl")):
+            lines = [json.loads(one) for one in path.read_text("utf-8").split("\n")[:-1] if one.endswith("}")]
+            done = any((line.get("step"), line.get("is")) == (step, "done") for line in lines)
+            if done and lines[0]["purpose"] == "fit":
+                found.append(lines[0]["order"])
+        return found
+
     def close_visit(self) -> Path:
         """The visit is over: its journal goes where finished ones lie. Raises OSError."""
         final = self.folder / DONE / self.visit
@@ -83,6 +96,10 @@ class Journal:
         sync_folder(final)
         sync_folder(self.path.parent)
         return kept
+
+    def every_done(self) -> dict[str, Facts]:
+        """What the steps that were done have brought, by step; the newest of each."""
+        return {line["step"]: line["facts"] for line in self.lines if line["is"] == "done"}
 
     def _newest(self, step: str, now: Is) -> Facts | None:
         lines = (line for line in reversed(self.lines) if line["step"] == step and line["is"] == now)

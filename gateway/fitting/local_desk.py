@@ -23,7 +23,7 @@ from gateway.fitting import page
 from gateway.fitting.console import signature
 from gateway.fitting.desk import Bound, Committed, Exchanged, Happened, OnRecord, Place, Unbound, Worn
 from gateway.fitting.doorstep import Doorstep, doorstep_of
-from gateway.fitting.journal import DONE, FOLDER
+from gateway.fitting.journal import DONE, FOLDER, Journal
 from gateway.fitting.leaflet import Contact
 from gateway.fitting.proved import unproven_since
 from gateway.fitting.stops import Stop
@@ -61,6 +61,7 @@ NUMBER_AGAIN = "type the command with another number"
 class LocalDesk:
     """`gateway.fitting.desk.Desk` over settings and store of a gateway, for the officer ``by``. Used by one thread."""
 
+    connected = True
     keys_leave = True
 
     def __init__(self, settings: Settings, store: Store, by: str = "") -> None:
@@ -68,6 +69,9 @@ class LocalDesk:
         self.store = store
         self.by = by
         self.authority = Authority.of(settings)
+
+    def begins(self, journal: Journal) -> None:
+        """Here a visit may begin at any time."""
 
     def order(self, order_id: str) -> Order:
         """The newest version of an order."""
@@ -134,7 +138,7 @@ class LocalDesk:
 
     def device(self, device: str) -> OnRecord | None:
         """What the store has of a device."""
-        entry = self._entry(device)
+        entry = self.entry(device)
         if entry is None:
             return None
         with self.store.read() as connection:
@@ -230,7 +234,7 @@ class LocalDesk:
 
     def key(self, device: str) -> bytes:
         """Opened from the store."""
-        entry = self._entry(device)
+        entry = self.entry(device)
         if entry is None:
             raise Stop(f"{device} was never added to this gateway", "read the number on the case again")
         try:
@@ -248,11 +252,13 @@ class LocalDesk:
         with self.store.read() as connection:
             return envelopes.newest(connection)
 
-    def reading_since(self, device: str, row: int, about: str | None) -> Committed | None:
+    def reading_since(self, device: str, row: int, about: str | None, from_ms: int = 0) -> Committed | None:
         """From the store."""
         with self.store.read() as connection:
             rows = envelopes.of_device_after(connection, device, row)
-        found = (one for one in rows if about is None or _tells_of(one, about))
+        found = (
+            one for one in rows if one.received_ms >= from_ms and (about is None or _tells_of(one, about))
+        )
         return next((Committed(one.received_ms, one.id) for one in found), None)
 
     def bind(
@@ -388,7 +394,8 @@ class LocalDesk:
         except (SealError, OSError) as error:
             log.warning("the list of planned visits can not be changed", problem=logs.safe(error))
 
-    def _entry(self, device: str) -> devices.Device | None:
+    def entry(self, device: str) -> devices.Device | None:
+        """The device with its sealed key."""
         with self.store.read() as connection:
             return devices.one(connection, device)
 

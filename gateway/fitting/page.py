@@ -20,6 +20,7 @@ _OUTCOMES = {
     "refused": "NOT DONE: refused",
     "unsafe": "NOT DONE: unsafe",
     "rebook": "NOT DONE: another visit is needed",
+    "not_finished": "NOT FINISHED: nobody is monitored by it until it is",
 }
 _ASKED = {
     "arrival": "At the door",
@@ -96,6 +97,11 @@ def html(told: Mapping[str, Any]) -> str:
     gap = moved.get("unproven_ms")
     facts = [
         ("Outcome", f"{_OUTCOMES[outcome]} ({end.get('why', '')})" if outcome in _OUTCOMES else None),
+        ("Waits for", " and ".join(told["waits"]) if told.get("waits") else None),
+        (
+            "Monitored from (UTC)",
+            utc_text(steps["at source"]["release_ms"]) if "at source" in steps else None,
+        ),
         ("What happens next", end.get("next")),
         ("Device wearer", f"{told['wearer']['name']} ({told['wearer']['id']})"),
         ("Order", f"{told['order']}, version {told['order_version']}"),

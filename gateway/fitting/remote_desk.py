@@ -29,8 +29,10 @@ from cryptography.x509.oid import NameOID
 
 from core.order import Order
 from gateway.devices import DEVICE_ID, KEY_BYTES, Credentials, DeviceError, forget_in
+from gateway.fitting.bundle import Signed
 from gateway.fitting.desk import Bound, Committed, Exchanged, Happened, OnRecord, Place, Unbound, Worn
 from gateway.fitting.doorstep import Doorstep
+from gateway.fitting.journal import Journal
 from gateway.fitting.leaflet import Contact
 from gateway.fitting.local_desk import NUMBER_AGAIN, order_of, time_unknown
 from gateway.fitting.officer import Officer
@@ -56,6 +58,7 @@ class RemoteDesk:
     ``tries``: how often a call is said where no answer comes.
     """
 
+    connected = True
     keys_leave = False
 
     def __init__(self, officer: Officer, folder: Path, order_id: str = "", tries: int = _TRIES) -> None:
@@ -79,6 +82,9 @@ class RemoteDesk:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+    def begins(self, journal: Journal) -> None:
+        """The gateway says with each call whether it may."""
 
     # ---------------------------------------------------------------------------------------------- looking
 
@@ -160,9 +166,9 @@ class RemoteDesk:
         """The row of the newest message in the gateway's store."""
         return int(self.gateway()["newest_row"])
 
-    def reading_since(self, device: str, row: int, about: str | None) -> Committed | None:
+    def reading_since(self, device: str, row: int, about: str | None, from_ms: int = 0) -> Committed | None:
         """The first message of a device in a later row."""
-        asked = {"after_row": str(row)} | ({} if about is None else {"about": about})
+        asked = {"after_row": str(row), "from_ms": str(from_ms)} | ({} if about is None else {"about": about})
         found = self._ask("GET", f"devices/{_number(device)}/reading", **asked)["reading"]
         return None if found is None else Committed(**found)
 
@@ -259,8 +265,21 @@ class RemoteDesk:
                 wiped.append(device)
         return wiped
 
+    def bundle(self, bundle_id: str, orders: Sequence[str], devices: Sequence[str], hours: int) -> Signed:
+        """What the gateway says for visits without a connection."""
+        self._order_id = orders[0]
+        body = {"orders": list(orders), "devices": list(devices), "hours": hours}
+        told = self._ask("PUT", f"bundles/{bundle_id}", body)
+        return Signed(told["document"], b64decode(told["certificate"]), b64decode(told["signature"]))
+
+    def claim(self, bundle_id: str, order_id: str, visit: str, began_ms: int) -> None:
+        """That visit is the one that the bundle was used for."""
+        self._order_id = order_id
+        self._ask("POST", f"bundles/{bundle_id}/visits", {"visit": visit, "began_ms": began_ms})
+
     def keep(self, record: Mapping[str, Any]) -> None:
         """At the gateway."""
+        self._order_id = record["order"]
         self._ask("PUT", f"visits/{record['visit']}", record)
 
     # ------------------------------------------------------------------------------------------------- asking

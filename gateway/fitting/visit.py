@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from gateway.clock import utc_text
-from gateway.fitting import binding, door, identity, looks, papers, record, swap
+from gateway.fitting import binding, door, identity, looks, papers, record, swap, unfinished
 from gateway.fitting.answers import ARRIVAL, Ending
 from gateway.fitting.context import HOME_UNIT, Asked, Context, Listener, Purpose
 from gateway.fitting.desk import Desk, Worn
 from gateway.fitting.journal import Facts, Journal
 from gateway.fitting.local_desk import LocalDesk
+from gateway.fitting.remote_desk import Away
 from gateway.fitting.steps import Step
-from gateway.fitting.stops import Stop
+from gateway.fitting.stops import CableGone, NoAnswer, Stop
 from gateway.settings import Settings
 from gateway.store import Store
 
-__all__ = ["Asked", "Fitted", "fit", "visit"]
+__all__ = ["Asked", "Fitted", "finish", "fit", "visit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ def visit(desk: Desk, data_dir: Path, asked: Asked, listener: Listener, purpose:
     The journal lies in ``data_dir``. Raises Stop, which names what to do next; what was written before is gone on from
     when it is called again.
     """
+    if not desk.connected and purpose != "fit":
+        raise Stop("without a connection a tag can only be fitted", "do it where there is a connection")
     order = desk.order(asked.order_id)
     desk.ready()
     if asked.dry_run:
@@ -59,7 +62,19 @@ def visit(desk: Desk, data_dir: Path, asked: Asked, listener: Listener, purpose:
     at = utc_text(desk.stamp_ms())
     name = f"{at.replace(':', '').replace('-', '')}-{secrets.token_hex(4)}"
     with Journal(data_dir, asked.order_id, purpose, name, at) as journal:
+        desk.begins(journal)
         return _carry_out(Context(desk, asked, listener, order, journal, purpose), journal)
+
+
+def finish(desk: Desk, data_dir: Path, asked: Asked, listener: Listener) -> Fitted:
+    """Finish a visit that could not bind its tag, or see its first reading, without the tag. Raises Stop."""
+    if asked.order_id not in Journal.waiting(data_dir, unfinished.WAITS):
+        raise Stop(f"nothing of a visit to order {asked.order_id} waits here", "nothing is to be done")
+    order = desk.order(asked.order_id)
+    with Journal(data_dir, asked.order_id, "fit", "", "") as journal:
+        waits = journal.done(unfinished.WAITS) or {}
+        asked = replace(asked, address=waits.get("address"))
+        return _Visit(Context(desk, asked, listener, order, journal), journal).run_to_the_end()
 
 
 def _carry_out(context: Context, journal: Journal | None) -> Fitted:
@@ -86,6 +101,7 @@ class _Visit:
                 f"order {context.order.order_id} has no condition that a tag could tell of",
                 "call the monitoring centre: there is nothing to fit",
             )
+        unfinished.refuse_what_waits(self._journal)
         begun_with = self._begun_with("identify")
         end = self._door(
             begun_with["device"]
@@ -94,6 +110,8 @@ class _Visit:
         )
         if end is not None:
             return self._ended(end)
+        if asked.at_source and not asked.dry_run:
+            self._step(unfinished.release_step(asked))
         replaced = self._replaced() if context.purpose == "swap" else None
         if asked.dry_run and replaced is not None:
             return Fitted("would swap", "", replaced.device, None, False, context.facts)
@@ -119,18 +137,26 @@ class _Visit:
             self._find("unit ", [HOME_UNIT], unit, self._begun_with("unit identify"))
             self._unit = context.on_the_line.device
             self._steps(_of_unit(self._tag))
-        else:
-            self._steps([_first_reading("check")])
+        waits = self._reading_or_what_waits()
         checked = context.facts["unit check" if self._unit else "check"]
-        if replaced is None:
-            self._steps([_bind(self._tag, checked, self._unit)])
-        else:
+        if asked.at_source:
+            checked = {**checked, "at_ms": context.facts[unfinished.RELEASE]["release_ms"]}
+        if replaced is not None:
             step = swap.exchange_step(replaced, self._tag, checked, self._unit)
             self._step(step, replaced=replaced.as_facts())
-        self._steps([_lock("unit " if self._unit else ""), _wipe(self._tag, self._unit or "")])
+        elif unfinished.BINDING not in waits:
+            self._steps([_bind(self._tag, checked, self._unit)])
+        self._steps([_lock("unit " if self._unit else "")])
+        if context.desk.connected:
+            self._steps([_wipe(self._tag, self._unit or "")])
         assert self._journal is not None
         visit, resumed = self._journal.visit, self._journal.resumed
         self._step(papers.leaflet_step(self._journal, kind, self._tag))
+        if waits:
+            self._step(unfinished.waits_step(self._journal, kind, self._tag, self._unit, waits))
+            bound = context.facts.get("bind", {}).get("activation")
+            folder = self._journal.folder / "done" / visit
+            return Fitted("not finished", visit, self._tag, bound, resumed, context.facts, folder)
         self._steps([_record(self._journal)])
         self._journal.close_visit()
         return Fitted(
@@ -172,6 +198,42 @@ class _Visit:
         device = self._context.on_the_line.device
         self._steps([replace(_LAST_READINGS, name="old last readings")])
         return device
+
+    def _reading_or_what_waits(self) -> list[str]:
+        """See the first reading, where it can be seen now; else what of the visit waits."""
+        if not self._context.desk.connected:
+            return [unfinished.READING, unfinished.BINDING]
+        step = _first_reading("unit check", self._tag) if self._unit else _first_reading("check")
+        try:
+            self._steps([step])
+        except (CableGone, NoAnswer, Away):
+            raise
+        except Stop:
+            if not self._context.asked.at_source:
+                raise
+            return [unfinished.READING]
+        return []
+
+    def run_to_the_end(self) -> Fitted:
+        """Finish what waits, without the tag."""
+        context, journal = self._context, self._journal
+        waits = journal.done(unfinished.WAITS) if journal is not None else None
+        if journal is None or waits is None:
+            raise Stop(
+                f"nothing of a visit to order {context.order.order_id} waits", "nothing is to be done here"
+            )
+        context.facts.update(journal.every_done())
+        self._tag, self._unit = waits["device"], waits["unit"]
+        self._bound = identity.bound_here(context, self._tag) is not None
+        self._steps([unfinished.deliver_step(journal, waits), unfinished.reading_step(waits)])
+        if unfinished.BINDING in waits["waits"]:
+            self._steps([_bind(self._tag, context.facts["deliver"], self._unit)])
+        self._steps([_wipe(self._tag, self._unit or ""), _record(journal)])
+        journal.close_visit()
+        unfinished.over(journal, waits)
+        bound = context.facts["bind"]["activation"]
+        folder = journal.folder / "done" / journal.visit
+        return Fitted("fitted", journal.visit, self._tag, bound, True, context.facts, folder)
 
     def run_on_what_is_worn(self) -> Fitted:
         """Check the device that the wearer has on, or remove it."""
@@ -452,7 +514,6 @@ def _of_unit(tag: str) -> list[Step]:
             before_bound=True,
         ),
         _check("unit "),
-        _first_reading("unit check", tag),
     ]
 
 

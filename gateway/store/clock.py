@@ -18,6 +18,8 @@ from gateway.store.tables import (
     acknowledgement,
     alert,
     alert_revision,
+    bundle,
+    bundle_visit,
     command,
     conflict,
     delivery,
@@ -62,6 +64,8 @@ _STAMPS: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (account, ("password_ms", "made_ms", "disabled_ms")),
     (session, ("made_ms", "seen_ms", "ended_ms")),
     (access_token, ("used_ms", "revoked_ms")),
+    (bundle, ("revoked_ms",)),
+    (bundle_visit, ("at_ms",)),
 )
 """Columns of gateway time in which each stamp says itself when it was made."""
 
@@ -166,6 +170,7 @@ def _shift(connection: Connection, from_ms: int, by_ms: int) -> None:
     _move(connection, command, ("made_at_ms", "expires_at_ms"), command.c.made_at_ms >= from_ms, by_ms)
     made = access_token.c.made_ms >= from_ms
     _move(connection, access_token, ("made_ms", "expires_ms"), made, by_ms)
+    _move(connection, bundle, ("issued_ms", "expires_ms"), bundle.c.issued_ms >= from_ms, by_ms)
     # before the messages: each round's were made when it began
     told = (
         select(delivery.c.id)

@@ -663,3 +663,26 @@ access_token = Table(
     Column("used_ms", BigInteger, doc="when it was last used, to the hour"),
     Column("revoked_ms", BigInteger),
 )
+
+# --- enrolment bundles: gateway/fitting/issuing.py, store/bundles.py ---
+
+bundle = Table(
+    "bundle",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, ForeignKey("account.name"), nullable=False, doc="the officer who may use it"),
+    Column("issued_ms", BigInteger, nullable=False, doc="gateway time"),
+    Column("expires_ms", BigInteger, nullable=False, doc="until then a visit may be begun with it"),
+    Column("revoked_ms", BigInteger),
+    Column("orders", Text, nullable=False, doc="JSON: for which orders"),
+    Column("devices", Text, nullable=False, doc="JSON: whose keys are in it"),
+)
+
+bundle_visit = Table(
+    "bundle_visit",
+    metadata,
+    Column("bundle", Text, ForeignKey("bundle.id"), primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("visit", Text, nullable=False, doc="the one visit to that order that it was used for"),
+    Column("at_ms", BigInteger, nullable=False, doc="when the gateway was told, gateway time"),
+)

@@ -274,7 +274,7 @@ LATER = (
     *("replica", "replica_change", "barred"),
     *("order_client", "order_token", "order_case", "order_identity", "order_message"),
     *("order_attachment", "order_task", "device_key", "device_certificate"),
-    *("session", "access_token", "account", "order_change", "order_due"),
+    *("session", "access_token", "account", "order_change", "bundle_visit", "bundle", "order_due"),
     *("device_event", "device_fault"),
 )
 """Tables that the store did not have when it kept keys open."""

@@ -58,7 +58,7 @@ def cut_visit(room: Elsewhere, cut: Cut, steps: tuple[str, ...]) -> None:
                 assert (said.device, said.locked) == (device, True)
     finally:
         room.wire.cut = ""
-    assert room.wire.cuts - before >= len(steps)
+    assert room.wire.cuts - before >= len(ACTING)
     assert [row.id for row in room.active(device)] == [fitted.activation] == [f"{device}-1"]
     kept = room.settings.data_dir / "visits" / "done" / fitted.visit / "record.json"
     record = json.loads(kept.read_text())

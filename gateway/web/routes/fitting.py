@@ -59,6 +59,7 @@ ERRORS = documented(
 _PROBE = "??"
 """What a visit has signed to see which key a device has; no line of the console (`gateway.fitting.console`)."""
 _PLAIN = r"^[^\x00-\x1f\x7f]+$"
+_VISIT = r"^[0-9]{8}T[0-9]{6}(\.[0-9]{1,3})?Z-[0-9a-f]{8}$"
 DeviceId = Annotated[str, Path(pattern="^[a-z0-9]{4,16}$", description="A device's number.")]
 OrderId = Annotated[
     str, Query(min_length=1, max_length=200, pattern=_PLAIN, description="For which order it is asked.")
@@ -294,6 +295,32 @@ class Raised(BaseModel):
     order: str
 
 
+class BundleFor(BaseModel):
+    """For which orders, with which devices, for how long."""
+
+    orders: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=200, pattern=_PLAIN)]],
+        Field(min_length=1, max_length=20),
+    ]
+    devices: Annotated[list[Annotated[str, Field(pattern="^[a-z0-9]{4,16}$")]], Field(max_length=60)]
+    hours: Annotated[int, Field(ge=1, le=168)] = 24
+
+
+class SignedBundle(BaseModel):
+    """What the gateway says (JSON), and by what it is known (Base64). It holds keys: encrypt it at once."""
+
+    document: str
+    certificate: str
+    signature: str
+
+
+class Used(BaseModel):
+    """The visit that a bundle was used for, and when it was begun."""
+
+    visit: Annotated[str, Field(pattern=_VISIT)]
+    began_ms: Instant
+
+
 class Kept(BaseModel):
     """The visit whose record is kept."""
 
@@ -457,11 +484,12 @@ def reading(
     order: OrderId,
     after_row: Annotated[int, Query(ge=0, le=LARGEST_NUMBER)],
     about: Annotated[str | None, Query(pattern="^[a-z0-9]{4,16}$")] = None,
+    from_ms: Annotated[int, Query(ge=0, le=LARGEST_NUMBER)] = 0,
 ) -> ReadingAnswer:
     """When the first message of a device came after a row; ``about``: in which it tells of that tag."""
     # not noted each time: it is asked once a second, and tells only that there is one
     with sitting_quietly(request) as desk:
-        found = desk.reading_since(device, after_row, about)
+        found = desk.reading_since(device, after_row, about, from_ms)
         return ReadingAnswer(
             reading=None if found is None else Reading(received_ms=found.received_ms, row=found.row)
         )
@@ -613,13 +641,44 @@ def keep(
     request: Request,
     who: Officer,
     order: OrderId,
-    visit: Annotated[str, Path(pattern=r"^[0-9]{8}T[0-9]{6}(\.[0-9]{1,3})?Z-[0-9a-f]{8}$")],
+    visit: Annotated[str, Path(pattern=_VISIT)],
     record: Annotated[dict[str, Any], Body(description="The record, as `record.json` of a visit has it.")],
 ) -> Kept:
     """Keep the record of a visit. The same again changes nothing."""
     with sitting(request, who, "visit's record kept", order=order, visit=visit) as now:
         now.desk.keep_from_elsewhere(visit, order, record, who.name)
         return Kept(visit=visit)
+
+
+BundleId = Annotated[
+    str, Path(pattern="^[0-9a-f]{16}$", description="A bundle's id, made by who asks for it.")
+]
+
+
+@_sent.put("/bundles/{bundle}")
+def make_bundle(
+    request: Request, who: Officer, order: OrderId, bundle: BundleId, wanted: BundleFor
+) -> SignedBundle:
+    """What visits need that have no connection, for this officer alone. The same again gives the same."""
+    from gateway.fitting import issuing
+
+    with sitting(request, who, "bundle asked for", order=order, bundle=bundle) as now:
+        made = issuing.issue(now.desk, bundle, who.name, wanted.orders, wanted.devices, wanted.hours)
+        return SignedBundle(
+            document=made.document,
+            certificate=b64encode(made.certificate).decode(),
+            signature=b64encode(made.signature).decode(),
+        )
+
+
+@_sent.post("/bundles/{bundle}/visits")
+def use_bundle(request: Request, who: Officer, order: OrderId, bundle: BundleId, used: Used) -> Kept:
+    """A visit was made with a bundle, and is to be finished. Each bundle is good for one visit to each order."""
+    from gateway.fitting import issuing
+
+    with sitting(request, who, "bundle used", order=order, bundle=bundle) as now:
+        issuing.claim(now.desk, bundle, who.name, order, used.visit, used.began_ms)
+        return Kept(visit=used.visit)
 
 
 @contextmanager
