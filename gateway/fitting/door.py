@@ -185,7 +185,12 @@ def _tell(who: Doorstep, said: answers.Answers) -> Step:
             _raise(context, kind, sentence)
         return {"tasks": [kind for kind, _ in found]}
 
-    return Step("told on", "The practitioner is told", act, lambda facts: f"{len(facts['tasks'])} tasks wait")
+    return Step(
+        "told on",
+        "The practitioner is told",
+        act,
+        lambda facts: "a task waits" if len(facts["tasks"]) == 1 else f"{len(facts['tasks'])} tasks wait",
+    )
 
 
 def _findings(context: Context, who: Doorstep, said: answers.Answers) -> list[tuple[str, str]]:
