@@ -76,6 +76,11 @@ def at_the_door(context: Context, carry_out: CarryOut) -> Ending | None:
         facts = context.facts[_PREFIX + question.name]
         if facts["asked"]:
             said[question.name] = facts["answer"]
+        # what ends the visit ends the questions; only to an arrival that ends it a note belongs
+        if question.name != answers.ARRIVAL and any(
+            answers.ending(name, said[name], said, who) for name in said
+        ):
+            break
     end = next((one for name in said if (one := answers.ending(name, said[name], said, who))), None)
     if end is None and _findings(context, who, said):
         carry_out(_tell(who, said))

@@ -226,6 +226,16 @@ def test_who_sits_there_is_asked_in_few_words_and_is_asked_no_answer_twice(room:
     assert {one.kind for one in room.tasks(order_id)} == {"visit_adjustment", "visit_refused"}
 
 
+def test_with_the_answer_that_ends_the_visit_nothing_more_is_asked(room: Room) -> None:
+    typed = iter(["yes", "no"])
+    ended = room.visit(room.order("stranger"), Ports(), answers={}, ask=lambda _: next(typed))
+    assert ended.outcome == "rebook"
+    assert "door age" not in ended.steps
+    typed = iter(["unsafe", "a dog"])
+    ended = room.visit(room.order("dog"), Ports(), answers={}, ask=lambda _: next(typed))
+    assert (ended.outcome, ended.steps["door note"]["answer"]) == ("unsafe", "a dog")
+
+
 def test_an_alcohol_tag_gets_its_calibration_and_its_baseline_and_noise_costs_nothing(room: Room) -> None:
     order_id = room.order("alcohol", {"id": "dry", "type": "alcohol", "mode": "abstinence"})
     with leg(room, "alcohol", "alcohol_tag") as tag, Plug(tag) as plug:
