@@ -19,7 +19,7 @@ from gateway.backup import BackupError, backup
 from gateway.check import check
 from gateway.devices import Credentials, revoke_device
 from gateway.restore import finish_alone, interrupted, restore
-from gateway.store import Store, alerts, devices, envelopes, state
+from gateway.store import Store, alerts, devices, envelopes, intake, state
 from gateway.trail import positions_of
 from tests.gateway.conftest import open_house
 from tests.gateway.kept_store import Kept, keep, killed_at
@@ -380,3 +380,17 @@ def test_after_a_restore_nothing_is_believed_twice_and_what_was_lost_is_told(tmp
     finally:
         house.close()
         house.gateway.stop()
+
+
+def test_a_file_of_an_order_that_is_not_here_after_a_restore_is_counted(kept: Kept, tmp_path: Path) -> None:
+    (kept.settings.data_dir / "attachments").mkdir()
+    with kept.store.write() as connection:
+        intake.add_case(connection, intake.Case("c" * 32, "order", None, "", 1))
+        for name in ("a", "b"):
+            one = intake.Attachment(name * 32, "c" * 32, "order.pdf", "x", "cemo", 1, 4, name * 64)
+            intake.add_attachment(connection, one)
+    (kept.settings.data_dir / "attachments" / ("a" * 32)).write_bytes(b"%PDF")
+    backup(kept.settings, tmp_path / "b")
+    empty = keep(tmp_path / "empty")
+    empty.store.close()
+    assert restore(empty.settings, tmp_path / "b", kept.settings.master_key_path).missing == 1
