@@ -65,10 +65,11 @@ class Story:
             '[[route]]\nname = "duty"\nrota = ["ann"]\nminutes = 1440\n'
         )
         routes.chmod(0o600)
-        self.settings = Settings.load(
-            folder, clock="stepped", mqtt_port=0, web_port=0, orders=True, order_port=0
+        # in the file, for the commands read it too
+        (folder / "tagwatch.toml").write_text(
+            'clock = "stepped"\nmqtt_port = 0\nweb_port = 0\norders = true\norder_port = 0\n'
         )
-        (folder / "tagwatch.toml").write_text('clock = "stepped"\n')
+        self.settings = Settings.load(folder)
         self.begin_ms = time.time_ns() // 1_000_000
         self.gateway = GatewayProcess(self.settings)
         self.gateway.start()
@@ -179,7 +180,7 @@ def by_the_command(story: Story, order_id: str) -> Iterator[tuple[VirtualTag, in
         *("fit", order_id, "--simulated", "gps", "--by", "Sam Officer", "--json", "--no-input", "--no-pdf"),
         *("--answers", answers),
     )
-    start_ms = time.time_ns() // 1_000_000 + MINUTE
+    start_ms = max(time.time_ns() // 1_000_000, story.begin_ms + unfitted.SOON_MS) + MINUTE
     with VirtualTag(story.folder / "simulated" / "gps", None, start_ms=start_ms, clock_set=True) as tag:
         tag.start()
         yield tag, start_ms
