@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -20,6 +21,8 @@ from gateway.policy import Policy
 from gateway.retention import plan
 from gateway.still_needed import survey_of
 from gateway.store import Store, alerts, devices, outbox
+from gateway.store.database import MIGRATIONS
+from gateway.store.dialect import WRITES, make_engine, url_of
 from gateway.store.orders import ActivationRow
 from gateway.store.tables import alert, order_due
 from gateway.web.stored import StoredBook
@@ -227,33 +230,36 @@ def test_the_order_keeps_what_stands_while_its_own_alert_is_open_and_loses_it_wi
     assert plan(store, chosen, years_later).items == {"alerts": 1}
 
 
-def test_a_store_of_before_is_brought_to_this_form_with_all_that_it_holds(
-    store: Store, tmp_path: Path
-) -> None:
-    add_order(store, community_order("o-1", CURFEW, {"id": "x", "type": "retina"}))
-    activate(store, TAG, "o-1", BEGINS)
-    before = listed(store)
-    store.close()
-    with sqlite3.connect(tmp_path / "store.sqlite") as file:
-        for table in ("device_event", "device_fault", "order_due"):
-            file.execute(f"DROP TABLE {table}")
-        for table, column in (("telling", "doubtful"), ("telling", "only_doubt"), ("delivery", "doubtful")):
-            file.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        file.execute("DROP INDEX alert_by_order")
-        file.execute("ALTER TABLE alert DROP COLUMN order_id")
-        words = file.execute("SELECT sql FROM sqlite_master WHERE name = 'alert'").fetchone()[0]
-        file.execute("PRAGMA writable_schema=ON")
-        old = words.replace("device TEXT,", "device TEXT NOT NULL,")
-        assert old != words
-        file.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'alert'", (old,))
-        file.execute("UPDATE alembic_version SET version_num = '0013'")
-    file.close()
-    again = Store.open(tmp_path / "store.sqlite")
+def test_a_store_of_before_is_brought_to_this_form_with_all_that_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    engine = make_engine(url_of(path), 1000)
+    with engine.execution_options(**{WRITES: True}).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0013")
+        for words in OF_BEFORE:
+            connection.exec_driver_sql(words)
+    engine.dispose()
+    store = Store.open(path)
     try:
-        assert listed(again) == before
-        with again.write() as connection:
+        with store.write() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+            assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
             assert [tuple(row) for row in connection.execute(order_due.select())] == [("o-1", 0)]
             connection.execute(alert.update().values(device=None))
+        with store.read() as connection:
+            assert alerts.revisions(connection, 7) == [{"rule": "no_contact", "revision": 1, "at_ms": 5}]
     finally:
-        again.close()
+        store.close()
+
+
+OF_BEFORE = (
+    "INSERT INTO device (id, key, certificate, added_at_ms) VALUES ('tag0001', x'00', x'00', 0)",
+    "INSERT INTO order_version VALUES ('o-1', 1, 0, 0, 'w-1', 'Alex Example', '{}')",
+    "INSERT INTO order_version VALUES ('o-1', 2, 0, 0, 'w-1', 'Alex Example', '{}')",
+    "INSERT INTO alert (number, id, revision, device, rule, state, severity, start_ms, raised_at_ms, changed_at_ms, "
+    "document) VALUES (7, 'a', 1, 'tag0001', 'no_contact', 'open', 'high', 1, 5, 5, '{}')",
+    'INSERT INTO alert_revision (alert, revision, at_ms, document) VALUES (7, 1, 5, \'{"rule": "no_contact"}\')',
+)
+"""Rows of a store in form 0013, where every alert was of a device."""
