@@ -179,7 +179,8 @@ class Ingest:
                 self._mark()
             if self._take_back.is_set():
                 self._take_back.clear()
-                log.info("everybody is judged again", put_aside_before=self._suspects.take_back())
+                for name in self._suspects.take_back():
+                    log.info("a wearer who was put aside is judged again", activation=name)
                 self._judge = None
         self._with_judge(Judge.rest)
         self._checkpoints.close()

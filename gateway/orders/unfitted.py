@@ -113,7 +113,7 @@ def look(store: Store, now_ms: int, within_s: float = math.inf) -> list[int]:
                 raise
             except Exception:
                 # one order that this can not deal with must not keep the others from being looked at
-                log.exception("it can not be seen whether an order is monitored", order=order_id)
+                log.exception("it can not be seen whether an order is monitored")
                 orders.look_at(connection, order_id, now_ms + _AGAIN_MS)
             if time.monotonic() > until_s:
                 break

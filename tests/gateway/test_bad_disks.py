@@ -209,6 +209,7 @@ def _tell(pipes: Path, pid: int, command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long  # rounds of tests/system/test_faults.py have it, too
 def test_whatever_was_acknowledged_while_the_disk_failed_now_and_then_is_stored_once(
     failing: Path, tmp_path: Path
 ) -> None:

@@ -162,6 +162,7 @@ def test_a_gateway_tells_people_calls_the_dead_mans_switch_and_takes_over_new_ro
     assert SECRET not in log and "contacts.bob" in log
 
 
+@pytest.mark.long
 def test_routes_that_come_later_are_taken_up_and_a_notifier_that_hangs_is_started_again(
     tmp_path: Path, web: Web
 ) -> None:

@@ -20,7 +20,7 @@ FIELDS = {
     "activation", "after_failures", "after_s", "alert", "basis", "by_s", "command", "device", "devices",
     "ended", "handler", "had", "has", "last_good", "library", "messages", "now", "part", "path",
     "pause_s", "problem", "readings", "reason", "removed", "revision", "round", "row", "said", "seconds",
-    "tellings", "topics", "untold", "words", "exc_info",
+    "tellings", "times", "topics", "untold", "words", "exc_info",
 }  # fmt: skip
 """Everything that a log call of the gateway may tell. What a new one would tell of people is decided here."""
 OWN = (

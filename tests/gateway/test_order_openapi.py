@@ -21,7 +21,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield found
 
 
-@pytest.mark.parametrize("ids", ["any", "known"])
+@pytest.mark.parametrize("ids", [pytest.param("any", marks=pytest.mark.long), "known"])
 def test_schemathesis_finds_no_failure_and_no_answer_that_is_not_described(
     desk: Desk, ids: str, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from sim.verdict import Verdict, differences, judge
 ALL = [load(path) for path in every_path()]
 SHORT = ("late_home", "walks_into_zone", "unit_unplugged", "strap_checked_by_an_officer", "perfume")
 """With firmware a few seconds each; among them all kinds of device."""
-SLOW = ("a_week_offline",)
+SLOW = ("a_week_offline", "allowance_used_up")
 """Half a minute even with arrays: for the long form."""
 
 

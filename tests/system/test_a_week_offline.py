@@ -92,9 +92,9 @@ def tag_holds(rig: Rig) -> bool:
 
 
 def test_a_day_offline_with_a_small_journal_loses_only_positions_and_says_which(
-    tmp_path: Path, which: str
+    tmp_path: Path, which_at_length: str
 ) -> None:
-    offline(tmp_path, which, 24, 60, journal_kib=24)
+    offline(tmp_path, which_at_length, 24, 60, journal_kib=24)
 
 
 @pytest.mark.long

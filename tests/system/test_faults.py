@@ -18,8 +18,8 @@ from tests.system.fault_rounds import Outcome, Stage
 
 ROUNDS = 30
 MANY_ROUNDS = 1000
-OUTSIDE_ROUNDS = (0, 1, 2, 3, 4, 5, 7, 13, 19, 22)
-"""What breaks first in these is most of what an outside broker has to do with; numbers 1 and 22 kill it."""
+OUTSIDE_ROUNDS = (0, 2, 5, 13, 19, 22)
+"""What breaks first in these is most of what an outside broker has to do with; number 22 kills it."""
 MANY_OUTSIDE_ROUNDS = [seed for seed in range(300) if seed not in OUTSIDE_ROUNDS]
 ROUNDS_OF_A_STAGE = 100
 """So many rounds, and then another gateway: a store that starts empty breaks differently from one that is full."""

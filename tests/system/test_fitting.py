@@ -311,6 +311,7 @@ def test_a_tag_in_quarantine_is_refused_and_one_whose_part_is_broken_gets_there_
     assert again.activation == "gpsaside-2"
 
 
+@pytest.mark.long
 def test_a_verdict_that_nobody_mends_in_a_hallway_puts_the_tag_into_quarantine(room: Room) -> None:
     order_id = room.order("broken")
     with leg(room, "broken") as tag, Plug(tag) as plug:

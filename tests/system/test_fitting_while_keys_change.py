@@ -56,6 +56,7 @@ def forgeries(room: Room, device: str) -> list[str]:
         ]
 
 
+@pytest.mark.long
 def test_a_key_that_is_to_be_given_at_the_console_is_given_at_the_visit(room: Room) -> None:
     order_id = room.order("console")
     with leg(room, "console") as tag, Plug(tag) as plug:
@@ -109,6 +110,7 @@ def _place(settings: dict[str, object]) -> Address:
     return Address(str(settings["host"]), int(str(settings["port"])), bool(settings["tls"]))
 
 
+@pytest.mark.long
 def test_a_new_certificate_is_given_at_the_visit_and_one_that_was_given_before_is_not_refused(
     room: Room,
 ) -> None:
@@ -143,6 +145,7 @@ def test_a_new_certificate_is_given_at_the_visit_and_one_that_was_given_before_i
         assert room.visit(order_id, plug).activation == "gpsrenewed-3"
 
 
+@pytest.mark.long
 def test_what_the_tag_does_not_get_at_a_visit_is_not_wiped(room: Room) -> None:
     """A check does not give anything; what was made for the tag stays for the one who does."""
     order_id = room.order("checked")

@@ -45,6 +45,7 @@ def test_messages_of_a_fleet_are_authentic_and_number_each_devices_positions_wit
     assert sorted(last.values()) == [2 * POSITIONS] * 20 + [3 * POSITIONS] * 20
 
 
+@pytest.mark.long
 def test_three_thousand_wearers_are_sent_acknowledged_and_committed_to_the_last_reading(
     tmp_path: Path, which_at_length: str
 ) -> None:

@@ -27,9 +27,9 @@ def resident_bytes(pid: int) -> int:
 
 
 def test_a_flood_onto_a_store_that_can_not_be_written_waits_outside_and_is_then_committed_once(
-    tmp_path: Path, which: str
+    tmp_path: Path, which_at_length: str
 ) -> None:
-    with behind(which, tmp_path, partition_senders=fleet.SENDERS, queue_size=QUEUE):
+    with behind(which_at_length, tmp_path, partition_senders=fleet.SENDERS, queue_size=QUEUE):
         flooded(tmp_path)
 
 

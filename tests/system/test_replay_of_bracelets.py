@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from sim.bracelets import is_bracelet
 from tests.system.brokers import behind
 from tests.system.test_replay import replay, run
 
 
+@pytest.mark.long
 def test_bracelets_and_receivers_side_by_side_are_told_in_the_order_given(
     data: Path, tmp_path: Path, which_at_length: str
 ) -> None:
