@@ -555,7 +555,7 @@ class Judge:
         if basis is not None:
             with self._store.read() as connection:
                 late = self._late(connection, basis)
-                told = [] if late is None else alerts.told_after(connection, basis.notice)
+                told = [] if late is None else alerts.told_after(connection, basis.notice, _NOT_THE_MONITORS)
             if late is None:
                 log.warning("the store is not the one that the checkpoints were made of: all is judged anew")
                 self._checkpoints.discard()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -279,12 +279,13 @@ def newest(connection: Connection) -> int:
     return connection.execute(select(func.max(alert.c.number))).scalar() or 0
 
 
-def told_after(connection: Connection, notice: int) -> list[tuple[str, str]]:
-    """The activation and the id of every alert that changed after notice ``notice``."""
+def told_after(connection: Connection, notice: int, without: Collection[str]) -> list[tuple[str, str]]:
+    """The activation and the id of every alert that changed after notice ``notice``, but those of rules ``without``."""
     query = (
         select(alert.c.activation, alert.c.id)
         .join(alert_revision, alert_revision.c.alert == alert.c.number)
         .where(alert_revision.c.number > notice, alert.c.activation.is_not(None))
+        .where(alert.c.rule.not_in(without))
         .distinct()
     )
     return [(str(activation), str(alert_id)) for activation, alert_id in connection.execute(query)]

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from core.monitor import Memory
+from core.readings import TamperCode
 from core.rules import DEFAULT_RULES
 from gateway import incidents, judge
 from gateway.checkpoints import DAYS, NEWEST, Basis, Checkpoints, Found, program
@@ -24,7 +25,7 @@ from gateway.orders import add_order
 from gateway.store import Store, state
 from tests.community_order import community_order
 from tests.core.wearers import DAY_MS, MONDAY_MS
-from tests.gateway.test_households import CURFEW_MS, FLAT, HOUR_MS, NIGHTLY, Street, evenings, judged
+from tests.gateway.test_households import CURFEW_MS, FLAT, HOUR_MS, NIGHTLY, Street, evenings, judged, tamper
 
 PROGRAM = program(DEFAULT_RULES)
 LAST_MS = CURFEW_MS + 28 * HOUR_MS
@@ -221,6 +222,18 @@ def test_only_what_came_since_is_judged_anew(box: Box, calm: Final) -> None:
     assert box.final() == calm
     assert box.recollected() == 2
     assert box.final() == calm
+
+
+@pytest.mark.parametrize("lives", [1, 2])
+def test_what_others_have_told_since_is_not_the_monitors_to_withdraw(box: Box, lives: int) -> None:
+    live(box, 4)
+    box.street.numbers["gps0001"] = 0  # what it says now bears numbers that it has used before
+    box.hear(box.street.says("gps0001", tamper(CURFEW_MS, TamperCode.CASE), at_ms=CURFEW_MS + 3 * HOUR_MS))
+    (conflict,) = box.street.told("gps0001-1", "sequence_conflict")
+    for _ in range(lives):
+        assert box.recollected(CURFEW_MS + 4 * HOUR_MS) == 2
+        box.judge.rest()
+    assert box.street.told("gps0001-1", "sequence_conflict") == [conflict]
 
 
 def test_a_reading_that_belongs_before_every_checkpoint_has_that_wearer_judged_anew(
