@@ -247,6 +247,7 @@ class Stage:
         self._fails: dict[int, float] = {}
         """How often fsync fails, by process."""
         self._made: dict[str, tuple[int, int]] = {}
+        self._flashes: dict[str, Path] = {}
         """Epoch, and how many readings each tag has made, when its flash was looked at last."""
         self._warnings: set[int] = set()
         """Alerts of earlier rounds that end only when the gateway's clock gets to where a tag's was."""
@@ -324,6 +325,7 @@ class Stage:
         if "liar" in plan.kinds:
             self._contradict(device)  # the same once more, now that nothing can keep it from being heard
             self._until_contradicted(device)
+        self._flash(device)
         self._rig.retire(device)
         self._relay.cut(device)
         self._until_told(device)
@@ -576,7 +578,7 @@ class Stage:
     def _check_flash(self, device: str) -> int:
         """No tag has deleted an uncommitted reading. Returns how many it holds."""
         self._copies += 1
-        image = self._rig.tags[device].folder / "flash.img"
+        image = self._flash(device)
         journal = journal_of(image, self._folder / f"flash-{self._copies}")
         known = self._known(device).get(journal.epoch, [])
         upto = known[0][1] if known and known[0][0] == 1 else 0
@@ -586,6 +588,12 @@ class Stage:
         self._made[device] = journal.epoch, journal.next - 1
         shutil.rmtree(self._folder / f"flash-{self._copies}")
         return int(journal.next - journal.base)
+
+    def _flash(self, device: str) -> Path:
+        """Where its flash lies, also when it is worn no more."""
+        if device in self._rig.tags:
+            self._flashes[device] = self._rig.tags[device].folder / "flash.img"
+        return self._flashes[device]
 
     def _known(self, device: str) -> dict[int, list[tuple[int, int, int]]]:
         with self._rig.store.read() as connection:
@@ -602,16 +610,13 @@ class Stage:
     def _check_committed(self, world: World) -> None:
         """Every reading that the tag made is stored, once, and as the tag said it first."""
         device = world.device
-        give_up = time.monotonic() + _PATIENCE_S
-        # a tag at rest may still answer what it was told just now: then its flash has one more than was looked at
-        while True:
-            epoch, made = self._made.pop(device)
-            known = self._known(device)
-            if known == {epoch: [(1, made, How.STORED)]}:
-                break
-            assert time.monotonic() < give_up, f"{device} made {made} in {epoch}, known are {known}"
-            time.sleep(_POLL_S)
-            self._check_flash(device)
+        known = self._known(device)
+        # it may have answered what it was told last, and has not heard what came of that, after it held nothing
+        held = self._check_flash(device)
+        epoch, made = self._made.pop(device)
+        upto = known[epoch][0][1]
+        assert known == {epoch: [(1, upto, How.STORED)]}, f"of {made} numbers of {epoch} are known: {known}"
+        assert made - held <= upto <= made, f"made {made}, {held} held, committed {upto}"
         positions = self._rig.positions(device)
         named = list(zip(positions.epoch.tolist(), positions.seq.tolist(), strict=True))
         assert len(named) == len(set(named)), "a reading is there twice"
