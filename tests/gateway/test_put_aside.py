@@ -192,8 +192,8 @@ def test_one_wearer_at_whom_the_program_fails_does_not_keep_others_from_being_ju
     planted(at="judging", who=wearer, how=how)
     words = [tag.seal(tamper(1, MONDAY_MS + 9 * HOUR_MS, TamperCode.STRAP, 1)) for tag in (first, bad, last)]
     for _ in range(10):
-        for tag, said in zip((first, bad, last), words, strict=True):
-            tag.publish(said)  # as a tag does, until it is told that it is committed
+        for tag, word in zip((first, bad, last), words, strict=True):
+            tag.publish(word)  # as a tag does, until it is told that it is committed
         moved(faulty, MONDAY_MS + 10 * HOUR_MS)
         if all(told(faulty, worn) for worn in (one, wearer, other)):
             break
