@@ -160,6 +160,11 @@ def iso_utc(t_ms: int) -> str:
     return datetime.fromtimestamp(t_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def instant_ms(text: object) -> int:
+    """The instant of an ISO 8601 text with its offset, as `iso_utc` makes them, ms since 1970. Raises ValueError."""
+    return round(datetime.fromisoformat(str(text)).timestamp() * 1000)
+
+
 def civil(t_ms: int, timezone: str) -> str:
     """The instant as people there say it: ``19:00 on 3 June 2024``."""
     local = datetime.fromtimestamp(t_ms // 1000, ZoneInfo(timezone))

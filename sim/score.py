@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from core.alerts import Alert
+from core.alerts import Alert, instant_ms
 from sim.in_force import both, day_of, length_ms, less, union
 from sim.life import Span
 from sim.truth import DayTruth, Family, Happening
@@ -367,9 +367,7 @@ def _reach(told: Told, life_end_ms: int) -> Span:
     since_ms = alert.start_ms
     for figure in ("last_position", "last_heard"):
         if figure in alert.figures:
-            since_ms = min(
-                since_ms, round(datetime.fromisoformat(str(alert.figures[figure])).timestamp() * 1000)
-            )
+            since_ms = min(since_ms, instant_ms(alert.figures[figure]))
     if "curfew_start" in alert.figures:
         # a curfew's alert begins when the last reading vouches no longer (150 s)
         since_ms -= 150_000

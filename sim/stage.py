@@ -15,13 +15,13 @@ import shutil
 import struct
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from core.alerts import instant_ms
 from core.wire import beacon_number
 from gateway import broker
 from gateway.orders import add_order
@@ -337,18 +337,14 @@ class Stage:
                     alert["rule"],
                     alert["condition"],
                     alert["state"],
-                    _ms(alert["start"]),
-                    None if alert["end"] is None else _ms(alert["end"]),
+                    instant_ms(alert["start"]),
+                    None if alert["end"] is None else instant_ms(alert["end"]),
                     told_ms,
                     alert["sentence"],
                     alert["figures"],
                 )
             )
         return sorted(found, key=lambda one: (one.start_ms, one.rule, one.device))
-
-
-def _ms(instant: str) -> int:
-    return round(datetime.fromisoformat(instant).timestamp() * 1000)
 
 
 def _sentences(life: Life) -> Iterator[tuple[int, bytes]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from core.alerts import instant_ms
 from core.order import OrderError, order_from_json
 from gateway.orders.kinds import Kind
 from gateway.orders.life import Done
@@ -81,7 +81,7 @@ def _more(row: ChangeRow) -> str:
 def _value(value: object) -> str:
     if isinstance(value, str) and value.endswith("Z") and "T" in value:
         try:
-            return told(_ms(value))
+            return told(instant_ms(value))
         except ValueError:
             return value
     return str(value)
@@ -160,9 +160,5 @@ def ended_ms(connection: Connection, order_id: str) -> int | None:
     found = [ended_by_people_ms(connection, order_id)]
     messages = [row for row in order_changes.of_order(connection, order_id) if row.kind == Kind.MESSAGE]
     if messages and "ends" in messages[-1].details:
-        found.append(_ms(messages[-1].details["ends"]))
+        found.append(instant_ms(messages[-1].details["ends"]))
     return min((one for one in found if one is not None), default=None)
-
-
-def _ms(instant: object) -> int:
-    return round(datetime.fromisoformat(str(instant)).timestamp() * 1000)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection
 
+from core.alerts import instant_ms
 from core.law import check_order
 from core.order import DiscountKind, Order, OrderError, order_from_json
 from core.rules import DEFAULT_RULES
@@ -365,13 +366,9 @@ def span_of_alert(connection: Connection, number: int, order_id: str, now_ms: in
         raise OrderRefused(
             f"alert {number} is about the equipment, which has no excuse: `tagwatch alert ack` takes a note"
         )
-    start, end = (None if found[key] is None else _ms(found[key]) for key in ("start", "end"))
+    start, end = (None if found[key] is None else instant_ms(found[key]) for key in ("start", "end"))
     assert start is not None
     return AlertSpan(start, max(start, now_ms if end is None else end) + 1000, str(found["condition"]))
-
-
-def _ms(instant: object) -> int:
-    return round(datetime.fromisoformat(str(instant)).timestamp() * 1000)
 
 
 def _changed(

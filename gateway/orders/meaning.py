@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from core.alerts import instant_ms
 from core.law import check_order
 from core.order import Order, OrderError, Regime, order_from_json
 from gateway.clock import utc_text
@@ -19,7 +20,7 @@ from gateway.orders.imposed import conditions_of
 from gateway.orders.reading import Message
 from gateway.orders.regime import regime_of
 from gateway.orders.stated import Imposed, span_of
-from gateway.orders.stated_life import instant_ms, life_of
+from gateway.orders.stated_life import life_of
 from gateway.orders.tasks import Finding
 from gateway.orders.visit import Parties, Visit, parties_of, visit_of
 from gateway.orders.wearer import NAMES_OF_IDS, StatedWearer, no_texts, not_understood, wearer_of

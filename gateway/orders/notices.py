@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from core.alerts import instant_ms
 from core.curfew_week import WeekPeriod, week_of
 from core.order import CurfewCondition, Order, order_from_json
 from core.statute import LegalProblem, Variation
@@ -90,7 +90,7 @@ def notice_of(planned: Plan, called: str, doubts: Sequence[LegalProblem], now_ms
 
 def _agreed(details: Any) -> str:
     said = details.get("agreed")
-    return "" if said is None else told(round(datetime.fromisoformat(said).timestamp() * 1000))
+    return "" if said is None else told(instant_ms(said))
 
 
 def tables(before: Order, after: Order) -> list[Table]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from core.alerts import instant_ms
 from gateway.clock import utc_text
 from gateway.orders import tasks
 from gateway.orders.stated import Span
@@ -50,11 +50,6 @@ def life_of(
     if folded(fields.get("order_variation_type")) == SUSPENSION:
         _suspended(made, fields, is_variation, effective_ms, zone)
     return made
-
-
-def instant_ms(instant: object) -> int:
-    """UTC ms of an instant as an order's document has it."""
-    return round(datetime.fromisoformat(str(instant)).timestamp() * 1000)
 
 
 def _revoked(made: StatedLife, fields: Mapping[str, Any], start_ms: int | None, zone: ZoneInfo) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
+from core.alerts import instant_ms
 from core.order import OrderError, order_from_json
 from gateway.clock import utc_text
 from gateway.orders import written_hours
@@ -272,7 +272,9 @@ def resumed(at_ms: int) -> Change:
     def change(document: Document) -> Document:
         listed = document.get("suspensions", [])
         kept = [
-            one if _ms(one["to"]) <= at_ms else one | {"to": at} for one in listed if _ms(one["from"]) < at_ms
+            one if instant_ms(one["to"]) <= at_ms else one | {"to": at}
+            for one in listed
+            if instant_ms(one["from"]) < at_ms
         ]
         ended = {key: value for key, value in document.items() if key != "suspensions"}
         return ended | ({"suspensions": kept} if kept else {})
@@ -285,7 +287,7 @@ def ended(at_ms: int) -> Change:
 
     def change(document: Document) -> Document:
         end = document.get("end")
-        if end is not None and _ms(end) <= at_ms:
+        if end is not None and instant_ms(end) <= at_ms:
             return document
         return document | {"end": utc_text(at_ms)}
 
@@ -317,7 +319,3 @@ def taken_back(entry: Mapping[str, Any]) -> Change:
         return rest | ({"discounts": kept} if kept else {})
 
     return change
-
-
-def _ms(instant: object) -> int:
-    return round(datetime.fromisoformat(str(instant)).timestamp() * 1000)

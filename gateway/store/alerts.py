@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
 
-from core.alerts import Alert, Source
+from core.alerts import Alert, Source, instant_ms
 from gateway.store import doubts, outbox
 from gateway.store.stock import Fault
 from gateway.store.tables import activation, alert, alert_revision, order_version
@@ -67,7 +66,7 @@ def alert_of(entry: AlertEntry) -> Alert:
         state=document["state"],
         severity=document["severity"],
         start_ms=entry.start_ms,
-        end_ms=None if end is None else round(datetime.fromisoformat(end).timestamp() * 1000),
+        end_ms=None if end is None else instant_ms(end),
         order_version=document["order_version"],
         rule_set=document["rule_set"],
         sentence=document["sentence"],

@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, or_, select, union_all
 
-from core.alerts import iso_utc
+from core.alerts import instant_ms, iso_utc
 from gateway import evidence
 from gateway.store import envelopes, stock
 from gateway.store.stock import Fault
@@ -118,8 +117,8 @@ class Doubts:
         rule, worn = told["rule"], told["activation"]
         if rule in NOT_FED or device_id is None:
             return False
-        start_ms = _ms(told["start"])
-        last_ms = start_ms if rule in _MOMENTS else None if told["end"] is None else _ms(told["end"])
+        start_ms = instant_ms(told["start"])
+        last_ms = start_ms if rule in _MOMENTS else None if told["end"] is None else instant_ms(told["end"])
         # instants of alerts are cut to whole seconds
         span = _Span(start_ms, FOREVER_MS if last_ms is None else last_ms + 1000)
         faulty = _Span(fault.from_ms, FOREVER_MS if fault.to_ms is None else fault.to_ms)
@@ -239,7 +238,3 @@ def _told(fault: Fault) -> dict[str, Any]:
         "reason": fault.reason,
         "by": fault.by,
     }
-
-
-def _ms(instant: str) -> int:
-    return round(datetime.fromisoformat(instant).timestamp() * 1000)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.caseload import Caseload
 from tests.browser.chromium import browser, browser_page
-from tests.browser.server import WebProcess
+from tests.browser.server import WebProcess, served
 
 __all__ = ["browser", "browser_page", "caseload", "web"]
 
@@ -24,7 +24,5 @@ def caseload(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caseload]:
 @pytest.fixture(scope="module")
 def web(caseload: Caseload) -> Iterator[WebProcess]:
     """The running web process over the caseload."""
-    process = WebProcess(caseload.folder)
-    process.start()
-    yield process
-    process.kill()
+    with served(caseload.folder) as process:
+        yield process

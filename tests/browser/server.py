@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 START_S = 20.0
@@ -76,3 +78,14 @@ class WebProcess:
             return json.loads((self.folder / "web.json").read_text())  # type: ignore[no-any-return]
         except FileNotFoundError:
             return None
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[WebProcess]:
+    """The page over a folder, for as long as it is wanted."""
+    process = WebProcess(folder)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()

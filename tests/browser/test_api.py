@@ -18,7 +18,7 @@ from gateway.listener import listen
 from gateway.store import alerts
 from gateway.web.__main__ import main
 from tests.browser.caseload import Caseload, entered
-from tests.browser.server import WebProcess
+from tests.browser.server import WebProcess, served
 
 SEEN = 40
 
@@ -41,10 +41,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caseload]:
 @pytest.fixture(scope="module")
 def process(cases: Caseload) -> Iterator[WebProcess]:
     """The running web process over them."""
-    process = WebProcess(cases.folder)
-    process.start()
-    yield process
-    process.kill()
+    with served(cases.folder) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from gateway.devices import add_device
 from gateway.orders import activate, add_order
 from gateway.settings import Settings
 from tests.browser.caseload import Caseload
-from tests.browser.server import WebProcess
+from tests.browser.server import WebProcess, served
 from tests.browser.test_page_over_tls import certified
 from tests.community_order import community_order
 
@@ -47,10 +47,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caseload]:
 
 @pytest.fixture(scope="module")
 def process(cases: Caseload) -> Iterator[WebProcess]:
-    process = WebProcess(cases.folder)
-    process.start()
-    yield process
-    process.kill()
+    with served(cases.folder) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from gateway.store import looks
 from tests.browser.caseload import Caseload, entered
-from tests.browser.server import WebProcess
+from tests.browser.server import served
 
 PAGES = ["/alerts", "/alerts/1", "/alerts/2", "/gateway", "/alerts/999"]
 
@@ -44,10 +44,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caseload]:
 @pytest.fixture(scope="module")
 def site(cases: Caseload) -> Iterator[str]:
     """The address of the running web over these cases."""
-    process = WebProcess(cases.folder)
-    process.start()
-    yield process.url
-    process.kill()
+    with served(cases.folder) as process:
+        yield process.url
 
 
 def test_the_list_shows_open_alerts_first_and_names_what_a_practitioner_needs(

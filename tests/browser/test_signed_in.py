@@ -20,7 +20,7 @@ from gateway.store.outbox import Escalation
 from gateway.store.tables import session
 from gateway.web.signed_in import safe_path
 from tests.browser.caseload import Caseload
-from tests.browser.server import WebProcess
+from tests.browser.server import WebProcess, served
 
 PASSWORD = "three random words"
 HTML = {"accept": "text/html,*/*"}
@@ -48,10 +48,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caseload]:
 
 @pytest.fixture(scope="module")
 def web(cases: Caseload) -> Iterator[WebProcess]:
-    process = WebProcess(cases.folder)
-    process.start()
-    yield process
-    process.kill()
+    with served(cases.folder) as process:
+        yield process
 
 
 @pytest.fixture

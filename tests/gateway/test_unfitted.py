@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from gateway.orders import activate, add_order, deactivate, unfitted
 from gateway.policy import Policy
 from gateway.retention import plan
 from gateway.still_needed import survey_of
-from gateway.store import Store, alerts, devices, outbox
+from gateway.store import Store, alerts, outbox
 from gateway.store.database import MIGRATIONS
 from gateway.store.dialect import WRITES, make_engine, url_of
 from gateway.store.orders import ActivationRow
@@ -28,8 +27,8 @@ from gateway.store.tables import alert, order_due
 from gateway.web.stored import StoredBook
 from tests.community_order import community_order, every_day
 from tests.gateway.kept_store import keep
+from tests.gateway.one_tag import TAG, store_with_a_tag
 
-TAG = "tag0001"
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 BEGINS = 1_767_225_600_000
 """1 January 2026, when the order of these tests takes effect."""
@@ -46,13 +45,7 @@ COURT_TEXT = {
 }
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path / "store.sqlite")
-    with opened.write() as connection:
-        devices.add(connection, devices.Device(TAG, bytes(32), b"", 0, None))
-    yield opened
-    opened.close()
+store = pytest.fixture(store_with_a_tag)
 
 
 def listed(store: Store) -> list[tuple[str, str, str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,21 +11,15 @@ from core.alerts import About, raise_alert
 from core.order import order_from_json
 from gateway.orders import activate, add_order, deactivate
 from gateway.orders.unwatched import with_exception
-from gateway.store import Store, alerts, devices, outbox
+from gateway.store import Store, alerts, outbox
 from tests.community_order import community_order, every_day
+from tests.gateway.one_tag import TAG, store_with_a_tag
 
-TAG = "tag0001"
 HOME = {"name": "primary", "latitude": 52.0, "longitude": 0.0, "radius_m": 30}
 EXCEPT = "not to enter except to attend court"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path / "store.sqlite")
-    with opened.write() as connection:
-        devices.add(connection, devices.Device(TAG, bytes(32), b"", 0, None))
-    yield opened
-    opened.close()
+store = pytest.fixture(store_with_a_tag)
 
 
 def curfew(**changes: Any) -> dict[str, Any]:

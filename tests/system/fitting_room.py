@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -75,9 +75,8 @@ class Room:
         purpose: Purpose = "fit",
         **asked: Any,
     ) -> Fitted:
-        """Type the command; at the door all is well, unless ``answers`` say otherwise."""
-        asked = {**SPANS, "answers": ALL_WELL, **asked}
-        wanted = Asked(order_id, "Sam Officer", device, ports=plug.paths, **asked)
+        """Type the command."""
+        wanted = typed(order_id, plug, device, asked)
         return fit(self.settings, self.store, wanted, Watcher(fault), purpose)
 
     def active(self, device: str) -> list[orders.ActivationRow]:
@@ -157,6 +156,12 @@ ALL_WELL = {
     "implant": "no",
 }
 """Answers at the door, as of a program that was given them beforehand."""
+
+
+def typed(order_id: str, plug: Plug | Ports, device: str | None, asked: Mapping[str, Any]) -> Asked:
+    """What Sam Officer types; at the door all is well, unless ``answers`` say otherwise."""
+    given = {**SPANS, "answers": ALL_WELL, **asked}
+    return Asked(order_id, "Sam Officer", device, ports=plug.paths, **given)
 
 
 class Watcher:

@@ -24,7 +24,7 @@ from gateway.fitting.officer import Officer
 from gateway.fitting.remote_desk import RemoteDesk
 from gateway.fitting.stops import Stop
 from tests.browser.server import WebProcess
-from tests.system.fitting_room import ALL_WELL, SPANS, Fault, Plug, Ports, Room, Watcher
+from tests.system.fitting_room import ALL_WELL, SPANS, Fault, Plug, Ports, Room, Watcher, typed
 
 Cut = Literal["", "before", "after", "unplugged"]
 _APPLICATION_DATA = 0x17
@@ -88,8 +88,7 @@ class Elsewhere(Room):
         **asked: Any,
     ) -> Fitted:
         """Type the command on the officer's computer."""
-        asked = {**SPANS, "answers": ALL_WELL, **asked}
-        wanted = Asked(order_id, "Sam Officer", device, ports=plug.paths, **asked)
+        wanted = typed(order_id, plug, device, asked)
         with RemoteDesk(Officer.read(self.laptop), self.laptop) as desk:
             return visit(desk, self.laptop, wanted, Watcher(fault), purpose)
 
