@@ -124,13 +124,16 @@ class Copy:
             with self._copy.write() as target:
                 there = copying.numbers(target)
                 self._refuse_what_is_not_ours(target, here, there, generation)
+                whole = "changes" not in there or bool(here.get("resync"))
                 reached = {
                     "pair": here["pair"],
                     "generation": generation,
-                    "changes": max(changes, there.get("changes", 0)),
+                    # once those that are there are forgotten here, none is left to say how far it was. A store that
+                    # was restored from the copy counts its changes from the beginning again
+                    "changes": changes if whole else max(changes, there["changes"]),
                     "envelopes": newest,
                 }
-                if "changes" not in there or here.get("resync"):
+                if whole:
                     copying.copy_all(source, target)
                 elif reached != there:
                     copying.copy_changes(source, target, there["changes"], changes)

@@ -168,6 +168,45 @@ def test_an_empty_place_where_a_copy_was_is_a_disk_that_is_not_mounted(kept: Kep
     assert_copied(kept.store, place)
 
 
+def test_what_changes_after_a_restore_from_the_copy_is_copied_like_what_changed_before(
+    kept: Kept, tmp_path: Path
+) -> None:
+    place = tmp_path / "disk" / "copy.sqlite"
+    place.parent.mkdir()
+    replica.begin(kept.store)
+    tag = kept.add("tag0001")
+    for n in range(5):
+        kept.add(f"tag001{n}")  # many changes, of which a restored store has noted none
+    kept.say(tag, positions(1, 5))
+    with closing(Copy(kept.store, place)) as copy:
+        copy.bring_up()
+    new = Settings.load(tmp_path / "new", mqtt_port=0, commit_after="replica", replica=str(place))
+    shutil.copytree(kept.settings.authority_dir, new.authority_dir)
+    restore(new, None, kept.settings.master_key_path)
+    store = Store.open(new.store_place)
+    replica.begin(store)
+    with closing(store), closing(Copy(store, place)) as copy:
+        copy.bring_up()
+        assert_copied(store, place)
+        add_order(store, order())
+        activate(store, "tag0001", "o-1", FITTED_MS)
+        copy.bring_up()
+        assert_copied(store, place)
+        with store.write() as connection:
+            connection.execute(text("DELETE FROM envelope"))
+        wanted = copying_of(store)
+        assert not replica.scrub(store, place, rewrite=False, within_s=0), "the deletion is not there yet"
+        copy.bring_up()
+        assert copying_of(store) == wanted
+        assert replica.scrub(store, place, rewrite=False, within_s=5)
+        assert_copied(store, place)
+
+
+def copying_of(store: Store) -> int:
+    with store.read() as connection:
+        return copying.last_change(connection)
+
+
 def test_changes_that_nobody_noted_are_made_up_for(kept: Kept, tmp_path: Path) -> None:
     replica.begin(kept.store)
     tag = kept.add("tag0001")
