@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-START_S = 20.0
+START_S = 60.0
 PROGRAM = ["-m", "gateway.web"]
 
 
@@ -57,7 +57,7 @@ class WebProcess:
         assert self._process is not None
         begun = time.monotonic()
         self._process.terminate()
-        code = self._process.wait(10)
+        code = self._process.wait(60)
         assert code in (0, -15), f"exit code {code}:\n{self.log()}"
         self._process = None
         return time.monotonic() - begun
@@ -66,7 +66,7 @@ class WebProcess:
         """SIGKILL."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
     def log(self) -> str:

@@ -108,7 +108,7 @@ class Broker:
                 str(self._folder / "nats.log"),
             ]
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:

@@ -145,7 +145,7 @@ def chaos(folder: Path, blows: int, seed: int) -> tuple[Gateway, Tag]:
                 broker.start()
             if kind == "broker and tag":
                 # what a tag says before the gateway listens is said again after 30 s: no need to wait for that here
-                assert gateway.listening.wait(30)
+                assert gateway.listening.wait(60)
             if "tag" in kind:
                 tag.boot()
         gateway.deaf = gateway.dumb = False

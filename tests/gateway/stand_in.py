@@ -131,7 +131,7 @@ class StandIn:
         self._client.reconnect_delay_set(1, 1)
         self._client.connect(credentials.host, credentials.port)
         self._client.loop_start()
-        assert self._ready.wait(10), "the stand-in could not connect"
+        assert self._ready.wait(60), "the stand-in could not connect"
 
     def close(self) -> None:
         self._client.disconnect()
@@ -162,7 +162,7 @@ class StandIn:
         self.publish(self.seal(*blocks, base=base))
         return self.answer()
 
-    def publish(self, data: bytes, topic: str | None = None, timeout_s: float = 10) -> None:
+    def publish(self, data: bytes, topic: str | None = None, timeout_s: float = 60) -> None:
         """Publish any bytes at QoS 1."""
         assert self._ready.wait(timeout_s), "the stand-in is not connected"
         info = self._client.publish(topics.up(self.device) if topic is None else topic, data, qos=1)
@@ -173,10 +173,10 @@ class StandIn:
         """Publish messages in order without waiting for one another."""
         infos = [self._client.publish(topics.up(self.device), data, qos=1) for data in messages]
         for info in infos:
-            info.wait_for_publish(20)
+            info.wait_for_publish(60)
             assert info.is_published(), "the broker did not take the message"
 
-    def answer(self, timeout_s: float = 10) -> wire.Down:
+    def answer(self, timeout_s: float = 60) -> wire.Down:
         """The next word of the gateway, its MAC checked."""
         data = self.downs.get(timeout=timeout_s)
         sealed = envelope.parse(data)
@@ -184,7 +184,7 @@ class StandIn:
         assert envelope.authentic(sealed, self.credentials.key, topics.down(self.device))
         return wire.decode_down(sealed.payload)
 
-    def committed_upto(self, upto: int, again: Iterable[bytes] = (), timeout_s: float = 20) -> None:
+    def committed_upto(self, upto: int, again: Iterable[bytes] = (), timeout_s: float = 60) -> None:
         """Wait until the gateway has committed up to ``upto``, saying ``again`` every second as a tag would."""
         messages = list(again)
         for _ in range(int(timeout_s)):

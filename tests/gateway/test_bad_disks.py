@@ -61,7 +61,7 @@ def close(house: House) -> None:
     house.gateway.stop()
 
 
-def until(true: Callable[[], object], what: str, timeout_s: float = 30) -> None:
+def until(true: Callable[[], object], what: str, timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < deadline, what
@@ -222,7 +222,7 @@ def test_whatever_was_acknowledged_while_the_disk_failed_now_and_then_is_stored_
             message = tag.seal(positions(upto + 1, 2), base=upto + 1)
             tag.publish(message)
             upto += 2
-            tag.committed_upto(upto, again=[message], timeout_s=30)
+            tag.committed_upto(upto, again=[message])
         _tell(failing, pid, "disable name=posix/io/sync/*")
         assert house.gateway.status()["process"]["failed_writes"] > 0, "it did fail, and was tried again"
         # from now on no call to the disk succeeds: nothing is acknowledged until one does

@@ -167,7 +167,7 @@ def place(settings: Settings, authority: Authority, store: Store) -> Iterator[br
         subprocess.Popen(command, env=os.environ | settings.environment()) as door,
     ):
         where = broker.address(settings)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not broker.door_is_open(settings) or not broker.answers(
             where, broker.client_tls(authority), "localhost"
         ):
@@ -175,7 +175,7 @@ def place(settings: Settings, authority: Authority, store: Store) -> Iterator[br
             time.sleep(0.02)
         yield where
         door.terminate()
-        door.wait(10)
+        door.wait(60)
         process.terminate()
 
 

@@ -182,7 +182,7 @@ def test_a_gateway_that_is_told_to_stop_ends_cleanly_with_everything_kept(
     tag.publish_many(messages)
     began_s = time.monotonic()
     assert house.gateway.stop() == 0
-    assert time.monotonic() - began_s < 15
+    assert time.monotonic() - began_s < 60
     assert "STOPPING=1" in told_to_systemd
     house.gateway.start()
     # a tag sends again what was not committed before the stop

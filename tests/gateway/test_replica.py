@@ -343,7 +343,7 @@ def test_while_the_second_store_is_gone_no_tag_forgets_and_alerts_are_raised_all
         assert b"tagwatch_replica_up 0.0" in metrics.exposition(vitals)
     finally:
         postgres_server.start()
-    tag.committed_upto(5, timeout_s=40)
+    tag.committed_upto(5)
     other = second_of(copied)
     assert numbers(other, tag.device) == [1, 2, 3, 4, 5]
     other.close()
@@ -488,8 +488,8 @@ def test_a_file_on_another_disk_is_a_second_store_too_and_the_doctor_looks_at_it
         (tmp_path / "disk").unlink()
         os.rename(tmp_path / "gone", tmp_path / "disk")  # noqa: PTH104
         message = tag.seal(positions(6, 1), base=6)
-        tag.publish(message, timeout_s=20)
-        tag.committed_upto(6, again=[message], timeout_s=40)
+        tag.publish(message)
+        tag.committed_upto(6, again=[message])
         wait_for(lambda: same(house))
     finally:
         house.close()

@@ -60,7 +60,7 @@ def test_a_broker_killed_with_its_store_wiped_is_found_again_by_everyone(house: 
     assert house.gateway.run()["mqtt_port"] == port
     house.settle()  # the ingest is connected again
     message = tag.seal(positions(3, 2))
-    tag.publish(message, timeout_s=20)
+    tag.publish(message)
     tag.committed_upto(4, again=[message])
     each_once(house, tag, 4)
 
@@ -70,7 +70,7 @@ def test_a_power_cut_of_the_whole_gateway_keeps_what_was_committed(house: House)
     tag.say(positions(1, 5))
     pids = [house.gateway.pid("broker"), house.gateway.pid("ingest")]
     house.gateway.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{pid}/cmdline").exists() for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(_runs(pid) for pid in pids), "no process outlives the supervisor"

@@ -131,13 +131,13 @@ def mosquitto(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     )
     process = subprocess.Popen([MOSQUITTO, "-c", str(file)], stderr=subprocess.DEVNULL)
     place = broker.Address("127.0.0.1", port, tls=True)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not broker.answers(place, broker.client_tls(authority), "localhost"):
         assert time.monotonic() < deadline, "mosquitto did not start"
         time.sleep(0.02)
     yield folder, port
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 def test_another_broker_serves_as_well(mosquitto: tuple[Path, int]) -> None:

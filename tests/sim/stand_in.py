@@ -24,7 +24,7 @@ from gateway.authority import Authority
 from gateway.devices import Credentials
 from gateway.settings import Settings
 
-CONNECT_S = 20.0
+CONNECT_S = 60.0
 COMMAND = 10
 """The kind of a record that acknowledges a command."""
 

@@ -22,7 +22,7 @@ from gateway.store import Store
 
 NATS, MOSQUITTO = "nats", "mosquitto"
 PROGRAM = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-_ANSWERS_S = 20.0
+_ANSWERS_S = 60.0
 _AGAIN_S = 0.1
 """As soon as that systemd starts a service again which was killed."""
 
@@ -130,7 +130,7 @@ class Mosquitto:
         """End it."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(10)
+            self._process.wait(60)
 
     def __enter__(self) -> Mosquitto:
         self.start()

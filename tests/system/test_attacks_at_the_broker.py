@@ -27,7 +27,7 @@ from tests.gateway.stand_in import tls_of
 from tests.system.brokers import Mosquitto
 
 NAMES = ("localhost", "127.0.0.1")
-WAIT_S = 10.0
+WAIT_S = 60.0
 QUIET_S = 0.4
 CUT_S = 5.0
 KEPT_OUT_MS = 4000
@@ -144,7 +144,7 @@ def _nats(folder: Path) -> Post:
     def stop() -> None:
         for process in (door, server):
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
     return Post(settings, folder, stop)
 

@@ -154,7 +154,7 @@ class Story:
 
     def told(self, number: int) -> list[str]:
         """What the webhook has got about an alert; waited for."""
-        begins, until_s = f"Alert {number},", time.monotonic() + 30
+        begins, until_s = f"Alert {number},", time.monotonic() + 60
         while not any(one.startswith(begins) for one in self.receiver.got):
             assert time.monotonic() < until_s, self.receiver.got
             time.sleep(0.05)

@@ -43,7 +43,7 @@ def mosquitto(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[
             yield data_dir, f"mqtt://localhost:{port}"
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(10)
+            process.wait(60)
 
 
 @pytest.fixture(scope="module")

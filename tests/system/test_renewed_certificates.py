@@ -38,7 +38,7 @@ from tests.system.brokers import free_port
 from tests.system.test_changed_keys import provision
 from tests.system.test_commands import Post
 
-WAIT_S = 15.0
+WAIT_S = 60.0
 
 
 class Site:
@@ -92,7 +92,7 @@ class Site:
         finally:
             for process in reversed(processes):
                 process.send_signal(signal.SIGTERM)
-                process.wait(10)
+                process.wait(60)
 
     def add(self, device: str) -> Credentials:
         return add_device(self.store, self.authority, device, settings=self.settings)
