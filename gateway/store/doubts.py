@@ -27,8 +27,8 @@ _PRESENCE = frozenset({"absent_during_curfew", "whereabouts_unknown", "sources_d
 """Rules that rest on what home units hear, and on what they do not: a deaf one has fed them without a reading."""
 ADDS_UP = "atv_reached"
 """The rule that adds up absences over all devices of an order."""
-NOT_FED = frozenset({"not_monitored"})
-"""What no device has said."""
+NOT_FED = frozenset({"not_monitored", "order_not_monitored", "not_judged"})
+"""What no device has said: that an order asks what nothing can watch, or that this program fails at a wearer."""
 _MOMENTS = frozenset({"sequence_conflict", "forgotten_readings", "link_tamper", "beacon_goes_back"})
 """Rules whose alerts stay open and tell of what was seen at one moment (`gateway.incidents`)."""
 
@@ -62,6 +62,24 @@ SENSORS: Mapping[str, Sensor] = {
     "power": _feeds("battery", "home_unit_no_mains", "home_unit_battery_low"),
 }
 """By the name that an officer gives."""
+BY_READINGS = frozenset(
+    {
+        *("in_exclusion_zone", "outside_inclusion_zone", "outside_restriction_zone", "inferred_pass"),
+        *("near_exclusion_zone", "near_edge_of_inclusion_zone", "near_edge_of_restriction_zone"),
+        *("drinking_event", "alcohol_in_surroundings"),
+    }
+)
+"""Rules that a part has fed by the readings that the alert names, and by nothing else."""
+AS_A_WHOLE = frozenset(
+    {
+        *("safe_mode", "home_unit_safe_mode", "settings_lost", "home_unit_settings_lost"),
+        *("command_count_lost", "home_unit_command_count_lost"),
+        *("sequence_conflict", "forgotten_readings", "link_tamper"),
+        # its clock dates its readings; that this box's clock may be the wrong one takes no doubt away
+        "readings_ahead",
+    }
+)
+"""Rules about a device's program, journal or clock: fed by whoever was found faulty as a whole, by no sensor."""
 FOREVER_MS = 1 << 62
 
 

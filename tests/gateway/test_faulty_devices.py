@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,16 @@ import pytest
 from sqlalchemy import text
 
 from core.readings import TamperCode
+from core.rules import DEFAULT_RULES
+from gateway import put_aside
 from gateway.check import check
 from gateway.group import Received
 from gateway.installations import install
 from gateway.judge import Judge
-from gateway.orders import deactivate
+from gateway.orders import Orders, deactivate
 from gateway.stock import StockError, faults
 from gateway.stock.faults import Found
-from gateway.store import Store, alerts, outbox, stock
+from gateway.store import Store, alerts, doubts, outbox, stock
 from gateway.web.changes import changes
 from gateway.web.stored import StoredBook
 from tests.core.wearers import MONDAY_MS
@@ -149,6 +153,92 @@ def test_a_faulty_part_flags_what_rests_on_it_only(street: Street) -> None:
     assert f"{activation} strap_tamper" in doubtful(street)
     with pytest.raises(StockError, match=r"no part of a device: give one of satellites"):
         found(street, "gps0001", MONDAY_MS, sensor="bell")
+
+
+def test_that_the_program_fails_at_a_wearer_is_no_fault_of_the_tags(street: Street) -> None:
+    activation = street.wear("gps0001")
+    judged(street, LATER_MS)
+    with street.store.read() as connection:
+        worn = Orders().activation(connection, activation)
+    assert worn is not None
+    failing = {activation: "it can not be read"}
+    with street.store.write() as connection:
+        raised = put_aside.changes(connection, failing, {activation: worn}, LATER_MS, DEFAULT_RULES)
+        alerts.put(connection, raised, LATER_MS)
+    assert street.told(activation, put_aside.RULE)
+    found(street, "gps0001", MONDAY_MS)
+    assert doubtful(street) and f"{activation} {put_aside.RULE}" not in doubtful(street)
+
+
+def test_of_every_rule_there_is_it_is_known_what_of_a_device_feeds_it() -> None:
+    """A rule that is added stands in one of the lists, or this tells of it."""
+    fed = doubts.BY_READINGS | doubts.AS_A_WHOLE
+    fed = fed.union(*(sensor.rules for sensor in doubts.SENSORS.values()))
+    assert not fed & doubts.NOT_FED
+    assert fed | doubts.NOT_FED == _rules_of_the_program()
+
+
+def _rules_of_the_program() -> set[str]:
+    """Every word at the top of a module that makes alerts, or given for a rule in it, but for what is none there."""
+    words: set[str] = set()
+    source = Path(doubts.__file__).parents[2]
+    for path in (*source.glob("core/*.py"), *source.glob("gateway/**/*.py")):
+        tree = ast.parse(path.read_text())
+        calls = [(_called(node), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        made = [node.args[_RULE_AT[name]] for name, node in calls if name in _RULE_AT and node.args]
+        if made or any(name == "Alert" for name, _ in calls):
+            named = [
+                node.value
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Assign) and any(map(_is_rule, node.targets))
+            ]
+            tops = [node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign)]
+            words |= {
+                one.value
+                for node in (*tops, *made, *named)
+                for one in ast.walk(node)
+                if isinstance(one, ast.Constant) and isinstance(one.value, str)
+            }
+    return {word for word in words if re.fullmatch("[a-z]+(_[a-z]+)*", word)} - _NO_RULES
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+
+
+def _is_rule(target: ast.expr) -> bool:
+    return any(isinstance(one, ast.Name) and one.id == "rule" for one in ast.walk(target))
+
+
+_RULE_AT = {"raise_alert": 1, "episode_alert": 2}
+"""Where the rule stands among what is given to those that make alerts."""
+_NO_RULES = {
+    *(
+        "critical",
+        "high",
+        "medium",
+        "low",
+        "open",
+        "ended",
+        "withdrawn",
+        "suspected",
+        "confirmed",
+        "environmental",
+    ),
+    *(
+        "equipment",
+        "order",
+        "stated_exception",
+        "event",
+        "position",
+        "contact",
+        "sample",
+        "flat",
+        "end",
+        "peak",
+    ),
+    *("inside", "outside", "greatest_depth_m", "greatest_distance_m", "seen_key", "seen_ms"),
+}
 
 
 def test_an_alert_that_is_told_later_is_flagged_as_it_is_written(street: Street) -> None:
