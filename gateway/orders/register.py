@@ -18,7 +18,7 @@ from core.rules import DEFAULT_RULES
 from core.senses import SENSES
 from gateway import gateway_time, logs
 from gateway.clock import utc_ms, utc_text
-from gateway.orders import legal_tasks, tasks, unwatched
+from gateway.orders import legal_tasks, tasks, unfitted, unwatched
 from gateway.stock.register import swapped
 from gateway.store import Store, devices, erasures, intake, orders, stock
 
@@ -138,6 +138,7 @@ def activate(
             stock.add_event(
                 connection, device, "fitted", by, f"under order {order_id}", fitted_ms, activation_id
             )
+        unfitted.settle(connection, order_id, fitted_ms)
         unwatched.sync(connection, order_id, fitted_ms)
     return activation_id
 

@@ -6,7 +6,8 @@ order has not begun and a condition of it is NOT MONITORED: there is time to com
 the order's beginning on, for nothing of it is watched then.
 
 Each order has an instant at which it is to be looked at next (`gateway.store.orders`), so that a caseload costs one
-question a second.
+question a second. What nothing watches of an order under which a tag is worn (`gateway.orders.unwatched`) is looked at
+then, too: a version that was recorded for later begins to act with nobody there.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from core.alerts import About, Alert, Severity, civil, iso_utc, raise_alert
 from core.order import Order, OrderError, order_from_json
 from core.rules import DEFAULT_RULES
 from core.schedule import ALWAYS_MS, Interval, without
+from gateway.orders import unwatched
 from gateway.store import Store, alerts, erasures, orders
 
 log = structlog.get_logger(__name__)
@@ -82,7 +84,7 @@ def unfitted(versions: Sequence[Order], worn: Sequence[orders.ActivationRow], no
     severity: Severity | None = None
     since_ms = now_ms
     mine = next((span for span in spans if span[0] <= now_ms < span[1]), None)
-    if any(row.removed_ms is None or row.removed_ms > now_ms for row in worn):
+    if _is_worn(worn, now_ms):
         pass
     elif mine is not None:
         since_ms = mine[0] if off_ms is None else max(mine[0], off_ms)
@@ -124,28 +126,39 @@ def settle(connection: Connection, order_id: str, now_ms: int) -> list[int]:
     """A tag was fitted: what stands of the order's alert is over. In the transaction that binds it."""
     standing = _standing(connection, order_id)
     worn = [] if standing is None else orders.activations_of(connection, order_id)
-    if standing is None or not any(row.removed_ms is None or row.removed_ms > now_ms for row in worn):
+    if standing is None or not _is_worn(worn, now_ms):
         return []
     return alerts.put(connection, [_over(standing, now_ms)], now_ms)
 
 
 def _see_to(connection: Connection, order_id: str, due_ms: int, now_ms: int) -> list[int]:
     standing = _standing(connection, order_id)
-    if due_ms == 0 and standing is None:
+    worn = orders.activations_of(connection, order_id)
+    if due_ms == 0 and standing is None and not _is_worn(worn, now_ms):
         orders.look_at(connection, order_id, now_ms + SOON_MS)
         return []
     versions = _versions(connection, order_id)
+    written: list[int] = []
+    next_ms: int | None = None
     if not versions or order_id in erasures.closed_orders(connection):
         found = Unfitted(None, now_ms, None)
     else:
-        found = unfitted(versions, orders.activations_of(connection, order_id), now_ms)
-    orders.look_at(connection, order_id, found.next_ms)
+        found = unfitted(versions, worn, now_ms)
+        if worn:
+            written = unwatched.see_to(connection, versions, worn, now_ms)
+            next_ms = unwatched.next_ms(versions, now_ms)
+    looks = [mark for mark in (found.next_ms, next_ms) if mark is not None]
+    orders.look_at(connection, order_id, min(looks, default=None))
     if found.severity is not None:
         raised = _raised(versions[-1], found, now_ms)
         if standing is not None:
             raised = replace(raised, start_ms=standing.start_ms)
-        return alerts.put(connection, [alerts.entry(raised, None, order_id)], now_ms)
-    return [] if standing is None else alerts.put(connection, [_over(standing, now_ms)], now_ms)
+        return written + alerts.put(connection, [alerts.entry(raised, None, order_id)], now_ms)
+    return written + ([] if standing is None else alerts.put(connection, [_over(standing, now_ms)], now_ms))
+
+
+def _is_worn(worn: Sequence[orders.ActivationRow], now_ms: int) -> bool:
+    return any(row.removed_ms is None or row.removed_ms > now_ms for row in worn)
 
 
 def _versions(connection: Connection, order_id: str) -> list[Order]:
