@@ -62,6 +62,16 @@ def now(store: Store, clock: str) -> Present:
         return present(connection, clock)
 
 
+def unsure_from_ms(connection: Connection, clock: str) -> int | None:
+    """From which stamp on it is only known that it was not earlier: nobody has told the time since. None: from none."""
+    line = None if clock == "stepped" else clock_book.load(connection)
+    if line is None:
+        return None
+    if not line.known:
+        return line.from_ms
+    return None if line.boot == kernel_clock.boot() else clock_book.newest_ms(connection) + 1
+
+
 class Reader:
     """Gateway time for a process that asks again and again; where the store can not be read it goes on by itself."""
 

@@ -28,10 +28,11 @@ def register(order_app: typer.Typer) -> None:
 
 def order_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the orders, newest version first: what is NOT MONITORED, and how many tasks wait."""
+    from gateway.gateway_time import unsure_from_ms
     from gateway.orders import view
 
-    with opened(data_dir) as (_, store), store.read() as connection:
-        rows = view.listing(connection)
+    with opened(data_dir) as (settings, store), store.read() as connection:
+        rows = view.listing(connection, unsure_from_ms(connection, settings.clock))
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
@@ -46,14 +47,14 @@ def order_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 def order_show(order: Order, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show one order: its conditions, what of them is NOT MONITORED, its tasks, and what the visit needs."""
-    from gateway.gateway_time import now
+    from gateway.gateway_time import now, unsure_from_ms
     from gateway.orders import view
     from gateway.store import looks
 
     with opened(data_dir, LookupError) as (settings, store):
         now_ms = now(store, settings.clock).ms
         with store.write() as connection:
-            shown = view.one(connection, order, now_ms)
+            shown = view.one(connection, order, now_ms, unsure_from_ms(connection, settings.clock))
             # a look that can not be recorded is not given
             looks.add(connection, now_ms, logged_in("operator"), f"order show {shown['order']}")
     if as_json:
@@ -77,10 +78,12 @@ def order_tasks(
     as_json: AsJson = False,
 ) -> None:
     """List what people have to see to, the oldest first. Ends with code 1 where anything waits."""
+    from gateway.gateway_time import unsure_from_ms
     from gateway.orders import view
 
-    with opened(data_dir, LookupError) as (_, store), store.read() as connection:
-        rows = view.tasks(connection, order, standing=not everything)
+    with opened(data_dir, LookupError) as (settings, store), store.read() as connection:
+        unsure_ms = unsure_from_ms(connection, settings.clock)
+        rows = view.tasks(connection, order, standing=not everything, unsure_ms=unsure_ms)
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
     for row in () if as_json else rows:

@@ -12,13 +12,13 @@ from core.order import OrderError, order_from_json
 from gateway.orders.kinds import Kind
 from gateway.orders.life import Done
 from gateway.orders.times import told
-from gateway.orders.told import conditions_told
+from gateway.orders.told import conditions_told, stamped
 from gateway.store import order_changes, orders
 from gateway.store.order_changes import ChangeRow
 
 
-def of_order(connection: Connection, order_id: str) -> list[dict[str, Any]]:
-    """Every version and every record of an order, as it came."""
+def of_order(connection: Connection, order_id: str, unsure_ms: int | None = None) -> list[dict[str, Any]]:
+    """Every version and every record of an order, as it came; ``unsure_ms`` as in `gateway.orders.told.stamped`."""
     changes = order_changes.of_order(connection, order_id)
     made = {
         number: row
@@ -26,34 +26,43 @@ def of_order(connection: Connection, order_id: str) -> list[dict[str, Any]]:
         if row.last_version is not None
         for number in range(row.version, row.last_version + 1)
     }
-    found = [_version(one, made.get(one.version)) for one in orders.versions(connection, order_id)]
-    found += [_told(row, row.effective_ms, None) for row in changes if row.last_version is None]
+    found = [_version(one, made.get(one.version), unsure_ms) for one in orders.versions(connection, order_id)]
+    found += [_told(row, row.effective_ms, None, unsure_ms) for row in changes if row.last_version is None]
     return [entry for _, entry in sorted(found, key=lambda one: one[0])]
 
 
-def _version(one: orders.OrderVersion, row: ChangeRow | None) -> tuple[tuple[int, int], dict[str, Any]]:
+def _version(
+    one: orders.OrderVersion, row: ChangeRow | None, unsure_ms: int | None
+) -> tuple[tuple[int, int], dict[str, Any]]:
     if row is not None:
-        return _told(row, one.effective_ms, one.version)
+        return _told(row, one.effective_ms, one.version, unsure_ms)
     who = "typed in as a document, or by an earlier program" if one.version > 1 else "as it was made"
     return (one.known_at_ms, one.version), {
         "version": f"version {one.version}",
         "holds": f"from {told(one.effective_ms)}",
         "kind": who,
         "by": "",
-        "at": f"on {told(one.known_at_ms)}",
+        "at": _on(one.known_at_ms, unsure_ms),
         "reason": "",
         "more": "",
         "change": "",
     }
 
 
-def _told(row: ChangeRow, effective_ms: int, version: int | None) -> tuple[tuple[int, int], dict[str, Any]]:
+def _on(ms: int, unsure_ms: int | None) -> str:
+    said = stamped(ms, unsure_ms, told)
+    return said if said.startswith("not before") else f"on {said}"
+
+
+def _told(
+    row: ChangeRow, effective_ms: int, version: int | None, unsure_ms: int | None
+) -> tuple[tuple[int, int], dict[str, Any]]:
     return (row.at_ms, row.version if version is None else version), {
         "version": "no version" if version is None else f"version {version}",
         "holds": "" if version is None else f"from {told(effective_ms)}",
         "kind": row.kind,
         "by": f"by {row.by}",
-        "at": f"on {told(row.at_ms)}",
+        "at": _on(row.at_ms, unsure_ms),
         "reason": row.reason,
         "more": _more(row),
         "change": f"change {row.id}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -78,6 +78,17 @@ def local(ms: int) -> str:
     if abs(ms) == ALWAYS_MS:
         return "open"
     return words.local(ms, ZoneInfo(TIMEZONE))
+
+
+def stamped(ms: int, unsure_ms: int | None, words: Callable[[int], str]) -> str:
+    """When something was stamped, in ``words``, or since when it can have been at the earliest.
+
+    ``unsure_ms``: `gateway.gateway_time.unsure_from_ms`.
+    """
+    said = words(ms)
+    if unsure_ms is None or ms < unsure_ms:
+        return said
+    return f"not before {said} (this gateway had not been told the time)"
 
 
 def addresses_told(meaning: Meaning) -> list[str]:

@@ -1,4 +1,8 @@
-"""Orders as people look at them: a list, one whole, and what waits for a person."""
+"""Orders as people look at them: a list, one whole, and what waits for a person.
+
+``unsure_ms`` is from which stamp on this gateway had not been told the time (`gateway.gateway_time.unsure_from_ms`):
+what was stamped then is told as “not before”, until it is put right.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,11 @@ from core.order import Order, OrderError, order_from_json
 from gateway.clock import utc_text
 from gateway.orders import history
 from gateway.orders.intake import meaning_now
-from gateway.orders.told import NOT_MONITORED, addresses_told, conditions_by_id, duties_told, local
+from gateway.orders.told import NOT_MONITORED, addresses_told, conditions_by_id, duties_told, local, stamped
 from gateway.store import intake, orders
 
 
-def listing(connection: Connection) -> list[dict[str, Any]]:
+def listing(connection: Connection, unsure_ms: int | None = None) -> list[dict[str, Any]]:
     """Every order in its newest version, that which changed last first."""
     waiting = intake.standing_counts(connection)
     called = {case.id: case.reference for case in intake.cases(connection, "order")}
@@ -28,7 +32,7 @@ def listing(connection: Connection) -> list[dict[str, Any]]:
             "version": one.version,
             "wearer": one.wearer_name,
             "regime": _regime(one),
-            "since": utc_text(one.known_at_ms),
+            "since": stamped(one.known_at_ms, unsure_ms, utc_text),
             "monitoring": _monitoring(_read(one)),
             "tasks": waiting.get(one.order_id, 0),
         }
@@ -36,7 +40,7 @@ def listing(connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
-def one(connection: Connection, name: str, now_ms: int) -> dict[str, Any]:
+def one(connection: Connection, name: str, now_ms: int, unsure_ms: int | None = None) -> dict[str, Any]:
     """All that is known of an order. Raises LookupError where none, or more than one, is called so."""
     order_id = found(connection, name)
     versions = orders.versions(connection, order_id)
@@ -58,17 +62,19 @@ def one(connection: Connection, name: str, now_ms: int) -> dict[str, Any]:
         shown["addresses"] = addresses_told(meaning)
         shown["duties"] = duties_told(meaning)
         shown["kept only"] = list(meaning.unused)
-    shown["history"] = history.of_order(connection, order_id)
+    shown["history"] = history.of_order(connection, order_id, unsure_ms)
     shown["tasks"] = [f"{row.id} {row.kind}: {row.sentence}" for row in intake.tasks(connection, order_id)]
     if case is not None:
         about = [case.id] if case.wearer is None else [case.wearer, case.id]
         shown["messages"] = [
             {
-                "at": utc_text(row.received_ms),
+                "at": stamped(row.received_ms, unsure_ms, utc_text),
                 "operation": row.operation,
                 "from": row.client,
                 "sha256": row.sha256,
-                "times": f"came {row.times} times" if row.times > 1 else "",
+                "times": f"came {row.times} times, last {stamped(row.last_ms, unsure_ms, utc_text)}"
+                if row.times > 1
+                else "",
             }
             for case_id in about
             for row in intake.messages(connection, case_id)
@@ -81,7 +87,9 @@ def one(connection: Connection, name: str, now_ms: int) -> dict[str, Any]:
     return shown
 
 
-def tasks(connection: Connection, name: str | None, *, standing: bool) -> list[dict[str, Any]]:
+def tasks(
+    connection: Connection, name: str | None, *, standing: bool, unsure_ms: int | None = None
+) -> list[dict[str, Any]]:
     """What waits for a person, or everything that ever did; of one order or of all. Raises LookupError."""
     order_id = None if name is None else found(connection, name)
     newest = orders.newest(connection)
@@ -93,8 +101,8 @@ def tasks(connection: Connection, name: str | None, *, standing: bool) -> list[d
             "kind": row.kind,
             "about": row.about,
             "sentence": row.sentence,
-            "raised": local(row.raised_ms),
-            "done": None if row.done_ms is None else local(row.done_ms),
+            "raised": stamped(row.raised_ms, unsure_ms, local),
+            "done": None if row.done_ms is None else stamped(row.done_ms, unsure_ms, local),
             "by": row.done_by,
             "note": row.note,
         }

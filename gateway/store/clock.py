@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import Column, Connection, Table, and_, false, func, select, update
+from sqlalchemy import Column, Connection, Table, and_, delete, false, func, select, update
 
 from core.contact import NO_CONTACT
 from core.rules import DEFAULT_RULES
@@ -27,7 +27,12 @@ from gateway.store.tables import (
     escalation,
     heard,
     look,
+    order_attachment,
+    order_case,
     order_change,
+    order_message,
+    order_task,
+    order_token,
     order_version,
     path,
     quarantine,
@@ -55,6 +60,10 @@ _STAMPS: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (quarantine, ("received_ms",)),
     (order_version, ("known_at_ms",)),
     (order_change, ("at_ms",)),
+    (order_case, ("added_at_ms",)),
+    (order_message, ("received_ms", "last_ms")),
+    (order_attachment, ("received_ms",)),
+    (order_task, ("raised_ms", "done_ms")),
     (alert, ("raised_at_ms", "changed_at_ms")),
     (alert_revision, ("at_ms",)),
     (look, ("at_ms",)),
@@ -170,6 +179,8 @@ def _shift(connection: Connection, from_ms: int, by_ms: int) -> None:
     _move(connection, command, ("made_at_ms", "expires_at_ms"), command.c.made_at_ms >= from_ms, by_ms)
     made = access_token.c.made_ms >= from_ms
     _move(connection, access_token, ("made_ms", "expires_ms"), made, by_ms)
+    # from when to when one of these counts nobody can say any more; the order service gets another where one is refused
+    connection.execute(delete(order_token).where(order_token.c.expires_ms >= from_ms))
     _move(connection, bundle, ("issued_ms", "expires_ms"), bundle.c.issued_ms >= from_ms, by_ms)
     # before the messages: each round's were made when it began
     told = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
-from gateway import gateway_time
+from gateway import gateway_time, kernel_clock
 from gateway.gateway_time import BUILT_MS, BoxClock
 from gateway.group import Committed
 from gateway.judge import Judge
-from gateway.orders import OrderRefused, activate, add_order, deactivate
-from gateway.store import Store, alerts, devices, outbox, state
+from gateway.orders import OrderRefused, activate, add_order, clients, deactivate, view
+from gateway.orders.intake import take_in
+from gateway.store import Store, alerts, devices, intake, order_clients, orders, outbox, state
 from gateway.store.clock import BELIEVE
 from gateway.trust import PATIENCE_MS, SETTLE_MS, STEP_MS, Basis, Line, Look, weigh
 from tests.community_order import community_order
@@ -429,6 +432,65 @@ def test_what_waits_to_be_told_moves_with_the_time_by_which_it_was_put_off(
     assert waiting["old"].next_ms == before_ms + 900_000, "it was due long ago"
     assert waiting["new"].next_ms == true_ms + 900_000
     assert (path.failing_ms, path.retry_ms) == (true_ms, true_ms + 5000)
+
+
+def test_what_came_in_while_the_time_was_not_known_is_told_as_not_before_and_put_right_with_it(
+    bare: Path, tmp_path: Path
+) -> None:
+    gateway, world = begun(bare, tmp_path)
+    gateway.hear(DEVICES[0])
+    clients.add(gateway.store, "cemo", gateway.clock.now_ms())
+    before_ms = gateway.clock.now_ms()
+    wearer = take_in(gateway.store, "createDW", "cemo", _wearer("early"), before_ms)
+    world.reboot(5 * HOUR_MS, 0)
+    gateway.begin()
+    came_ms, true_ms = gateway.clock.now_ms(), world.true_ms
+    assert true_ms - came_ms > 4 * HOUR_MS
+    said = json.dumps({"case_id": wearer, "order_id": "LDS-1", "order_type": "Pre-Trial"}).encode()
+    order_id = take_in(gateway.store, "createMO", "cemo", said, came_ms)
+    take_in(gateway.store, "createMO", "cemo", said, came_ms + 1000)
+    with gateway.store.write() as connection:
+        order_clients.add_token(connection, "digest", "cemo", came_ms + HOUR_MS, came_ms)
+
+    def stamps() -> tuple[list[int], list[int], str, dict[str, Any]]:
+        with gateway.store.read() as connection:
+            unsure_ms = unsure_from(connection, world)
+            shown = view.one(connection, order_id, gateway.clock.now_ms(), unsure_ms)
+            (row,) = intake.messages(connection, order_id)
+            case = intake.case(connection, order_id)
+            raised = {task.raised_ms for task in intake.tasks(connection, order_id)}
+            (early,) = intake.messages(connection, wearer)
+            known = orders.versions(connection, order_id)[0].known_at_ms
+            assert case is not None and early.received_ms == before_ms and len(raised) == 1
+            return [row.received_ms, case.added_at_ms, known, *raised], [row.last_ms], early.content, shown
+
+    stamped, last, _, shown = stamps()
+    assert set(stamped) == {came_ms} and last == [came_ms + 1000]
+    ats = [one["at"] for one in shown["messages"]]
+    assert [at.startswith("not before ") for at in ats] == [False, True]
+    assert shown["history"][0]["at"].startswith("not before ")
+    world.wall_off_ms, world.synchronised = 0, True
+    gateway.hear(DEVICES[1], 1000)
+    gateway.tick()
+    by_ms = true_ms - came_ms
+    stamped, last, _, shown = stamps()
+    assert set(stamped) == {came_ms + by_ms} and last == [came_ms + by_ms + 1000]
+    assert "not before" not in json.dumps(shown)
+    with gateway.store.read() as connection:
+        assert order_clients.client_of(connection, "digest", came_ms) is None, (
+            "how long it counts is not known any more"
+        )
+
+
+def _wearer(name: str) -> bytes:
+    return json.dumps({"first_name": name, "last_name": "Example", "date_of_birth": "1990-01-01"}).encode()
+
+
+def unsure_from(connection: Connection, world: World) -> int | None:
+    """As any other process of that box sees it."""
+    with pytest.MonkeyPatch.context() as box:
+        box.setattr(kernel_clock, "boot", world.boot)
+        return gateway_time.unsure_from_ms(connection, "system")
 
 
 def test_other_processes_read_the_time_from_the_store_and_know_when_it_is_only_a_lower_bound(
