@@ -24,7 +24,7 @@ FIELDS = {
 }  # fmt: skip
 """Everything that a log call of the gateway may tell. What a new one would tell of people is decided here."""
 OWN = (
-    "gateway/ingest.py",
+    "ingest/__main__.py",
     "web/problems.py",
     "delivery/__main__.py",
     "gateway/commands.py",
