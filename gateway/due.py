@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, func, not_, or_, select
 
-from gateway import evidence, merkle, topics
+from gateway import evidence, merkle, order_erasure, topics
 from gateway.policy import DAY_MS, Kind, Policy
 from gateway.sequences import How, Known, Span
 from gateway.still_needed import Case, Survey, Window
@@ -29,13 +29,15 @@ from gateway.store.tables import (
     delivery,
     envelope,
     escalation,
+    order_message,
+    order_task,
     quarantine,
     telling,
 )
 
 BATCH = 500
 """Rows of one transaction: some tens of milliseconds, in which a commit waits."""
-OF_ORDERS: tuple[Kind, ...] = ("readings", "alerts", "notifications")
+OF_ORDERS: tuple[Kind, ...] = ("readings", "alerts", "notifications", order_erasure.KIND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,21 @@ def works(survey: Survey, policy: Policy, now_ms: int, mark: Mark | None = None)
             for table, key in ((delivery, delivery.c.id), (telling, telling.c.id)):
                 about = {"order": case.order_id, "table": table.name}
                 yield Work("notifications", about, table, key, table.c.alert.in_(of_order), _take_rows(table))
+    for case_id in order_erasure.due_cases(survey, policy, now_ms):
+        yield from _of_intake(policy, case_id, now_ms)
     yield from _set_aside(policy, survey, due["readings"], now_ms)
+
+
+def _of_intake(policy: Policy, case_id: str, now_ms: int) -> Iterator[Work]:
+    """What came in about an order or a wearer, and what people had to see to; each for as long from its coming."""
+    assert policy.order_messages is not None
+    before_ms = now_ms - policy.order_messages.days * DAY_MS
+    message = and_(order_message.c.case_id == case_id, order_message.c.last_ms <= before_ms)
+    seen_to = func.coalesce(order_task.c.done_ms, order_task.c.raised_ms)
+    task = and_(order_task.c.order_id == case_id, order_task.c.raised_ms <= before_ms, seen_to <= before_ms)
+    for table, wanted in ((order_message, message), (order_task, task)):
+        about = {"case": case_id, "table": table.name}
+        yield Work(order_erasure.KIND, about, table, table.c.id, wanted, _take_rows(table))
 
 
 def _of_case(case: Case) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,8 +17,8 @@ from gateway.mistakes import in_words
 FILE_NAME = "retention.toml"
 DAY_MS = 86_400_000
 
-Kind = Literal["readings", "alerts", "notifications", "unworn", "quarantine", "visits"]
-KINDS: tuple[Kind, ...] = ("readings", "alerts", "notifications", "unworn", "quarantine", "visits")
+Kind = Literal["readings", "alerts", "notifications", "unworn", "quarantine", "visits", "order_messages"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Text = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
 
@@ -54,6 +54,11 @@ class Policy(BaseModel):
     quarantine: Rule | None = Field(None, description="Messages that were put aside, from receipt.")
     visits: Rule | None = Field(
         None, description="Journals and records of visits, from the end of the order's monitoring."
+    )
+    order_messages: Rule | None = Field(
+        None,
+        description="What the order service sent, files included, and the tasks that came of it, from then and from "
+        "their coming.",
     )
 
     def rule(self, kind: Kind) -> Rule | None:

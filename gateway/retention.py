@@ -22,7 +22,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, or_, select
 
-from gateway import visit_erasure
+from gateway import order_erasure, visit_erasure
 from gateway.clock import utc_text
 from gateway.control import Control, ControlError, IngestGoneError
 from gateway.due import OF_ORDERS, Taken, Work, works
@@ -93,6 +93,12 @@ def plan(store: Store, policy: Policy, now_ms: int, data_dir: Path | None = None
     if data_dir is not None:
         visits = sum(1 for _ in visit_erasure.due(data_dir, survey, policy, now_ms))
         found.items |= {"visits": visits} if visits else {}
+        if policy.order_messages is not None:
+            with store.read() as connection:
+                cases = order_erasure.due_cases(closing, policy, now_ms)
+                files = sum(len(of) for _, of in order_erasure.due_files(connection, cases, policy, now_ms))
+            if files:
+                found.items["order_messages"] = found.items.get("order_messages", 0) + files
     return found
 
 
@@ -130,6 +136,7 @@ def run(
         except _ChangedError:
             moved = True
     if data_dir is not None:
+        _erase_attachments(store, policy, now_ms, by, done, data_dir)
         _erase_visits(store, policy, now_ms, by, done, data_dir)
     with store.read() as connection:
         due = bool(state.number(connection, state.SCRUB_DUE))
@@ -139,6 +146,33 @@ def run(
             with store.write() as connection:
                 state.set_number(connection, state.SCRUB_DUE, 0)
     return done
+
+
+def _erase_attachments(
+    store: Store, policy: Policy, now_ms: int, by: str, done: Done, data_dir: Path
+) -> None:
+    """Delete files of orders that are due, and what an earlier run has proven and not deleted. Raises OSError."""
+    with store.read() as connection:
+        order_erasure.sweep(data_dir, erasures.proofs(connection))
+        survey = survey_of(connection, now_ms)
+        cases = order_erasure.due_cases(survey, policy, now_ms)
+        going = (
+            []
+            if policy.order_messages is None
+            else list(order_erasure.due_files(connection, cases, policy, now_ms))
+        )
+    for case_id, files in going:
+        with store.write() as connection:
+            if token_of(connection) != survey.token:
+                return  # the next run looks again
+            proof = order_erasure.prove(
+                connection, data_dir, case_id, files, policy, run=done.run, now_ms=now_ms, by=by
+            )
+            state.set_number(connection, state.SCRUB_DUE, 1)
+        order_erasure.sweep(data_dir, [proof])
+        done.proofs.append(proof)
+        done.items[proof.kind] += len(files)
+        done.bytes += proof.bytes
 
 
 def _erase_visits(store: Store, policy: Policy, now_ms: int, by: str, done: Done, data_dir: Path) -> None:

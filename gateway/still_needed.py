@@ -7,7 +7,7 @@ covers it. A survey is all of that at one moment; its token changes when any of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 from gateway import clock_alarm, incidents
 from gateway.clock import utc_text
 from gateway.policy import DAY_MS, Kind, Policy
-from gateway.store import devices, erasures, installations, orders, state
+from gateway.store import devices, erasures, installations, intake, orders, state
 from gateway.store.alerts import ORDER_OF
 from gateway.store.erasures import Hold
 from gateway.store.tables import (
@@ -75,6 +75,8 @@ class Survey:
     all_held: bool
     devices: tuple[str, ...]
     token: tuple[int, ...]
+    wearers: Mapping[str, str]
+    """Of orders that came in as messages, the case of their wearer, by their id."""
 
 
 def survey_of(connection: Connection, now_ms: int) -> Survey:
@@ -125,6 +127,7 @@ def survey_of(connection: Connection, now_ms: int) -> Survey:
         all_held=any(one.scope == "everything" for one in in_force),
         devices=tuple(devices.kinds(connection)),
         token=token_of(connection),
+        wearers={one.id: one.wearer for one in intake.cases(connection, "order") if one.wearer},
     )
 
 
@@ -192,4 +195,4 @@ def as_closed(survey: Survey) -> Survey:
         name: Case(case.order_id, case.activations, case.ended_ms, True, case.needed)
         for name, case in survey.cases.items()
     }
-    return Survey(cases, survey.windows, survey.held, survey.all_held, survey.devices, survey.token)
+    return replace(survey, cases=cases)

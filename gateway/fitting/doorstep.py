@@ -78,9 +78,10 @@ def doorstep_of(connection: Connection, order_id: str, now_ms: int) -> Doorstep 
         return None
     newest = versions[-1]
     case = intake.case(connection, order_id)
-    if case is None or case.kind != "order":
+    meaning = None if case is None or case.kind != "order" else meaning_now(connection, case, now_ms)
+    if meaning is None:
         return Doorstep(order_id, newest.version, newest.wearer_name)
-    return _stated(meaning_now(connection, case, now_ms), order_id, newest, now_ms)
+    return _stated(meaning, order_id, newest, now_ms)
 
 
 def _stated(meaning: Meaning, order_id: str, newest: orders.OrderVersion, now_ms: int) -> Doorstep:

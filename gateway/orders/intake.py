@@ -110,6 +110,7 @@ def _make_version(connection: Connection, case: Case, now_ms: int, client: str, 
         return
     said = last_said(connection, case.id)
     meaning = meaning_now(connection, case, now_ms)
+    assert meaning is not None, "only what is said of closed orders is ever deleted"
     found = {(one.kind, one.about): one for one in meaning.found}
     if not orders.versions(connection, case.id) or any(kind == "can_not_be_typed" for kind, _ in found):
         made = _as_it_is(connection, case, meaning, client, now_ms)
@@ -230,11 +231,15 @@ def last_said(connection: Connection, order_id: str) -> dict[str, Any] | None:
     return None
 
 
-def meaning_now(connection: Connection, case: Case, now_ms: int) -> Meaning:
-    """What the newest messages about an order and its wearer mean, beside the versions that there are."""
+def meaning_now(connection: Connection, case: Case, now_ms: int) -> Meaning | None:
+    """What the newest messages about an order and its wearer mean, beside the versions that there are.
+
+    None where the policy of retention has deleted what was said about the order.
+    """
     said = [None if one is None else intake.newest_message(connection, one) for one in (case.id, case.wearer)]
     order, wearer = (None if one is None else read(one.data) for one in said)
-    assert order is not None, "an order is known by its messages"
+    if order is None:
+        return None
     known = Known(
         case.id,
         case.wearer or UNKNOWN_WEARER,

@@ -62,6 +62,10 @@ def one(connection: Connection, name: str, now_ms: int, unsure_ms: int | None = 
         shown["addresses"] = addresses_told(meaning)
         shown["duties"] = duties_told(meaning)
         shown["kept only"] = list(meaning.unused)
+    elif case is not None:
+        shown["deleted"] = (
+            "what the order service said about it was deleted by policy: `tagwatch retention proofs`"
+        )
     shown["history"] = history.of_order(connection, order_id, unsure_ms)
     shown["tasks"] = [f"{row.id} {row.kind}: {row.sentence}" for row in intake.tasks(connection, order_id)]
     if case is not None:

@@ -126,6 +126,12 @@ def identify(connection: Connection, case_id: str, tokens: Collection[str]) -> N
         connection.execute(insert(order_identity).values(case_id=case_id, token=token))
 
 
+def identified(connection: Connection, case_id: str) -> list[str]:
+    """By what a wearer is known, as `identify` wrote it."""
+    query = select(order_identity.c.token).where(order_identity.c.case_id == case_id)
+    return list(connection.execute(query.order_by(order_identity.c.token)).scalars())
+
+
 def wearers_known_by(connection: Connection, tokens: Collection[str]) -> list[Case]:
     """The wearers that are known by any of these, the oldest first."""
     if not tokens:
@@ -236,6 +242,12 @@ def attachments(connection: Connection, case_id: str | None = None) -> list[Atta
     if case_id is not None:
         query = query.where(order_attachment.c.case_id == case_id)
     return [Attachment(*row) for row in connection.execute(query)]
+
+
+def forget_attachments(connection: Connection, ids: Collection[str]) -> None:
+    """Nothing tells of these files any more."""
+    for one in ids:
+        connection.execute(delete(order_attachment).where(order_attachment.c.id == one))
 
 
 def raise_task(

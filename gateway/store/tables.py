@@ -447,9 +447,7 @@ erasure = Table(
     Column("run", Text, nullable=False, doc="the same for all that one run of the policy has deleted"),
     Column("at_ms", BigInteger, nullable=False),
     Column("by", Text, nullable=False),
-    Column(
-        "kind", Text, nullable=False, doc="readings, unworn, quarantine, alerts, notifications, visits, keys"
-    ),
+    Column("kind", Text, nullable=False, doc="a kind of gateway/policy.py, or keys"),
     Column("about", Text, nullable=False, doc="JSON: of what, and how many rows of which table"),
     Column("version", Text, nullable=False, doc="of the policy"),
     Column("policy", Text, nullable=False, doc="the policy, word by word"),

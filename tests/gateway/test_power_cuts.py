@@ -30,10 +30,11 @@ from gateway import due, retention
 from gateway.backup import backup
 from gateway.check import check
 from gateway.orders import activate, add_order, deactivate
+from gateway.orders.attachments import Arriving
 from gateway.policy import DAY_MS, Policy
 from gateway.restore import finish_alone, restore
 from gateway.settings import Settings
-from gateway.store import Store, devices, envelopes, erasures, sqlite_file, state
+from gateway.store import Store, devices, envelopes, erasures, intake, sqlite_file, state
 from gateway.store.database import MIGRATIONS
 from gateway.store.dialect import WRITES, make_engine, url_of
 from gateway.store.marks import Mark
@@ -51,11 +52,14 @@ ROUNDS = [
 MESSAGES = 60
 FITTED_MS = (START_S - 60) * 1000
 REMOVED_MS = (START_S + 7200) * 1000
+FILES = 3
+"""That came with the order."""
 VISITS = ("v1", "v2", "v3")
 """Visits that have a record."""
 POLICY = Policy.model_validate(
     {"version": "1", "source": "a test", "readings": {"days": 30, "text": "They go."}}
     | {"visits": {"days": 30, "text": "They go, too."}}
+    | {"order_messages": {"days": 30, "text": "And what came in."}}
 )
 
 
@@ -158,6 +162,12 @@ def filled(folder: Path) -> Settings:
         place = folder / "visits" / "done" / name
         place.mkdir(parents=True)
         (place / "record.json").write_text(json.dumps({"order": "o-1", "visit": name}))
+    with kept.store.write() as connection:
+        intake.add_case(connection, intake.Case("o-1", "order", None, "", 1))
+    for n in range(FILES):
+        with Arriving(folder) as file:
+            file.write(b"%d" % n * 5000)
+            file.keep(kept.store, "o-1", f"{n}.pdf", "x", "cemo", 1)
     kept.say(kept.add("tag0002"), positions(1, 1))
     with kept.store.write() as connection:
         connection.execute(text("UPDATE order_version SET known_at_ms = 1000"))
@@ -225,11 +235,12 @@ def test_retention_killed_at_any_moment_leaves_gone_what_is_proven_to_be_gone_an
         left = numbers(found.store)
         with found.store.read() as connection:
             gone = erasures.spans_of(connection, "tag0001")
-            visits = {
-                str(json.loads(proof.about)["visit"])
-                for proof in erasures.proofs(connection)
-                if proof.kind == "visits"
-            }
+            told = [(proof.kind, json.loads(proof.about)) for proof in erasures.proofs(connection)]
+            files = {one.id for one in intake.attachments(connection)}
+        visits = {str(about["visit"]) for kind, about in told if kind == "visits"}
+        away = {name for kind, about in told if kind == "order_messages" for name in about.get("files", ())}
+        assert len(files) + len(away) == FILES and not files & away
+        assert files <= attachments_of(box) <= files | away, "each file is here, or proven to be gone"
         assert visits | visits_of(box) == set(VISITS), "each record is here, or proven to be gone"
         proven = [number for spans in gone.values() for a, b in spans for number in range(a, b + 1)]
         assert sorted(left + proven) == list(range(1, MESSAGES + 1)), "each is here, or proven to be gone"
@@ -239,7 +250,7 @@ def test_retention_killed_at_any_moment_leaves_gone_what_is_proven_to_be_gone_an
         delete(box)  # the next run goes on
         found = keep(box / "data")
         assert numbers(found.store) == []
-        assert visits_of(box) == set()
+        assert visits_of(box) == attachments_of(box) == set()
         assert check(found.store, found.vault).faults == []
         found.store.close()
     assert len(seen - {0, MESSAGES}) > 1, "some were killed in the midst of it"
@@ -248,6 +259,11 @@ def test_retention_killed_at_any_moment_leaves_gone_what_is_proven_to_be_gone_an
 def visits_of(box: Path) -> set[str]:
     """The visits of which there is a record."""
     return {path.parent.name for path in (box / "data" / "visits" / "done").glob("*/record.json")}
+
+
+def attachments_of(box: Path) -> set[str]:
+    """The files that came with an order."""
+    return {path.name for path in (box / "data" / "attachments").iterdir()}
 
 
 def delete(box: Path) -> None:

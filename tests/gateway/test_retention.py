@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -20,18 +22,21 @@ from gateway import due, holding, incidents, merkle, policy, retention, topics, 
 from gateway.check import check
 from gateway.cli import app
 from gateway.devices import Credentials
+from gateway.fitting.doorstep import doorstep_of
 from gateway.group import Received
 from gateway.judge import Judge
-from gateway.orders import OrderRefused, activate, add_order, deactivate
+from gateway.orders import OrderRefused, activate, add_order, deactivate, view
+from gateway.orders.attachments import Arriving
+from gateway.orders.intake import state_of, take_in
 from gateway.policy import DAY_MS, Policy
 from gateway.retention import Done, RetentionError
 from gateway.sequences import Span
-from gateway.store import alerts, envelopes, erasures, outbox, state
+from gateway.store import Store, alerts, envelopes, erasures, intake, outbox, state
 from gateway.store.marks import Mark
 from gateway.web.stored import StoredBook
 from tests.community_order import community_order
 from tests.gateway.conftest import open_house
-from tests.gateway.kept_store import Kept, keep
+from tests.gateway.kept_store import Kept, keep, killed_at
 from tests.gateway.stand_in import EPOCH, START_S, positions
 
 SQUARE = [[-0.11, 51.49], [-0.09, 51.49], [-0.09, 51.51], [-0.11, 51.51], [-0.11, 51.49]]
@@ -603,6 +608,149 @@ def test_records_of_visits_go_when_their_period_is_over_with_proof_and_no_other(
     assert (about["order"], about["visit"], about["files"]) == ("o-1", "a", ["journal.jsonl", "record.json"])
     assert check(desk.store, desk.kept.vault).faults == []
     assert desk.stored() > 0, "its readings are of another kind"
+
+
+ORDERS_POLICY = Policy.model_validate(
+    {"version": "9", "source": "a test", "order_messages": {"days": 30, "text": "what came in goes"}}
+)
+CAME_MS = FITTED_MS - DAY_MS
+PNC = "2001/0045617C"
+
+
+def came_in(desk: Desk, wearer: str | None = None, reference: str = "LDS-1") -> tuple[str, str]:
+    """A wearer and an order of theirs as the order service sends them; returns both cases."""
+    who = {"first_name": "Alex", "last_name": "Example", "date_of_birth": "1990-01-01", "pnc_id": PNC}
+    wearer = wearer or take_in(desk.store, "createDW", "cemo", json.dumps(who).encode(), CAME_MS)
+    said = {
+        "case_id": wearer,
+        "order_id": reference,
+        "order_type": "Community",
+        "order_start": "2025-06-02",
+        "enforceable_condition": [{"condition": "Location Monitoring (Fitted Device)"}],
+    }
+    order_id = take_in(desk.store, "createMO", "cemo", json.dumps(said).encode(), CAME_MS)
+    desk.age()
+    return wearer, order_id
+
+
+def attached(desk: Desk, case_id: str, content: bytes) -> Path:
+    """A file that came with it."""
+    with Arriving(desk.kept.settings.data_dir) as file:
+        file.write(content)
+        name = file.keep(desk.store, case_id, "Example licence.pdf", "x", "cemo", CAME_MS)
+    return desk.kept.settings.data_dir / "attachments" / name
+
+
+def over(desk: Desk, device: str, order_id: str) -> None:
+    """A tag was worn under it, and taken off."""
+    desk.kept.add(device)
+    deactivate(desk.store, activate(desk.store, device, order_id, FITTED_MS), REMOVED_MS)
+    desk.settle()
+    with desk.store.write() as connection:
+        # these stand on what a device never said
+        for one in [row for row in alerts.listing(connection) if row["state"] == "open"]:
+            entry = alerts.one_by_id(connection, one["id"])
+            assert entry is not None
+            alerts.put(connection, [alerts.withdrawn(entry)], JUDGED_MS)
+
+
+def rows_of(desk: Desk) -> dict[str, int]:
+    names = ("order_message", "order_task", "order_attachment", "order_identity")
+    with desk.store.read() as connection:
+        return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names}
+
+
+def test_what_came_in_with_an_order_goes_when_its_period_is_over_and_the_wearer_with_the_last_order(
+    desk: Desk,
+) -> None:
+    wearer, first = came_in(desk)
+    _, second = came_in(desk, wearer, "LDS-2")
+    folder = desk.kept.settings.data_dir
+    licence, photograph = attached(desk, first, b"the licence"), attached(desk, wearer, b"a photograph")
+    over(desk, "tag0001", first)
+    before = rows_of(desk)
+    assert before["order_message"] == 3 and before["order_task"] and before["order_identity"]
+    with desk.store.write() as connection:
+        connection.execute(text(f"UPDATE order_task SET raised_ms = {CAME_MS}, done_ms = NULL"))
+        message = next(row.data for row in intake.messages(connection, first))
+    said: dict[str, Any] = {"chosen": ORDERS_POLICY, "data_dir": folder}
+    assert desk.run(REMOVED_MS + DAY_MS, **said).proofs == []
+    planned = retention.plan(desk.store, ORDERS_POLICY, LATER_MS, folder).items
+    done = desk.run(**said)
+    assert done.items == planned and rows_of(desk)["order_message"] == 2
+    assert not licence.exists() and photograph.exists(), "the wearer has another order"
+    with desk.store.read() as connection:
+        shown = view.one(connection, first, LATER_MS)
+        found = erasures.proof_of_item(connection, message)
+        assert found is not None and json.loads(found[0].about)["case"] == first
+        assert erasures.proof_of_item(connection, b"the licence") is not None
+        assert doorstep_of(connection, first, LATER_MS) is not None
+    assert [one["operation"] for one in shown["messages"]] == ["createDW"]
+    assert [one["id"] for one in shown["attachments"]] == [photograph.name]
+    assert "deleted by policy" in shown["deleted"]
+    assert state_of(desk.store, first) == "3"
+    assert b"Example licence" not in b"".join(proof.about.encode() for proof in done.proofs)
+    late = take_in(
+        desk.store,
+        "updateMO",
+        "cemo",
+        json.dumps({"case_id": wearer, "order_id": "LDS-1"}).encode(),
+        LATER_MS,
+    )
+    assert late == first and rows_of(desk)["order_task"], "what comes late is kept as long, with a task"
+    assert "order_messages" not in desk.run(LATER_MS + DAY_MS, **said).items
+    over(desk, "tag0002", second)
+    done = desk.run(LATER_MS + 99 * DAY_MS, **said)
+    assert rows_of(desk) == dict.fromkeys(before, 0)
+    assert not photograph.exists()
+    assert check(desk.store, desk.kept.vault).faults == []
+    again = take_in(desk.store, "updateDW", "cemo", json.dumps({"pnc_id": PNC}).encode(), LATER_MS)
+    assert again != wearer, "nobody is known by a number that is gone"
+
+
+@pytest.mark.long
+def test_a_run_killed_before_any_touch_of_an_attachment_leaves_it_whole_or_proven_and_the_next_ends_it(
+    tmp_path: Path,
+) -> None:
+    template = tmp_path / "template"
+    kept = keep(template)
+    desk = Desk(kept, Judge(kept.store))
+    _, order_id = came_in(desk)
+    contents = (b"the licence", b"a photograph" * 1000)
+    names = [attached(desk, order_id, content).name for content in contents]
+    over(desk, "tag0001", order_id)
+    kept.store.close()
+
+    def work(folder: Path) -> None:
+        opened = keep(folder)
+        try:
+            judge = Judge(opened.store)
+            judge.refresh()
+            Desk(opened, judge).run(chosen=ORDERS_POLICY, data_dir=folder)
+        finally:
+            opened.store.close()
+
+    for step in itertools.count(1):
+        box = tmp_path / f"box{step}"
+        shutil.copytree(template, box)
+        killed = killed_at(step, box / "attachments", lambda box=box: work(box))  # type: ignore[misc]
+        store = Store.open(box / "store.sqlite")
+        with store.read() as connection:
+            told = {one.id for one in intake.attachments(connection)}
+            proven = {
+                name
+                for proof in erasures.proofs(connection)
+                for name in json.loads(proof.about).get("files", ())
+            }
+        store.close()
+        assert told | proven == set(names) and not told & proven
+        for name, content in zip(names, contents, strict=True):
+            assert name in proven or (box / "attachments" / name).read_bytes() == content
+        work(box)
+        assert list((box / "attachments").iterdir()) == []
+        if not killed:
+            break
+    assert step > 6, "it was killed in many places"
 
 
 def test_a_run_that_was_cut_off_between_proof_and_deletion_is_ended_by_the_next(
