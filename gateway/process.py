@@ -142,6 +142,11 @@ class GatewayProcess:
         raise GatewayError(f"{part} does not run: {self._last_words()}")
 
     @property
+    def serve_pid(self) -> int | None:
+        """Process id of the supervisor that was started last, whether it lives or not; None before."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def broker_pid(self) -> int:
         """Process id of the embedded broker."""
         return self.pid("broker")

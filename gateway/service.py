@@ -60,6 +60,7 @@ class Service:
         self._web_port = 0
         self._page_tls = None if reach.certificate(settings) is None else _any_certificate()
         self._announced = False
+        self._unwritten = False
         children: list[Child] = []
         if settings.embedded:
             children.append(
@@ -100,7 +101,11 @@ class Service:
             loop.add_signal_handler(number, stopping.set)
         if until_stdin_ends:
             loop.add_reader(0, _set_at_end_of_input, stopping)
-        beside = [asyncio.create_task(self._talk_to_systemd())]
+        with contextlib.suppress(
+            OSError
+        ):  # what a gateway that was killed has left tells of processes long gone
+            self._settings.run_path.unlink(missing_ok=True)
+        beside = [asyncio.create_task(self._talk_to_systemd()), asyncio.create_task(self._keep_run_true())]
         if self._settings.embedded:
             beside.append(asyncio.create_task(self._look_after_broker()))
         try:
@@ -109,7 +114,10 @@ class Service:
             systemd.tell("STOPPING=1")
             for task in beside:
                 task.cancel()
-            self._settings.run_path.unlink(missing_ok=True)
+            with contextlib.suppress(
+                OSError
+            ):  # a disk that can not be written does not keep anybody from stopping
+                self._settings.run_path.unlink(missing_ok=True)
 
     def _announce(self) -> None:
         self._announced = True
@@ -191,8 +199,17 @@ class Service:
 
     def _write_run(self) -> None:
         # on a full disk the gateway must go on; who asks then gets the last that could be written
+        self._unwritten = True
         with contextlib.suppress(OSError):
             write_whole(self._settings.run_path, json.dumps(self._running()).encode(), 0o600)
+            self._unwritten = False
+
+    async def _keep_run_true(self) -> None:
+        """Write what runs as soon as it can be written, where a disk did not take it when it changed."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if self._unwritten:
+                self._write_run()
 
     async def _broker_answers(self, line: Line) -> None:
         while True:

@@ -87,6 +87,18 @@ def test_two_gateways_do_not_share_a_folder(house: House) -> None:
         second.start(10)
 
 
+def test_what_runs_is_told_as_soon_as_the_disk_takes_it_and_never_what_ran_before(house: House) -> None:
+    house.gateway.kill()
+    # as on a full disk: what runs can not be written, what is there can be removed
+    refused = house.settings.run_path.with_name("run.json.tmp")
+    refused.mkdir()
+    house.gateway.start()
+    assert house.gateway.run() == {}, "a gateway that was killed has left pids that may be anybody's now"
+    refused.rmdir()
+    assert _runs(house.gateway.pid("ingest"))
+    assert house.gateway.run()["ready"]
+
+
 def test_time_stands_where_it_stood_when_the_ingest_was_killed(house: House) -> None:
     now_ms = house.settle()["now_ms"] + 5000
     house.gateway.advance(now_ms)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self, get_args
+from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -46,6 +46,7 @@ from tests.gateway import stepped_box
 from tests.gateway.receivers import Web
 from tests.system.brokers import Mosquitto
 from tests.system.fault_apparatus import Disk, Failing
+from tests.system.fault_diary import Diary, keep, parts_of
 from tests.system.fault_plan import FAIL, FILL, LENGTH_MIN, REFUSE, Fault, Plan
 from tests.system.flash import journal_of
 
@@ -254,6 +255,8 @@ class Stage:
         self._days = 0
         self._copies = 0
         self._logged = 0
+        self.diary = Diary()
+        """What has happened in the round that is played, or was played last."""
         self.healthy = True
         """False once a round has failed: what it left behind is not to spoil the next."""
 
@@ -295,13 +298,38 @@ class Stage:
                 said += [f"{log.name}:", *log.read_text(errors="replace").splitlines()[-_LAST_LINES:]]
         return "\n".join(said)
 
+    def leave_behind(self, plan: Plan) -> Path:
+        """Copy whatever tells why the round that was played last has failed; returns the folder."""
+        folder, device = self._rig.settings.data_dir, f"tag{self._days:05d}"
+        self.diary.note(f"the gateway is {'away' if self._down else self._gateway.serve_pid}")
+        for what, tell in (
+            ("processes", self._parts),
+            ("written of them", self._gateway.run),
+            ("committed", partial(self._known, device)),
+            ("how often fsync fails", lambda: self._fails),
+            ("the receiver answers", lambda: self._web.status),
+            ("log", lambda: (folder / "gateway.log").read_bytes()[self._logged :].decode(errors="replace")),
+        ):
+            try:
+                self.diary.note(f"{what}: {tell()}")
+            except Exception as error:  # noqa: BLE001 (what can not be told is not to hide why the round failed)
+                self.diary.note(f"{what}: {error!r}")
+        brokers = self._rig.settings.broker_dir / "broker.log"
+        files = [folder / name for name in ("gateway.log", "run.json", "store.sqlite", "store.sqlite-wal")]
+        files.append(brokers if self._outside is None else self._outside.log)
+        files += [folder / "tags" / device / name for name in ("flash.img", "tag.log")]
+        name = f"round-{plan.seed}-{os.getpid()}-{self._days}"
+        return keep(self._folder.parent / "failed", name, self.diary, files)
+
     # ---------------------------------------------------------------------------------------- a round
 
     def play(self, plan: Plan) -> Outcome:
         """One evening under these faults: the alerts that stand after it. Asserts what must hold whatever happens."""
         self.healthy = False
+        self.diary = Diary()
         self._days += 1
         device = f"tag{self._days:05d}"
+        self.diary.note(f"{device}; processes: {self._parts()}")
         # ten to seven by the clock on the wall, also when the rounds have come as far as summer time
         start_ms = int((self._today + timedelta(days=self._days)).timestamp() * 1000)
         line = GnssReceiver(evening(start_ms), seed=1, interval_ms=FIX_MS).sentences(
@@ -340,6 +368,7 @@ class Stage:
 
     def _live(self, world: World, minute: int, at_ms: int) -> None:
         """One minute: what is over ends, what begins strikes while tag and gateway are at work."""
+        self.diary.minute(minute)
         world.soon = [fault for fault in world.plan.faults if fault.minute == minute]
         self._mend(world, minute)
         standing = self._standing_still(world)
@@ -352,7 +381,7 @@ class Stage:
             self._take_over()
         if hand.error is not None:
             raise hand.error
-        if standing is not None and standing[0] == self._rig.gateway.run().get("ingest_pid"):
+        if standing is not None and standing[0] == self._parts().get("ingest"):
             assert self._known(world.device) == standing[1], (
                 "something counts as committed that is on no disk"
             )
@@ -365,7 +394,7 @@ class Stage:
         """The ingest, where nothing that it writes can get to disk, and what is committed; None where something can."""
         if self._down:
             return None
-        pid = self._rig.gateway.run().get("ingest_pid")
+        pid = self._parts().get("ingest")
         if not world.holds(*REFUSE) and self._fails.get(pid or 0) != 1.0:
             return None
         return pid, self._known(world.device)
@@ -380,6 +409,7 @@ class Stage:
                 break
             except BenchError as error:
                 assert "exit code -9" in str(error), error
+                self.diary.note(f"the tag has power again, its clock steps by {world.shift_s} s")
                 tag.step_clock(world.shift_s)
                 world.shift_s = 0
                 tag.start()
@@ -399,24 +429,28 @@ class Stage:
     def _until(self, true: Callable[[Control], bool], what: str) -> None:
         give_up = time.monotonic() + _PATIENCE_S
         while True:
-            with closing(self._rig.gateway.control()) as control, suppress(ControlError):
-                if true(control):
-                    return
-            assert time.monotonic() < give_up, f"{what}: not within {_PATIENCE_S:.0f} s"
+            refusal = "it says no"
+            with closing(self._rig.gateway.control()) as control:
+                try:
+                    if true(control):
+                        return
+                except ControlError as error:
+                    refusal = str(error)
+            assert time.monotonic() < give_up, f"{what}: not within {_PATIENCE_S:.0f} s ({refusal})"
             time.sleep(_POLL_S)
 
     # -------------------------------------------------------------------------------------- the faults
 
     def _strike(self, world: World, fault: Fault) -> None:
         """``fault`` begins."""
+        self.diary.note(f"{fault.kind} begins{' (the gateway is away)' if self._down else ''}")
         if fault.minutes:
             world.lasting.append(fault)
         match fault.kind:
             case "broker" if self._outside is not None:
                 self._outside.kill_at_once()
             case "ingest" | "broker" | "notifier" | "door" if not self._down:
-                with suppress(ProcessLookupError):
-                    self._rig.gateway.kill_part(fault.kind)
+                self._kill_part(fault.kind)
                 world.notifier_deaths += fault.kind == "notifier"
             case "raised":
                 self._box.pause(_PAUSE_S)
@@ -471,6 +505,8 @@ class Stage:
     def _mend(self, world: World, minute: int) -> None:
         """What has lasted long enough by ``minute`` is put right; what lasts befalls new processes, too."""
         over = [fault for fault in world.lasting if fault.end <= minute]
+        if over:
+            self.diary.note(f"over: {[fault.kind for fault in over]}")
         world.lasting = [fault for fault in world.lasting if fault not in over]
         if not world.holds("brim"):
             self._brokers_disk.clear()
@@ -493,12 +529,31 @@ class Stage:
         with self._rig.store.read() as connection:
             return alerts.count_by_state(connection)
 
-    def _kill_at_once(self, part: Part) -> None:
-        """Kill what runs now, if it does."""
-        pid = None if self._down else self._rig.gateway.run().get(f"{part}_pid")
+    def _parts(self) -> dict[str, int]:
+        """The gateway's processes that there are now: what it has written of them may be old where no disk takes it."""
+        return parts_of(None if self._down else self._gateway.serve_pid)
+
+    @property
+    def _gateway(self) -> GatewayProcess:
+        """What was started last: the rig's only when this minute is over."""
+        return self._revived or self._rig.gateway
+
+    def _kill_part(self, part: Part) -> None:
+        """Kill a process; one that is being started again is waited for."""
+        give_up = time.monotonic() + _PATIENCE_S
+        while not self._kill_at_once(part):
+            assert time.monotonic() < give_up, f"{part} does not run"
+            time.sleep(_POLL_S)
+
+    def _kill_at_once(self, part: Part) -> bool:
+        """Kill what runs now, if it does. Returns whether it did."""
+        pid = self._parts().get(part)
         if pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+                self.diary.note(f"killed: {part}, {pid}")
+                return True
+        return False
 
     def _kill_ingest_once(self) -> None:
         self._kill_at_once("ingest")
@@ -512,12 +567,13 @@ class Stage:
     def _kill_gateway(self) -> None:
         if self._down:
             return
-        run = self._rig.gateway.run()
+        pid, parts = self._gateway.serve_pid, self._parts()
+        assert pid is not None
         self._down = True
-        os.kill(run["serve_pid"], signal.SIGKILL)
-        pids = [run.get(f"{part}_pid") for part in get_args(Part)]
-        while any(pid is not None and Path(f"/proc/{pid}").exists() for pid in pids):
+        os.kill(pid, signal.SIGKILL)
+        while any(Path(f"/proc/{part}").exists() for part in parts.values()):
             time.sleep(0.01)
+        self.diary.note(f"killed: the gateway, {pid} with {parts}")
 
     def _start_gateway(self, world: World) -> None:
         """Start it, where nothing keeps it from running; on a full disk it is tried, as systemd would."""
@@ -527,11 +583,13 @@ class Stage:
         try:
             with self._failing.preloaded():
                 revived.start(_TRIED_S if world.holds(*FILL, *REFUSE) else _PATIENCE_S)
-        except GatewayError:
+        except GatewayError as error:
+            self.diary.note(f"the gateway could not be started: {error}")
             if not world.holds(*FILL, *REFUSE):
                 raise
             return
         self._revived, self._down = revived, False
+        self.diary.note(f"the gateway is ready: {revived.serve_pid} with {parts_of(revived.serve_pid)}")
 
     def _take_over(self) -> None:
         """The gateway that was started is the rig's from now on."""
@@ -541,12 +599,13 @@ class Stage:
 
     def _spoil_fsync(self, world: World) -> None:
         """Have fsync fail in ingest and notifier as often as what lasts says."""
-        run = {} if self._down else self._rig.gateway.run()
+        parts = self._parts()
         for part, kinds in (("ingest", ("fsync", "sick")), ("notifier", ("notes",))):
             wanted = 1.0 if part == "ingest" and world.holds("sick") else world.strongest(*kinds)
-            pid = run.get(f"{part}_pid")
+            pid = parts.get(part)
             if pid is None or self._fails.get(pid, 0.0) == wanted:
                 continue
+            self.diary.note(f"{wanted:.0%} of the fsyncs of {part}, {pid}, fail")
             self._failing.fsync_fails(pid, wanted)
             self._fails[pid] = wanted
 

@@ -103,7 +103,9 @@ def play_round(stages: Stages, seed: int) -> None:
         assert found.is_like(stages.undisturbed), f"{found} is not like {stages.undisturbed}"
     except BaseException as error:
         stage.healthy = False
+        place = stage.leave_behind(plan)
         print(stage.last_words())
+        error.add_note(f"what happened ({place} has the rest: logs, store, flash):\n{stage.diary}")
         error.add_note(f"{plan.words()}\nto play it again: TAGWATCH_FAULTS={seed} pytest {__file__}")
         raise
 
