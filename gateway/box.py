@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gateway import kernel_clock
-from gateway.doctor import ClockFacts, DiskFacts, Listener
+from gateway.doctor.facts import ClockFacts, DiskFacts, Listener
 
 _SYS = Path("/sys")
 _LISTEN = "0A"

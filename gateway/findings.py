@@ -1,6 +1,6 @@
 """The one list of what can be wrong with a gateway that runs, each with its limit.
 
-`/ready` and `/metrics` (`gateway.metrics`), `tagwatch doctor` (`gateway.doctor`) and the dead man's switch
+`/ready` and `/metrics` (`gateway.metrics`), `tagwatch doctor` (`gateway.doctor.conclusions`) and the dead man's switch
 (`gateway.delivery.heartbeat`) all judge by it, so none of them calls well what another calls broken.
 """
 

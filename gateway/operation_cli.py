@@ -51,8 +51,8 @@ def doctor(
 
     Ends with 0 where nothing is to be done, 1 where something should be looked at, 2 where something does not work.
     """
-    from gateway import doctor as conclusions
-    from gateway.doctor_facts import gather
+    from gateway.doctor import conclusions
+    from gateway.doctor.gathering import gather
 
     findings = conclusions.examine(gather(data_dir, thorough=thorough))
     if as_json:

@@ -17,8 +17,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_certificate
 
-from gateway import doctor, doctor_facts, reach, users
+from gateway import reach, users
 from gateway.authority import Authority
+from gateway.doctor import gathering, people
 from gateway.settings import Settings
 from gateway.store import Store
 from tests.browser.caseload import Caseload
@@ -203,10 +204,10 @@ def test_serve_refuses_and_the_doctor_finds_it(tmp_path: Path) -> None:
     done = serve()
     assert done.returncode == 2 and not done.stdout
     assert "web_host: 0.0.0.0 can be reached from other machines, and nobody can sign in" in done.stderr
-    found = [one for one in doctor.page(doctor_facts.gather(tmp_path)) if one.severity == "problem"]
+    found = [one for one in people.page(gathering.gather(tmp_path)) if one.severity == "problem"]
     assert [one.fact for one in found] == [done.stderr.strip().removeprefix("tagwatch: ")]
     store = Store.open(Settings.load(tmp_path).store_place)
     users.add(store, "alex", "Alex Officer", "practitioner", PASSWORD, "test")
     store.close()
-    findings = doctor.page(doctor_facts.gather(tmp_path))
+    findings = people.page(gathering.gather(tmp_path))
     assert [one.severity for one in findings] == ["good", "note"]

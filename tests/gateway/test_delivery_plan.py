@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.delivery import plan, routes
 from gateway.delivery.hours import clock_time, hours, next_time, within
 from gateway.delivery.routes import Routes, RoutesError
-from gateway.doctor_facts import alert_paths
+from gateway.doctor.gathering import alert_paths
 from gateway.settings import Settings
 from gateway.store.outbox import About, Delivery, Escalation, Path, Telling
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway import box, doctor, doctor_facts
+from gateway import box
 from gateway.authority import Authority
-from gateway.doctor import (
+from gateway.doctor import conclusions, gathering
+from gateway.doctor.facts import (
     DAY_MS,
     CertificateFacts,
     ClockFacts,
@@ -55,9 +56,9 @@ SOUND = Facts(
 
 
 def test_a_gateway_without_fault_is_good_throughout_and_ends_with_zero() -> None:
-    findings = doctor.examine(SOUND)
+    findings = conclusions.examine(SOUND)
     assert {finding.severity for finding in findings} == {"good"}
-    assert doctor.exit_code(findings) == 0
+    assert conclusions.exit_code(findings) == 0
     assert {finding.check for finding in findings} >= {
         "settings", "clock", "disk", "certificates", "files", "keys", "ingest", "broker", "store", "kernels", "alerts",
         "listening",
@@ -167,29 +168,29 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_wrong_is_found_with_its_reason_and_its_remedy(name: str) -> None:
     facts, severity, words = CASES[name]
-    found = [finding for finding in doctor.examine(facts) if finding.severity != "good"]
+    found = [finding for finding in conclusions.examine(facts) if finding.severity != "good"]
     assert [finding.severity for finding in found] == [severity], "this and nothing else"
     assert words in found[0].fact
     assert found[0].why and found[0].remedy
     expected = {"note": 0, "unknown": 1, "warning": 1, "problem": 2}[severity]
-    assert doctor.exit_code(doctor.examine(facts)) == expected
+    assert conclusions.exit_code(conclusions.examine(facts)) == expected
 
 
 def test_the_gravest_finding_comes_first() -> None:
     facts = replace(SOUND, kernels_warm=False, runs=False, settings_problem="a setting")
-    severities = [finding.severity for finding in doctor.examine(facts)]
+    severities = [finding.severity for finding in conclusions.examine(facts)]
     assert severities[:3] == ["problem", "warning", "note"]
 
 
 def test_looking_at_a_folder_that_is_not_there_makes_nothing(tmp_path: Path) -> None:
-    facts = doctor_facts.gather(tmp_path / "none")
+    facts = gathering.gather(tmp_path / "none")
     assert (facts.runs, facts.disk, facts.certificates, facts.secrets) == (False, None, (), ())
     assert not (tmp_path / "none").exists()
 
 
 def test_a_gateway_with_broken_settings_is_still_looked_at(tmp_path: Path) -> None:
     (tmp_path / "tagwatch.toml").write_text("mqtt_prot = 1\n")
-    facts = doctor_facts.gather(tmp_path)
+    facts = gathering.gather(tmp_path)
     assert "mqtt_prot" in facts.settings_problem
     assert facts.disk is not None
 
@@ -197,9 +198,9 @@ def test_a_gateway_with_broken_settings_is_still_looked_at(tmp_path: Path) -> No
 def test_a_damaged_page_and_a_key_that_others_may_read_are_found(tmp_path: Path) -> None:
     Store.open(tmp_path / "store.sqlite").close()
     Authority.open(tmp_path / "authority", ("localhost",))
-    assert doctor_facts.gather(tmp_path).master_key_beside
+    assert gathering.gather(tmp_path).master_key_beside
     (tmp_path / "authority" / "ca.key.sealed").chmod(0o640)
-    facts = doctor_facts.gather(tmp_path)
+    facts = gathering.gather(tmp_path)
     assert facts.store is not None and facts.store.sound and facts.store.form == HEAD
     assert [
         Path(one.path).name for one in facts.secrets if one.mode & 0o077 and not Path(one.path).is_dir()
@@ -214,7 +215,7 @@ def test_a_damaged_page_and_a_key_that_others_may_read_are_found(tmp_path: Path)
     with (tmp_path / "store.sqlite").open("r+b") as file:
         file.seek((root - 1) * size)
         file.write(b"\x7f" * size)
-    facts = doctor_facts.gather(tmp_path)
+    facts = gathering.gather(tmp_path)
     assert facts.store is not None
     assert facts.store.sound is False or facts.store.problem
 

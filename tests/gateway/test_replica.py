@@ -23,8 +23,8 @@ from gateway.backup import BackupError, backup
 from gateway.check import check
 from gateway.cli import app
 from gateway.devices import Credentials
-from gateway.doctor import examine
-from gateway.doctor_facts import gather
+from gateway.doctor.conclusions import examine
+from gateway.doctor.gathering import gather
 from gateway.orders import activate, add_order
 from gateway.policy import Policy
 from gateway.replica import Copy, ReplicaError

@@ -13,7 +13,7 @@ from gateway.backup import backup
 from gateway.check import check
 from gateway.cli import app
 from gateway.devices import Credentials, revoke_device
-from gateway.doctor_facts import gather
+from gateway.doctor.gathering import gather
 from gateway.orders import activate, add_order, deactivate
 from gateway.policy import DAY_MS, Policy
 from gateway.seal import DEVICE_KEY, RETIRED_KEY

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.devices import add_device
-from gateway.doctor_facts import gather
+from gateway.doctor.gathering import gather
 from gateway.installations import install, uninstall
 from gateway.orders import OrderRefused, activate, add_order, deactivate
 from gateway.stock import StockError, history, register

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway import box, broker, findings, kernels, reach, replica, warm
 from gateway.authority import LOOPBACK_NAMES, NEXT_CERTIFICATE, trusted_path
-from gateway.doctor import (
+from gateway.doctor.facts import (
     DAY_MS,
     EXPIRES_WARNING_DAYS,
     KEY_WAITS_DAYS,
