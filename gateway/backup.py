@@ -172,7 +172,7 @@ def unpack(source: Path, put: Path) -> Manifest:
 
 
 def fetch(place: Path | str, to: Path) -> Manifest:
-    """Make the new file ``to`` a store that holds what the one at ``place`` does at one moment.
+    """Make the new file ``to`` a store that holds what the one at ``place`` does at one moment, its numbers as well.
 
     Returns what a backup of it would say of itself. Raises BackupError, StoreError or DBAPIError.
     """
@@ -180,9 +180,7 @@ def fetch(place: Path | str, to: Path) -> Manifest:
     try:
         with source.read() as reading, target.write() as writing:
             copying.copy_all(reading, writing)
-            noted = copying.numbers(reading)
-            if "pair" in noted:
-                copying.set_numbers(writing, pair=noted["pair"])
+            copying.set_numbers(writing, **copying.numbers(reading))
             same = copying.counts(reading) == copying.counts(writing)
     finally:
         source.close()

@@ -6,7 +6,9 @@ from one moment of the store to a later one, and which note in the same transact
 breaks, it holds every reading once, and can be gone on with or restored from (``gateway.restore``).
 
 One copy belongs to one store. It knows the highest generation that has written to it, so a store that was restored, or
-a box that comes back after another took its place, can not write over what is newer.
+a box that comes back after another took its place, can not write over what is newer. And it knows the last change that
+it has by a random mark: a store that was put back from an older disk has never made that change, and is refused; a copy
+that was put back is older than what this store remembers of it, and is made whole.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from gateway import logs, store_url
 from gateway.store import Store, StoreError, copying, dialect, envelopes, state
+from gateway.store.copying import Change, Standing
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +60,7 @@ def reachable(place: Path | str) -> str:
 def begin(store: Store) -> None:
     """Have every change of the store noted. To be called before anything is written."""
     with store.write() as connection:
+        _is_no_copy(connection)
         missed = copying.watch(connection)
         if "pair" not in copying.numbers(connection):
             copying.set_numbers(connection, pair=secrets.randbits(62))
@@ -73,32 +77,73 @@ def begin_anew(store: Store) -> None:
 def end(store: Store) -> None:
     """There is no second copy: note nothing."""
     with store.read() as connection:
-        if not copying.watched(connection):
+        if not copying.watched(connection) and "changes" not in copying.numbers(connection):
             return
     with store.write() as connection:
+        _is_no_copy(connection)
         copying.unwatch(connection)
+
+
+def _is_no_copy(connection: Connection) -> None:
+    """What was a copy, and is used as a store by now, is not written to any more by the store whose copy it was."""
+    if "changes" in copying.numbers(connection):
+        copying.part(connection)
 
 
 def scrub(store: Store, place: Path | str, *, rewrite: bool, within_s: float) -> bool:
     """Have nothing left in the copy's files of what is deleted here now; False where that can not be done in time.
 
-    The gateway has to copy the deletion first. Raises StoreError and DBAPIError where the copy can not be reached.
+    The gateway has to copy the deletion first. What was noted of it here, which names what was deleted, goes as well.
+    Raises StoreError and DBAPIError where the copy can not be reached.
     """
     with store.read() as connection:
-        here, wanted = copying.numbers(connection), copying.last_change(connection)
+        wanted = copying.last_change(connection)
     deadline = time.monotonic() + within_s
     copy = Store.open(place, busy_timeout_ms=_BUSY_MS)
     try:
-        while True:
-            with copy.read() as connection:
-                there = copying.numbers(connection)
-            if there.get("pair") == here.get("pair") and there.get("changes", -1) >= wanted:
-                return dialect.scrub(copy.engine, rewrite=rewrite, within_s=within_s)
+        while (reached := _reached(store, copy)) is None or reached.number < wanted.number:
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.2)
+        with store.write() as connection:
+            copying.forget_changes(connection, reached)
+        left_s = max(deadline - time.monotonic(), 1.0)
+        return all(
+            dialect.scrub(one.engine, rewrite=rewrite and one is copy, within_s=left_s)
+            for one in (copy, store)
+        )
     finally:
         copy.close()
+
+
+def _reached(store: Store, copy: Store) -> Change | None:
+    """Up to which change of this store the copy has all; None where it is not known to."""
+    with store.read() as source, copy.read() as target:
+        here, there = copying.numbers(source), copying.numbers(target)
+        if "changes" not in there or here.get("resync") or here.get("pair") != there["pair"]:
+            return None
+        if there["generation"] != state.generation(source):
+            return None
+        change = _last_of(there)
+        return change if copying.standing_of(source, change) == Standing.KNOWN else None
+
+
+def _last_of(there: dict[str, int]) -> Change:
+    return Change(there["changes"], there.get("mark", 0))
+
+
+def claim(copy: Store, found: dict[str, int], generation: int, numbers: dict[str, int]) -> None:
+    """Let only the store of that generation write to the copy from now on, and count its changes from the first.
+
+    ``found`` are the copy's numbers when it was read; ``numbers`` what the next restore is to know, by `state`'s names.
+    Raises ReplicaError where the copy was written to since: then a gateway uses it.
+    """
+    with copy.write() as target:
+        if copying.numbers(target) != found:
+            raise ReplicaError("another gateway has just written to the copy: end that one, and try again")
+        copying.set_numbers(target, generation=generation, changes=0, mark=0)
+        for name, number in numbers.items():
+            state.set_number(target, name, number)
 
 
 class Copy:
@@ -108,6 +153,8 @@ class Copy:
         self._store = store
         self._place = place
         self._copy: Store | None = None
+        self._file: tuple[int, int] | None = None
+        """Which file is open, where it is one."""
         self._trimmed_s = time.monotonic()
 
     def bring_up(self) -> None:
@@ -115,62 +162,123 @@ class Copy:
 
         Raises ReplicaError, StoreError or DBAPIError; then it stands where it stood, and it can be called again.
         """
-        if self._copy is None:
-            self._copy = Store.open(self._place, busy_timeout_ms=_BUSY_MS)
+        copy = self._opened()
         with self._store.read() as source:
             here = copying.numbers(source)
-            generation = state.generation(source)
-            changes, newest = copying.last_change(source), envelopes.newest(source)
-            with self._copy.write() as target:
-                there = copying.numbers(target)
-                self._refuse_what_is_not_ours(target, here, there, generation)
-                whole = "changes" not in there or bool(here.get("resync"))
-                reached = {
-                    "pair": here["pair"],
-                    "generation": generation,
-                    # once those that are there are forgotten here, none is left to say how far it was. A store that
-                    # was restored from the copy counts its changes from the beginning again
-                    "changes": changes if whole else max(changes, there["changes"]),
-                    "envelopes": newest,
-                }
-                if whole:
-                    copying.copy_all(source, target)
-                elif reached != there:
-                    copying.copy_changes(source, target, there["changes"], changes)
-                    copying.add_envelopes(source, target, there["envelopes"], newest)
-                if reached != there:
-                    copying.set_numbers(target, **reached)
+            reached = {
+                "pair": here["pair"],
+                "generation": state.generation(source),
+                "envelopes": envelopes.newest(source),
+            }
+            last = copying.last_change(source)
+            reached |= {"changes": last.number, "mark": last.mark}
+            try:
+                with copy.write() as target:
+                    self._bring(source, target, here, reached, whole=False)
+            except IntegrityError:
+                # rows that have changed places: step by step two would have been in one for a moment
+                log.warning(
+                    "what has changed does not fit into the replica as it stands: all of it is copied"
+                )
+                with copy.write() as target:
+                    self._bring(source, target, here, reached, whole=True)
+        if self._identity() != self._file:
+            self.close()
+            raise ReplicaError(
+                f"{shown(self._place)} was moved away or replaced while it was in use: is its disk mounted?"
+            )
         if here.get("resync") or not here.get("copied"):
             with self._store.write() as connection:
-                copying.set_numbers(connection, resync=0, copied=1)
-        self._trim(changes)
+                if copying.numbers(connection)["pair"] == here["pair"]:
+                    copying.set_numbers(connection, resync=0, copied=1)
+        self._trim(last)
+
+    def _opened(self) -> Store:
+        if self._copy is not None and self._identity() != self._file:
+            self.close()  # what is open is no longer what lies there
+        if self._copy is None:
+            self._copy = Store.open(self._place, busy_timeout_ms=_BUSY_MS)
+            self._file = self._identity()
+        return self._copy
+
+    def _identity(self) -> tuple[int, int] | None:
+        if isinstance(self._place, str):
+            return None
+        try:
+            found = self._place.stat()
+        except OSError:
+            return 0, 0
+        return found.st_dev, found.st_ino
+
+    def _bring(
+        self,
+        source: Connection,
+        target: Connection,
+        here: dict[str, int],
+        reached: dict[str, int],
+        *,
+        whole: bool,
+    ) -> None:
+        there = copying.numbers(target)
+        older = self._refuse_what_is_not_ours(source, target, here, there, reached["generation"])
+        if whole or older or "changes" not in there or here.get("resync"):
+            copying.copy_all(source, target)
+        elif reached.items() <= there.items():
+            return
+        else:
+            copying.copy_changes(source, target, there["changes"], reached["changes"], there["envelopes"])
+            copying.add_envelopes(source, target, there["envelopes"], reached["envelopes"])
+        copying.set_numbers(target, **reached)
 
     def _refuse_what_is_not_ours(
-        self, target: Connection, here: dict[str, int], there: dict[str, int], generation: int
-    ) -> None:
+        self,
+        source: Connection,
+        target: Connection,
+        here: dict[str, int],
+        there: dict[str, int],
+        generation: int,
+    ) -> bool:
+        """Whether the copy is an older one than it was, so that it is to be made whole. Raises ReplicaError."""
+        place = shown(self._place)
         if "pair" not in there:
             if not copying.is_empty(target):
-                raise ReplicaError(
-                    f"{shown(self._place)} holds another store: give an empty place as replica"
-                )
+                raise ReplicaError(f"{place} holds another store: give an empty place as replica")
             if here.get("copied"):
                 raise ReplicaError(
-                    f"{shown(self._place)} is empty, and a copy was made before: is its disk mounted, is it the right "
+                    f"{place} is empty, and a copy was made before: is its disk mounted, is it the right "
                     "database? If it is a new one, say `tagwatch replica begin`"
                 )
-            return
+            return False
+        if "changes" not in there:
+            raise ReplicaError(f"{place} is used as a store: give an empty place as replica")
         if here["pair"] != there["pair"]:
             raise ReplicaError(
-                f"{shown(self._place)} is the copy of another store, or of this one before a backup was restored: "
+                f"{place} is the copy of another store, or of this one before a backup was restored: "
                 "restore from it (`tagwatch restore --from-replica`), or give an empty place as replica and say "
                 "`tagwatch replica begin`"
             )
         if there["generation"] > generation:
             raise ReplicaError(
-                f"another gateway, restored from {shown(self._place)}, has taken this one's place: end this one"
+                f"another gateway, restored from {place}, has taken this one's place: end this one"
             )
+        if there["generation"] < generation:
+            raise ReplicaError(
+                f"{place} is as it was before this gateway was restored from it: was its disk put back? Give an "
+                "empty place as replica and say `tagwatch replica begin`"
+            )
+        if envelopes.newest(target) > there["envelopes"]:
+            raise ReplicaError(f"{place} was written to by somebody else: give an empty place as replica")
+        standing = copying.standing_of(source, _last_of(there))
+        if standing == Standing.FOREIGN:
+            raise ReplicaError(
+                f"{place} has what this store has not: was this store put back from an older disk? Tags have forgotten "
+                "what is there: restore from it (`tagwatch restore --from-replica`)"
+            )
+        if standing == Standing.FORGOTTEN:
+            log.warning("the replica is older than it was: was its disk put back? All of it is copied again")
+        return standing == Standing.FORGOTTEN
 
-    def _trim(self, upto: int) -> None:
+    def _trim(self, upto: Change) -> None:
         """Forget here which changes are there, now and then: each time would be a further write to this disk."""
         if time.monotonic() - self._trimmed_s < _TRIM_S:
             return
@@ -182,7 +290,7 @@ class Copy:
         """Give back its connections."""
         if self._copy is not None:
             self._copy.close()
-            self._copy = None
+            self._copy = self._file = None
 
 
 class Copier:

@@ -24,13 +24,13 @@ from pathlib import Path
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from gateway import backup, users
+from gateway import backup, replica, users
 from gateway.authority import seal_authority
 from gateway.backup import BackupError, Manifest
 from gateway.keys import held, seal_anew, seal_open_keys, wiped
 from gateway.seal import SealError, Vault
 from gateway.settings import Settings
-from gateway.store import Store, StoreError, accounts, copying, devices, dialect, sqlite_file, state
+from gateway.store import Store, StoreError, accounts, copying, devices, dialect, erasures, sqlite_file, state
 from gateway.store.tables import device as device_table
 from gateway.whole_files import sync_folder, write_whole
 
@@ -90,9 +90,11 @@ def restore(settings: Settings, source: Path | None, master_key: Path | None = N
                 _refuse_what_is_not_empty(target)
             manifest = _fetch(settings, stage) if source is None else backup.unpack(source, stage)
             old = _Old(unread="it is in another database") if isinstance(target, str) else _look(target)
-            generation = max(old.generation, manifest.generation, round(time.time()) - 1) + 1
+            found = _noted(stage / backup.STORE) if source is None else {}
+            before = max(old.generation, manifest.generation, found.get("generation", 0))
+            generation = max(before, round(time.time()) - 1) + 1
             vault = _vault(settings, manifest, master_key)
-            _make_ready(stage / backup.STORE, generation, old, vault, goes_on=source is None)
+            begins = _make_ready(stage / backup.STORE, generation, old, vault, goes_on=source is None)
             if source is not None:
                 seal_authority(stage / "authority", vault)
             moves = _moves(settings, stage, target, generation)
@@ -100,6 +102,8 @@ def restore(settings: Settings, source: Path | None, master_key: Path | None = N
             folders = {path.name for path in _folders(settings.devices_dir)}
             told = {str(name) for (name,) in _rows_of_attachments(stage / backup.STORE)}
             _sync_tree(stage)
+            if source is None:
+                _claim(settings, found, generation, begins)
             write_whole(settings.data_dir / PLAN, json.dumps(moves).encode(), 0o600)
             sync_folder(settings.data_dir)
         except (OSError, sqlite3.Error, StoreError, SealError) as error:
@@ -211,9 +215,31 @@ def _fetch(settings: Settings, stage: Path) -> Manifest:
         raise BackupError(f"there is no replica at {place}")
     stage.mkdir(mode=0o700)
     try:
-        return backup.fetch(place, stage / backup.STORE)
+        manifest = backup.fetch(place, stage / backup.STORE)
     except DBAPIError as error:
         raise BackupError(f"the replica can not be read: {error.orig}") from error
+    if "changes" not in _noted(stage / backup.STORE):
+        raise BackupError(
+            f"{replica.shown(place)} holds no copy of a store: is its disk mounted, is it the right database?"
+        )
+    return manifest
+
+
+def _noted(path: Path) -> dict[str, int]:
+    return dict(_pairs(sqlite_file.rows(path, "SELECT name, value FROM replica")))
+
+
+def _claim(settings: Settings, found: dict[str, int], generation: int, begins: dict[str, int]) -> None:
+    """From now on the copy is this gateway's: whoever wrote to it before does not any more. Raises BackupError."""
+    place = settings.replica_place
+    assert place is not None
+    copy = Store.open(place)
+    try:
+        replica.claim(copy, found, generation, begins)
+    except replica.ReplicaError as error:
+        raise BackupError(f"nothing was restored: {error}") from error
+    finally:
+        copy.close()
 
 
 def _vault(settings: Settings, manifest: Manifest, master_key: Path | None) -> Vault:
@@ -234,20 +260,23 @@ def _vault(settings: Settings, manifest: Manifest, master_key: Path | None) -> V
     return vault
 
 
-def _make_ready(path: Path, generation: int, old: _Old, vault: Vault, *, goes_on: bool) -> None:
+def _make_ready(path: Path, generation: int, old: _Old, vault: Vault, *, goes_on: bool) -> dict[str, int]:
     """Bring the unpacked store to the present form, and make it one that comes after ``old``.
 
-    With ``goes_on`` it is of a replica, and that goes on being its copy, from a whole one on. Raises StoreError and
+    With ``goes_on`` it is of a replica, and that goes on being its copy, from a whole one on. Returns after which
+    numbers it goes on, as it notes them itself: a later restore may know nothing else of them. Raises StoreError and
     SealError.
     """
+    begins: dict[str, int] = {}
     store = Store.open(path)
     with store.write() as connection:
         lay_open = seal_open_keys(connection, vault)
         seal_anew(connection, vault)
-        if goes_on:
-            copying.set_numbers(connection, resync=1)
-        else:
-            copying.part(connection)
+        pair = copying.numbers(connection).get("pair")
+        copying.part(connection)
+        if goes_on and pair is not None:
+            # the copy is there: an empty place would be a disk that is not mounted
+            copying.set_numbers(connection, pair=pair, resync=1, copied=1)
         state.set_number(connection, state.GENERATION, generation)
         state.note_change(connection)
         known = set(connection.execute(select(device_table.c.id)).scalars())
@@ -266,11 +295,15 @@ def _make_ready(path: Path, generation: int, old: _Old, vault: Vault, *, goes_on
             for row in connection.execute(text("SELECT name, seq FROM sqlite_sequence"))
         }
         for name in _NUMBERS:
-            highest = max(mine.get(name, 0), dict(old.numbers).get(name, 0))
+            begun = state.number(connection, f"{name}_from")
+            deleted = erasures.highest(connection, "alerts") if name == "alert" else 0
+            highest = max(mine.get(name, 0), dict(old.numbers).get(name, 0), begun, deleted)
+            begins[f"{name}_from"] = (highest // _ROUND + 1) * _ROUND
+            state.set_number(connection, f"{name}_from", begins[f"{name}_from"])
             connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": name})
             connection.execute(
                 text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :seq)"),
-                {"name": name, "seq": (highest // _ROUND + 1) * _ROUND},
+                {"name": name, "seq": begins[f"{name}_from"]},
             )
     if lay_open and not wiped(store):
         raise BackupError(
@@ -279,6 +312,7 @@ def _make_ready(path: Path, generation: int, old: _Old, vault: Vault, *, goes_on
     store.close()  # the last to close it leaves one file
     if any(path.with_name(path.name + suffix).exists() for suffix in sqlite_file.BESIDE):
         raise BackupError("the restored store could not be written out as one file: try again")
+    return begins
 
 
 def _refuse_what_is_not_empty(place: str) -> None:

@@ -2,15 +2,20 @@
 
 What changes is noted by triggers, so that no part of the program, and no later one, can forget to say so. Envelopes are
 only ever added at the end: of them the highest row says what is new, and a trigger notes what retention deletes.
+
+Each change has a number and a random mark. The copy knows both of the last one that it has; a store that has, or had, a
+change of that number and mark has everything that the copy has. One that was put back from an older disk may have given
+the number to another change by now, but not the mark.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, tuple_
+from sqlalchemy import Connection, Table, delete, func, insert, select, tuple_, update
 
 from gateway.store import dialect
 from gateway.store.dialect import upsert
@@ -23,6 +28,21 @@ TABLES: tuple[Table, ...] = tuple(
     table for table in metadata.sorted_tables if table not in (replica, replica_change)
 )
 """What belongs to a copy, each after those that it refers to."""
+
+
+class Change(NamedTuple):
+    """A change by its number and the mark that was drawn for it; (0, 0) is before the first."""
+
+    number: int
+    mark: int
+
+
+class Standing(Enum):
+    """What the last change that a copy has is to this store."""
+
+    KNOWN = "everything since is noted here"
+    FORGOTTEN = "it is before what was forgotten here: the copy is an older one than it was"
+    FOREIGN = "this store has never made it: the copy is newer than this store, or of another"
 
 
 def watch(connection: Connection) -> bool:
@@ -43,23 +63,45 @@ def watched(connection: Connection) -> bool:
 
 
 def unwatch(connection: Connection) -> None:
-    """Note changes no longer."""
+    """Note changes no longer. Number and mark of those that are noted stay: they tell whether a copy is ours."""
     standing = dialect.triggers(connection)
     for table in TABLES:
         for event in _EVENTS:
             if _name(table, event) in standing:
                 dialect.note_no_changes(connection, _name(table, event), table.name)
-    connection.execute(delete(replica_change))
+    connection.execute(update(replica_change).values(of_table="", row_key=""))
 
 
-def last_change(connection: Connection) -> int:
-    """The number of the newest change that was noted; 0 where none is kept."""
-    return connection.execute(select(func.max(replica_change.c.id))).scalar() or 0
+def last_change(connection: Connection) -> Change:
+    """The newest change that was noted, be it forgotten by now."""
+    query = select(replica_change.c.id, replica_change.c.mark).order_by(replica_change.c.id.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return _forgotten(connection) if row is None else Change(*row)
 
 
-def forget_changes(connection: Connection, upto: int) -> None:
+def standing_of(connection: Connection, change: Change) -> Standing:
+    """Whether this store goes on from a copy whose last change is that."""
+    forgotten = _forgotten(connection)
+    if change == forgotten:
+        return Standing.KNOWN
+    if change.number < forgotten.number:
+        return Standing.FORGOTTEN
+    query = select(replica_change.c.mark).where(replica_change.c.id == change.number)
+    mark = connection.execute(query).scalar()
+    return Standing.KNOWN if mark == change.mark else Standing.FOREIGN
+
+
+def forget_changes(connection: Connection, upto: Change) -> None:
     """Changes up to this one are on the copy."""
-    connection.execute(delete(replica_change).where(replica_change.c.id <= upto))
+    if upto.number <= _forgotten(connection).number:
+        return
+    connection.execute(delete(replica_change).where(replica_change.c.id <= upto.number))
+    set_numbers(connection, forgotten=upto.number, forgotten_mark=upto.mark)
+
+
+def _forgotten(connection: Connection) -> Change:
+    noted = numbers(connection)
+    return Change(noted.get("forgotten", 0), noted.get("forgotten_mark", 0))
 
 
 def add_envelopes(source: Connection, target: Connection, after: int, upto: int) -> None:
@@ -68,8 +110,12 @@ def add_envelopes(source: Connection, target: Connection, after: int, upto: int)
     _pour(source, target, envelope, query)
 
 
-def copy_changes(source: Connection, target: Connection, after: int, upto: int) -> None:
-    """Make the rows of the copy that have changed since like those here: the same result however often it is done."""
+def copy_changes(source: Connection, target: Connection, after: int, upto: int, envelopes_after: int) -> None:
+    """Make the rows of the copy that have changed since like those here: the same result however often it is done.
+
+    Envelopes above ``envelopes_after`` are left to `add_envelopes`: the row of one that was deleted may be that of a
+    new one by now.
+    """
     query = select(replica_change.c.of_table, replica_change.c.row_key).where(
         replica_change.c.id > after, replica_change.c.id <= upto
     )
@@ -81,6 +127,8 @@ def copy_changes(source: Connection, target: Connection, after: int, upto: int) 
         # what is gone goes first: something else may have taken its place in a unique index
         keys = changed.get(table.name, set())
         rows = present[table.name] = _rows(source, table, sorted(keys))
+        if table is envelope:
+            present[table.name] = [row for row in rows if row["id"] <= envelopes_after]
         names = [column.name for column in table.primary_key.columns]
         gone = sorted(keys - {tuple(row[name] for name in names) for row in rows})
         for some in _some(gone):
@@ -131,9 +179,10 @@ def set_numbers(connection: Connection, **values: int) -> None:
 
 
 def part(connection: Connection) -> None:
-    """This store has no copy any more that it could go on with."""
-    connection.execute(delete(replica))
+    """This store has no copy any more that it could go on with, nor is it one."""
     unwatch(connection)
+    connection.execute(delete(replica))
+    connection.execute(delete(replica_change))
 
 
 def _pour(source: Connection, target: Connection, table: Table, query: Any) -> None:
@@ -146,7 +195,10 @@ def _rows(source: Connection, table: Table, keys: Sequence[tuple[Any, ...]]) -> 
     return [
         dict(row)
         for some in _some(keys)
-        for row in source.execute(select(table).where(_in(table, some))).mappings()
+        # a row may refer to an earlier one of its own table
+        for row in source.execute(
+            select(table).where(_in(table, some)).order_by(*table.primary_key.columns)
+        ).mappings()
     ]
 
 

@@ -108,7 +108,8 @@ def note_changes(connection: Connection, name: str, table: str, event: str, keys
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(
             f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-            f"INSERT INTO replica_change (of_table, row_key) VALUES ('{table}', json_build_array({values})::text); "
+            "INSERT INTO replica_change (of_table, row_key, mark) VALUES "
+            f"('{table}', json_build_array({values})::text, (random() * 9e18)::bigint); "
             "RETURN NULL; END $$"
         )
         connection.exec_driver_sql(f'DROP TRIGGER IF EXISTS {name} ON "{table}"')
@@ -118,7 +119,7 @@ def note_changes(connection: Connection, name: str, table: str, event: str, keys
         return
     connection.exec_driver_sql(
         f'CREATE TRIGGER {name} AFTER {event} ON "{table}" BEGIN '
-        f"INSERT INTO replica_change (of_table, row_key) VALUES ('{table}', json_array({values})); END"
+        f"INSERT INTO replica_change (of_table, row_key, mark) VALUES ('{table}', json_array({values}), random()); END"
     )
 
 

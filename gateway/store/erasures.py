@@ -211,6 +211,12 @@ def gone_from(connection: Connection, device: str, from_ms: int) -> bool:
     return connection.execute(query).one_or_none() is not None
 
 
+def highest(connection: Connection, kind: str) -> int:
+    """The highest number of what was deleted under proofs of that kind; 0 where nothing was."""
+    query = select(func.max(erased.c.last)).join(erasure, erasure.c.id == erased.c.erasure)
+    return connection.execute(query.where(erasure.c.kind == kind)).scalar() or 0
+
+
 def proofs_of(
     connection: Connection, devices: Iterable[str], readings: Iterable[tuple[int, int]]
 ) -> list[Proof]:

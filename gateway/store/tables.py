@@ -34,7 +34,7 @@ meta = Table(
         Text,
         primary_key=True,
         doc="generation, changes, commands, judged_ms, told_from_ms, healthy_ms, judged_envelope, judged_changes, "
-        "scrub_due",
+        "scrub_due, alert_from, alert_revision_from",
     ),
     Column("value", BigInteger, nullable=False),
 )
@@ -485,7 +485,7 @@ replica = Table(
         "name",
         Text,
         primary_key=True,
-        doc="pair; here: resync, copied; on the copy: generation, changes, envelopes",
+        doc="pair; here: resync, copied, forgotten, forgotten_mark; on the copy: generation, changes, mark, envelopes",
     ),
     Column("value", BigInteger, nullable=False),
 )
@@ -496,6 +496,9 @@ replica_change = Table(
     Column("id", _SERIAL, primary_key=True),
     Column("of_table", Text, nullable=False),
     Column("row_key", Text, nullable=False, doc="JSON: the values of its primary key"),
+    Column(
+        "mark", BigInteger, nullable=False, server_default="0", doc="drawn at random: no other change has it"
+    ),
     sqlite_autoincrement=True,
 )
 

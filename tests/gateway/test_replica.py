@@ -204,7 +204,7 @@ def test_what_changes_after_a_restore_from_the_copy_is_copied_like_what_changed_
 
 def copying_of(store: Store) -> int:
     with store.read() as connection:
-        return copying.last_change(connection)
+        return copying.last_change(connection).number
 
 
 def test_changes_that_nobody_noted_are_made_up_for(kept: Kept, tmp_path: Path) -> None:
