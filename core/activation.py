@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from core.atv import Absence
-from core.order import Condition, Order
-from core.schedule import ALWAYS_MS
+from core.order import Condition, DiscountedTime, DiscountKind, Order
+from core.schedule import ALWAYS_MS, Interval, without
 from core.senses import EVERYTHING
+from core.timetable import joined
 
-__all__ = ["ALWAYS_MS", "LATEST_MS", "Activation", "Stretch", "Watch", "in_turn", "watches"]
+__all__ = ["ALWAYS_MS", "LATEST_MS", "Activation", "Stretch", "Watch", "authorised", "in_turn", "watches"]
 
 C = TypeVar("C", bound=Condition)
 LATEST_MS = 4_102_444_800_000
@@ -76,6 +77,29 @@ def in_turn(orders: Sequence[Order], from_ms: int, to_ms: int) -> list[tuple[int
             known = [order for order in orders if order.effective_ms <= start]
             found.append((start, end, max(known, key=lambda order: (order.version, order.effective_ms))))
     return found
+
+
+def authorised(activation: Activation, condition: str) -> list[Interval]:
+    """When an absence from a condition was authorised before the act; ascending, apart.
+
+    What the version known last holds of absences counts, from the instant on at which it stood on record, in this
+    version or in one before it. What was recorded later excuses, and takes no time out (docs/decisions/0033).
+    """
+
+    def said(order: Order) -> Iterator[DiscountedTime]:
+        for one in order.discounts:
+            if one.kind == DiscountKind.AUTHORISED_ABSENCE and one.condition in (None, condition):
+                yield one
+
+    holds = joined((one.from_ms, one.to_ms) for one in said(activation.order))
+    on_record = joined(
+        (start_ms, one.to_ms)
+        for order in (*activation.earlier, activation.order)
+        for one in said(order)
+        if (start_ms := one.from_ms if one.recorded_ms is None else max(one.from_ms, one.recorded_ms))
+        < one.to_ms
+    )
+    return without(holds, without(holds, on_record))
 
 
 @dataclass(frozen=True, slots=True)

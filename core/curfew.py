@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from core.absences import ABSENCE, TERMS, WATCHED, silence, watch_curfews
-from core.activation import ALWAYS_MS, Activation, Watch, watches
+from core.activation import ALWAYS_MS, Activation, Watch, authorised, watches
 from core.alerts import Alert
 from core.atv import Absence, accumulated, allowance_of, in_turn, over_order
 from core.conditions import CurfewCondition
@@ -39,7 +39,6 @@ from core.curfew_calendar import AHEAD_MS, AddressSet, Calendar, Expansion, addr
 from core.curfew_periods import CalendarPool
 from core.episodes import EPISODE, NEVER_MS, OPEN_MS, Episodes, limits
 from core.family import Batch, Part
-from core.order import DiscountKind
 from core.presence import Place, place_of
 from core.readings import I64
 from core.rules import RuleSet
@@ -114,17 +113,12 @@ class CurfewWatch:
             if addresses in address_sets(stretch.condition):
                 timetable = timetable_of(stretch.condition, addresses)
                 parts.append((stretch, timetable, Expansion(timetable, self._rules.timezone)))
-        authorised = [
-            (discount.from_ms, discount.to_ms)
-            for discount in activation.order.discounts
-            if discount.kind == DiscountKind.AUTHORISED_ABSENCE
-            and discount.condition in (None, watch.condition)
-        ]
-        if len(parts) == 1 and not authorised:
+        absences = authorised(activation, watch.condition)
+        if len(parts) == 1 and not absences:
             ((stretch, timetable, expansion),) = parts
             number = self._calendars.take(expansion, stretch.from_ms, timetable)
             return number, stretch.from_ms, stretch.to_ms, watch.to_ms
-        calendar = Calendar(watch, [(stretch, expansion) for stretch, _, expansion in parts], authorised)
+        calendar = Calendar(watch, [(stretch, expansion) for stretch, _, expansion in parts], absences)
         return self._calendars.take(calendar, watch.from_ms), -ALWAYS_MS, ALWAYS_MS, watch.to_ms
 
     def _say_where(

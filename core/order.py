@@ -97,7 +97,7 @@ class DiscountKind(StrEnum):
 class DiscountedTime:
     """Time that a practitioner discounts, UTC ms; ``condition`` is the id of the one meant, None means all.
 
-    ``by`` says who has discounted it and ``recorded_ms`` when, where that is on record.
+    ``by`` says who has discounted it and ``recorded_ms`` when, where that is on record; None: from the beginning.
     """
 
     from_ms: int

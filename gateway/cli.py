@@ -26,7 +26,19 @@ from gateway import (
     visits_cli,
     zones_cli,
 )
-from gateway.command_line import AsJson, DataDir, Refused, logged_in, print_rows, settings_of, store_of, utc
+from gateway.command_line import (
+    AsJson,
+    By,
+    DataDir,
+    Reason,
+    Refused,
+    logged_in,
+    print_rows,
+    said_by_whom_and_why,
+    settings_of,
+    store_of,
+    utc,
+)
 
 if TYPE_CHECKING:
     pass
@@ -297,6 +309,8 @@ def device_commands(
 @order_app.command("add")
 def order_add(
     file: Annotated[Path, typer.Argument(help="The typed order, JSON.")],
+    by: By,
+    reason: Reason,
     device: Annotated[str | None, typer.Option(help="Fit this device to the wearer of the order.")] = None,
     fitted: Annotated[
         datetime | None,
@@ -304,13 +318,16 @@ def order_add(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Add an order, or a new version of one; with --device also the activation."""
+    """Add an order, or a new version of one, with who and why; with --device also the activation."""
     from core.law import check_order
     from core.rules import DEFAULT_RULES
     from gateway.orders import OrderRefused, activate, add_order, beyond, left_out
 
-    with store_of(settings_of(data_dir), OSError, json.JSONDecodeError, OrderRefused) as store:
-        order = add_order(store, json.loads(file.read_text("utf-8")))
+    said_by_whom_and_why(by, reason)
+    settings = settings_of(data_dir)
+    with store_of(settings, OSError, json.JSONDecodeError, OrderRefused) as store:
+        document = json.loads(file.read_text("utf-8"))
+        order = add_order(store, document, by=by, reason=reason, clock=settings.clock)
         typer.echo(
             f"order {order.order_id} version {order.version}: {len(order.conditions)} conditions monitored"
         )
@@ -350,7 +367,9 @@ def alerts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
                 {
                     **{key: row[key] for key in ("number", "state", "rule", "device", "start")},
                     "evidence": "DOUBTFUL" if row.get("doubts") else "",
-                    "excused": "yes" if "excused" in row.get("figures", {}) else "",
+                    "excused": "yes"
+                    if {"excused", "authorised_absence"} & row.get("figures", {}).keys()
+                    else "",
                     "sentence": row["sentence"],
                 }
                 for row in rows

@@ -20,6 +20,8 @@ DataDir = Annotated[
     typer.Option("--data-dir", help="The gateway's folder (TAGWATCH_DATA_DIR; default ./tagwatch-data)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+By = Annotated[str, typer.Option(help="Who decides or records it, by name.")]
+Reason = Annotated[str, typer.Option(help="Why, in a sentence.")]
 
 
 class Refused(typer.Exit):
@@ -77,6 +79,13 @@ def opened(data_dir: Path | None, *refusals: type[Exception]) -> Iterator[tuple[
     settings = settings_of(data_dir)
     with store_of(settings, *refusals) as store:
         yield settings, store
+
+
+def said_by_whom_and_why(by: str, reason: str) -> None:
+    """Raises Refused where who, or why, was left empty."""
+    for what, said in (("--by", by), ("--reason", reason)):
+        if not said.strip():
+            raise Refused(f"{what} is empty: who and why is kept with every change")
 
 
 def logged_in(otherwise: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.command_line import AsJson, DataDir, Refused, logged_in, opened
+from gateway.command_line import AsJson, By, DataDir, Reason, Refused, logged_in, opened, said_by_whom_and_why
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from gateway.store.order_changes import ChangeRow
 
 Order = Annotated[str, typer.Argument(help="The order's id, or what the order service calls it.")]
-By = Annotated[str, typer.Option(help="Who decides or records it, by name.")]
-Reason = Annotated[str, typer.Option(help="Why, in a sentence.")]
 From = Annotated[
     str | None,
     typer.Option(
@@ -269,7 +267,7 @@ def absence(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Record an absence that was agreed beforehand: in its time it is no curfew, and no absence is raised."""
+    """Record an absence that was agreed beforehand: from now on its time is no curfew; what was raised in it stands."""
     from core.order import DiscountKind
     from gateway.orders import life
     from gateway.orders.kinds import Kind
@@ -471,9 +469,7 @@ def _do(
     from gateway.orders.next_version import Recorded
     from gateway.orders.written_hours import HoursError
 
-    for what, said in (("--by", by), ("--reason", reason)):
-        if not said.strip():
-            raise Refused(f"{what} is empty: who and why is kept with every change")
+    said_by_whom_and_why(by, reason)
     with opened(data_dir, OrderRefused, HoursError, LookupError, OSError, json.JSONDecodeError) as (
         settings,
         store,

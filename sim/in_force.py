@@ -81,11 +81,14 @@ def held_times(
 
 
 def authorised(order: Mapping[str, Any], condition: str) -> list[Span]:
-    """Absences that were agreed beforehand, as to one condition."""
-    return [
-        given(one)
+    """Absences that were on record before they began, as to one condition; of others what came after that."""
+    found = [
+        (given(one), at_ms(one["recorded"]) if "recorded" in one else given(one).start_ms)
         for one in order.get("discounts", ())
         if one["kind"] == "authorised_absence" and one.get("condition") in (None, condition)
+    ]
+    return [
+        Span(max(span.start_ms, known_ms), span.end_ms) for span, known_ms in found if known_ms < span.end_ms
     ]
 
 

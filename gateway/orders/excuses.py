@@ -1,8 +1,9 @@
 """What a practitioner has discounted stands with the alerts of that time: a note beside them, which takes none away.
 
-An excuse changes nothing of what was seen. It is counted out of the accumulated time (`core.atv`), and every alert of
-the condition that lies in its time says so, with who and why, for whoever reads it. When it is taken back the note goes
-and the alert stands as before; each is a revision of the alert.
+An excuse changes nothing of what was seen, and no more does an authorised absence that was recorded when its time had
+begun: from then on it takes time out of the curfew, before it is an excuse (docs/decisions/0033). It is counted out of
+the accumulated time (`core.atv`), and every alert of the condition that lies in its time says so, with who and why, for
+whoever reads it. When it is taken back the note goes and the alert stands as before; each is a revision of the alert.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def about(alert: Alert, order: Order) -> list[DiscountedTime]:
 
 
 def words_of(one: DiscountedTime) -> str:
-    """When, why and who, as people read it."""
+    """When, why and who, as people read it; of what was to be authorised beforehand, that it was recorded later."""
     who = f" ({one.by})" if one.by else ""
-    return f"{told(one.from_ms)} to {told(one.to_ms)}: {one.reason}{who}"
+    late = one.kind == DiscountKind.AUTHORISED_ABSENCE and (one.recorded_ms or one.from_ms) > one.from_ms
+    since = f", on record since {told(one.recorded_ms)}" if late and one.recorded_ms is not None else ""
+    return f"{told(one.from_ms)} to {told(one.to_ms)}: {one.reason}{who}{since}"

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     OTHER = "Other"
     # what a variation is not
     MESSAGE = "Message of the order service"
+    TYPED = "Order typed in"
     COMPLETION = "Condition completed"
     RESUMED = "Suspension ended"
     REVOKED = "Revocation"

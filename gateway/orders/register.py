@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -13,14 +14,15 @@ from sqlalchemy import Connection
 
 from core.activation import Activation
 from core.law import check_order
-from core.order import Condition, DiscountedTime, Order, OrderError, order_from_json
+from core.order import Condition, DiscountedTime, DiscountKind, Order, OrderError, order_from_json
 from core.rules import DEFAULT_RULES
 from core.senses import SENSES
 from gateway import gateway_time, logs
 from gateway.clock import utc_ms, utc_text
 from gateway.orders import legal_tasks, tasks, unfitted, unwatched
+from gateway.orders.kinds import Kind
 from gateway.stock.register import swapped
-from gateway.store import Store, devices, erasures, intake, orders, stock
+from gateway.store import Store, devices, erasures, intake, order_changes, orders, stock
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +31,12 @@ class OrderRefused(ValueError):  # noqa: N818 - it is a refusal, and read so whe
     """An order or an activation that can not be taken; the text names it, the fact and the remedy."""
 
 
-def add_order(store: Store, document: Mapping[str, object]) -> Order:
-    """Take in an order, or a new version of one; ``document`` is kept as given.
+def add_order(
+    store: Store, document: Mapping[str, object], *, by: str = "", reason: str = "", clock: str = "system"
+) -> Order:
+    """Take in an order, or a new version of one; ``document`` is kept as given, with ``by`` whom and why beside it.
+
+    ``clock`` is the setting (`gateway.gateway_time.present`).
 
     Raises OrderRefused with every problem in the document, or where this version is known already with other content.
     The same document again changes nothing.
@@ -51,7 +57,7 @@ def add_order(store: Store, document: Mapping[str, object]) -> Order:
                     f"order {order.order_id} has another version {order.version} already: "
                     f"give the changed order version {known[-1].version + 1}"
                 )
-        known_ms = gateway_time.now(store, "system").ms
+        known_ms = gateway_time.now(store, clock).ms
         orders.add_version(
             connection,
             orders.OrderVersion(
@@ -64,6 +70,20 @@ def add_order(store: Store, document: Mapping[str, object]) -> Order:
                 text,
             ),
         )
+        if by:
+            order_changes.add(
+                connection,
+                order_id=order.order_id,
+                version=order.version,
+                last_version=order.version,
+                kind=Kind.TYPED,
+                by=by,
+                at_ms=known_ms,
+                effective_ms=order.effective_ms,
+                reason=reason,
+                details={},
+                identity="",
+            )
         unwatched.sync(connection, order.order_id, known_ms)
         earlier = [version for version in known if version.version < order.version]
         problems = check_order(order, DEFAULT_RULES.timezone, _readable(earlier))
@@ -225,7 +245,7 @@ class Orders:
         self, row: orders.ActivationRow, versions: Sequence[orders.OrderVersion], kind: str
     ) -> Activation | None:
         try:
-            known = [self._read(version) for version in versions]
+            known = on_record([self._read(version) for version in versions], versions)
         except ValueError as error:
             log.error(
                 "an order can not be read: NOT MONITORED; add it again to be told what is wrong with it",
@@ -250,6 +270,33 @@ class Orders:
         if key not in self._compiled:
             self._compiled[key] = order_from_json(json.loads(version.document))
         return self._compiled[key]
+
+
+def on_record(orders_: Sequence[Order], versions: Sequence[orders.OrderVersion]) -> list[Order]:
+    """Versions of an order (ascending) in which each authorised absence says since when it stands in the store.
+
+    What its text says of that is somebody's word. What was there when the order came was so before anybody was judged
+    by it: of that the text stands.
+    """
+    first_ms = min((version.known_at_ms for version in versions), default=0)
+    known: dict[DiscountedTime, int | None] = {}
+    ascending = sorted(zip(versions, orders_, strict=True), key=lambda one: one[0].known_at_ms)
+    for version, order in ascending:
+        # whole seconds, as all that alerts say
+        at_ms = -(-version.known_at_ms // 1000) * 1000
+        for one in order.discounts:
+            since_ms = one.recorded_ms if version.known_at_ms == first_ms else at_ms
+            known.setdefault(replace(one, recorded_ms=None), since_ms)
+    found = []
+    for order in orders_:
+        said = tuple(
+            replace(one, recorded_ms=known[replace(one, recorded_ms=None)])
+            if one.kind == DiscountKind.AUTHORISED_ABSENCE
+            else one
+            for one in order.discounts
+        )
+        found.append(order if said == order.discounts else replace(order, discounts=said))
+    return found
 
 
 def left_out(store: Store, order: Order) -> list[DiscountedTime]:

@@ -119,6 +119,8 @@ def orders(draw: st.DrawFn, version: int, begins_ms: int, effective_ms: int) -> 
     if draw(st.integers(0, 3)) == 0:
         kind = draw(st.sampled_from(["authorised_absence", "reasonable_excuse"]))
         changes["discounts"] = [interval(draw, begins_ms) | {"kind": kind, "reason": "told"}]
+        if draw(st.booleans()):
+            changes["discounts"][0]["recorded"] = interval(draw, begins_ms)["from"]
     if draw(st.integers(0, 2)) == 0:
         changes["atv_allowance_min"] = draw(st.sampled_from([1, 5, 30]))
     effective = iso_utc(effective_ms)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.activation import Activation
+from core.activation import Activation, authorised
 from core.alerts import Alert, iso_utc
 from core.atv import Absence, accumulated, over_order
 from core.monitor import Monitor, evaluate
@@ -112,6 +112,31 @@ def test_an_authorised_absence_is_no_curfew_and_raises_nothing() -> None:
     absence, used = evaluate([late], {late.id: nights((60, 111))}, at(12 * 60))
     assert (absence.start_ms, absence.end_ms, absence.figures["kind"]) == (at(90), at(111), "late_home")
     assert (used.rule, used.figures["at_least_min"]) == ("atv_reached", 20)
+
+
+def test_an_absence_that_was_recorded_late_takes_no_time_out_before_that_and_excuses_it() -> None:
+    def case(said: dict[str, Any]) -> Activation:
+        return watched(atv_allowance_min=10, discounts=[said])
+
+    agreed, bare = discount("authorised_absence", 50, 120), watched(atv_allowance_min=10)
+    whole = evaluate([bare], {bare.id: nights((60, 111))}, at(12 * 60))
+    late = case(agreed | {"recorded": iso_utc(at(300))})
+    (absence,) = evaluate([late], {late.id: nights((60, 111))}, at(12 * 60))
+    assert absence == next(one for one in whole if one.rule == absence.rule), "the alert stands as it was"
+    amid = case(agreed | {"recorded": iso_utc(at(90))})
+    (absence,) = evaluate([amid], {amid.id: nights((60, 111))}, at(12 * 60))
+    assert (absence.start_ms, absence.end_ms) == (at(60), at(90)), "from then on it is no curfew"
+    before = case(agreed | {"recorded": iso_utc(at(40))})
+    assert evaluate([before], {before.id: nights((60, 111))}, at(12 * 60)) == []
+
+
+def test_an_absence_that_is_made_longer_stays_on_record_for_what_it_was() -> None:
+    first, longer = discount("authorised_absence", 50, 90), discount("authorised_absence", 50, 120)
+    order = watched(discounts=[longer | {"recorded": iso_utc(at(80))}], version=2).order
+    versions = replace(watched(discounts=[first]), order=order, earlier=(watched(discounts=[first]).order,))
+    assert authorised(versions, "curfew-1") == [(at(50), at(120))]
+    taken_back = replace(versions, order=replace(order, discounts=()))
+    assert authorised(taken_back, "curfew-1") == []
 
 
 def test_a_reasonable_excuse_leaves_the_alert_and_takes_its_minutes_out() -> None:

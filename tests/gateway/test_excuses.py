@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from core.order import DiscountKind
 from gateway.judge import Judge
 from gateway.orders import activate, add_order, life
 from gateway.orders.kinds import Kind
 from gateway.orders.next_version import Recorded, plan, write
+from gateway.orders.times import told
 from gateway.store import alerts
 from tests.community_order import community_order, every_day
 from tests.gateway.stand_in import START_S, positions
@@ -93,6 +96,69 @@ def test_an_alert_that_comes_after_its_excuse_is_told_with_it(desk: Desk) -> Non
     judge.add(desk.commit(positions(1, 5, **INSIDE)))
     judge.judge(LATER_MS)
     assert [one for one in desk.alerts() if "at hospital" in str(one["figures"].get("excused"))]
+
+
+def absence(desk: Desk, from_s: int, to_s: int, at_s: int) -> int:
+    """An authorised absence that was agreed on the day before and is typed at ``at_s``."""
+    with desk.store.write() as connection:
+        done = life.discount(
+            connection, "o-1", DiscountKind.AUTHORISED_ABSENCE, from_s * 1000, to_s * 1000,
+            replace(WHO, kind=Kind.ABSENCE), at_s * 1000, agreed_ms=(START_S - 86_400) * 1000,
+        )  # fmt: skip
+    assert done.row is not None
+    return done.row.id
+
+
+def curfewed(folder: Path) -> Desk:
+    """Under curfew all day, and told long ago."""
+    desk = Desk(folder)
+    day = {"id": "curfew", "type": "curfew", "address": HOME, "timetable": every_day("00:00", "24:00")}
+    add_order(desk.store, community_order("o-1", day, effective="2020-01-01T00:00:00Z"))
+    with desk.store.write() as connection:
+        connection.execute(text("UPDATE order_version SET known_at_ms = 1000"))
+    activate(desk.store, DEVICE, "o-1", (START_S - 60) * 1000)
+    return desk
+
+
+@settings(max_examples=8)
+@given(st.integers(-3, 12), st.permutations(range(3)), st.booleans())
+def test_an_absence_takes_out_what_came_after_it_was_recorded_and_excuses_what_came_before_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory, typed_min: int, order: list[int], restart: bool
+) -> None:
+    """Away for ten minutes, all of which were agreed on the day before: what counts is when that was typed in."""
+    desk = curfewed(tmp_path_factory.mktemp("judged"))
+    typed_s = START_S + 60 * typed_min
+    judge = Judge(desk.store)
+    judge.refresh()
+    steps: list[Callable[[], object]] = [
+        lambda: judge.add(desk.commit(positions(1, 5, **OUTSIDE))),
+        lambda: judge.add(desk.commit(positions(6, 5, **OUTSIDE))),
+        lambda: absence(desk, START_S - 600, START_S + 3600, typed_s),
+    ]
+    for step in order:
+        steps[step]()
+        judge.refresh()
+        judge.judge(LATER_MS)
+        if restart:
+            judge = fresh_judge(desk)
+    judge.judge(LATER_MS)
+    absences = [
+        (one["start"], one["end"], one["figures"].get("authorised_absence", ""))
+        for one in desk.alerts()
+        if one["rule"] == "absent_during_curfew" and one["state"] != "withdrawn"
+    ]
+    assert fresh_judge(desk).judge(LATER_MS) == 0, "a new judge says the same"
+    if typed_min <= 0:
+        assert absences == [], "it was on record before"
+    for start, end, note in absences:
+        begun, over = (datetime.fromisoformat(one).timestamp() for one in (start, end))
+        assert begun < over <= typed_s, "from then on it is no curfew"
+        assert note.endswith(f"at hospital (Sam Officer), on record since {told(typed_s * 1000)}")
+    if typed_min >= 5:
+        assert absences, "what was told before stands"
+    reached = [one for one in desk.alerts() if one["rule"] == "atv_reached" and one["state"] != "withdrawn"]
+    assert reached == [], "and it counts as excused"
+    desk.store.close()
 
 
 HOME = {"name": "primary", "latitude": 51.5, "longitude": -0.1, "radius_m": 50}

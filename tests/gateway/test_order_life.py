@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from gateway.cli import app
 from gateway.clock import utc_ms
 from gateway.orders import Orders, activate, deactivate
+from gateway.orders.kinds import Kind
 from gateway.settings import Settings
 from gateway.store import Store, alerts, devices, intake, looks, order_changes, orders
 from tests.community_order import community_order, every_day
@@ -30,6 +31,7 @@ SQUARE = [[-0.11, 51.49], [-0.09, 51.49], [-0.09, 51.51], [-0.11, 51.51], [-0.11
 ZONE = {"type": "Polygon", "coordinates": [SQUARE]}
 SMALLER = {"type": "Polygon", "coordinates": [[[-0.1, 51.49], *SQUARE[1:3], [-0.1, 51.51], [-0.1, 51.49]]]}
 FITTED_MS = 1_675_000_000_000
+COURT = ("--by", "Kim Clerk", "--reason", "order of Leeds Crown Court")
 SAM = ("--by", "Sam Officer", "--reason", "late shifts")
 FEBRUARY = ("--effective", "2024-02-01 12:00", "--agreed", "2024-01-31 12:00")
 AGREED = (
@@ -62,7 +64,7 @@ class Office:
         self.store = Store.open(settings.store_place)
         file = folder / "order.json"
         file.write_text(json.dumps(document))
-        self.run("order", "add", str(file))
+        self.run("order", "add", str(file), *COURT)
 
     def run(self, *words: str, code: int = 0) -> str:
         done = CliRunner().invoke(app, [*words, "--data-dir", str(self.folder)])
@@ -151,7 +153,7 @@ def test_each_kind_of_variation_changes_what_it_is_about(office: Office) -> None
     ]
     history = office.shown()["history"]
     assert [(one["version"], one["kind"]) for one in history] == [
-        ("version 1", "as it was made"),
+        ("version 1", "Order typed in"),
         ("version 2", "Change to Curfew Hours"),
         ("version 3", "Change to Address"),
         ("version 4", "Change to add an Inclusion or Exclusion Zone(s)"),
@@ -229,8 +231,22 @@ def test_a_typed_version_that_leaves_an_excuse_out_says_so(office: Office) -> No
     office.run("order", "excuse", "o-1", "--from", "2023-02-01 19:00", "--to", "2023-02-01 20:00", *SAM)
     file = office.file("o.json", ORDER | {"version": 3})
     assert "leaves out what was recorded before (reasonable_excuse: late shifts)" in office.run(
-        "order", "add", file
+        "order", "add", file, *COURT
     )
+
+
+def test_who_has_typed_a_version_in_and_why_stands_in_its_history(office: Office) -> None:
+    first = office.shown()["history"][0]
+    said = {"by": "by Kim Clerk", "reason": "order of Leeds Crown Court", "kind": "Order typed in"}
+    assert said.items() <= first.items() and first["version"] == "version 1"
+    file = office.file("o.json", ORDER | {"version": 2})
+    assert "--by" in office.run("order", "add", file, "--reason", "amended", code=2)
+    assert "--reason" in office.run("order", "add", file, "--by", "Kim Clerk", code=2)
+    assert "who and why" in office.refused("order", "add", file, "--by", "Kim Clerk", "--reason", " ")
+    for _ in range(2):
+        office.run("order", "add", file, "--by", "Lee Clerk", "--reason", "amended by the court")
+    one, two = office.shown()["history"]
+    assert (one["by"], two["by"], two["reason"]) == ("by Kim Clerk", "by Lee Clerk", "amended by the court")
 
 
 def test_probation_varies_hours_with_consent_and_tells_the_court(office: Office, tmp_path: Path) -> None:
@@ -314,12 +330,12 @@ def test_probation_does_not_vary_last_night_unless_it_was_agreed_before(office: 
 def test_a_refusal_and_an_appeal_stand_with_the_order(office: Office) -> None:
     office.run("order", "refused", "o-1", "--asked", "no curfew on Fridays", *SAM)
     office.run("order", "refused", "o-1", "--asked", "no curfew on Fridays", *SAM)
-    office.run("order", "appeal", "o-1", "1", "--outcome", "dismissed", *SAM)
-    assert "no refusal" in office.refused("order", "appeal", "o-1", "2", "--outcome", "x", *SAM)
+    office.run("order", "appeal", "o-1", "2", "--outcome", "dismissed", *SAM)
+    assert "no refusal" in office.refused("order", "appeal", "o-1", "3", "--outcome", "x", *SAM)
     said = [(one["kind"], one["more"]) for one in office.shown()["history"][1:]]
     assert said == [
         ("Variation refused", "asked: no curfew on Fridays"),
-        ("Appeal against a refusal", "of change: 1, outcome: dismissed"),
+        ("Appeal against a refusal", "of change: 2, outcome: dismissed"),
     ]
     assert len(office.documents()) == 1
 
@@ -332,7 +348,7 @@ def test_a_trial_changes_nothing_and_says_what_would_come_of_it(office: Office) 
     assert [one["version"] for one in said["versions"]] == [2]
     assert len(office.documents()) == 1
     with office.store.read() as connection:
-        assert order_changes.of_order(connection, "o-1") == []
+        assert [one.kind for one in order_changes.of_order(connection, "o-1")] == [Kind.TYPED]
 
 
 def test_monitoring_stops_at_the_end_and_not_before_and_the_tag_is_to_come_off(office: Office) -> None:
@@ -383,7 +399,7 @@ def test_who_why_and_when_stand_with_an_absence_and_it_is_taken_back_by_a_versio
         "from": "2030-12-24T19:00:00Z", "to": "2030-12-26T09:00:00Z", "kind": "authorised_absence",
         "reason": "late shifts", "by": "Sam Officer",
     }  # fmt: skip
-    office.run("order", "take-back", "o-1", "1", "--by", "Kim Officer", "--reason", "the visit is off")
+    office.run("order", "take-back", "o-1", "2", "--by", "Kim Officer", "--reason", "the visit is off")
     assert "discounts" not in office.newest()
     assert ["discounts" in one for one in office.documents()] == [False, True, False]
     assert office.shown()["history"][-1]["by"] == "by Kim Officer"
@@ -496,14 +512,14 @@ def killed_anywhere(office: Office, steps: list[int]) -> None:
             versions = len(orders.versions(connection, "o-1"))
             changes = len(order_changes.of_order(connection, "o-1"))
             waiting = len(intake.tasks(connection, "o-1"))
-        assert (versions, changes, waiting) in ((1, 0, 0), (2, 1, 2)), step
+        assert (versions, changes, waiting) in ((1, 1, 0), (2, 2, 2)), step
         if not was_killed:
             assert versions == 2
             return
     office.run(*words)
     office.run(*words)
     with office.store.read() as connection:
-        assert len(order_changes.of_order(connection, "o-1")) == 1
+        assert len(order_changes.of_order(connection, "o-1")) == 2
         assert len(intake.tasks(connection, "o-1")) == 2
 
 

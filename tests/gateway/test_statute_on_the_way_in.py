@@ -27,6 +27,8 @@ SHIFT = "probation notice of 28 June 2022 on paragraph 10A of Schedule 9: within
 HOME = {"name": "primary", "latitude": 52.0, "longitude": 0.0, "radius_m": 30}
 DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 
+COURT = ("--by", "Kim Clerk", "--reason", "order of Leeds Crown Court")
+
 
 @dataclass(frozen=True)
 class Example:
@@ -156,7 +158,7 @@ def test_an_order_that_is_added_by_the_command(store: Store, folder: Path, examp
         "end": "2027-02-01T00:00:00Z",
     }
     file.write_text(json.dumps(community_order(example.name, curfew, conviction=example.convicted, **span)))
-    done = CliRunner().invoke(app, ["order", "add", str(file), "--data-dir", str(folder)])
+    done = CliRunner().invoke(app, ["order", "add", str(file), *COURT, "--data-dir", str(folder)])
     assert done.exit_code == 0, done.output
     assert "1 conditions monitored" in done.output, "a doubtful order is monitored as it was made"
     expect(example, told(store, example.name))
@@ -190,7 +192,7 @@ def test_probation_moves_a_shift_of_curfew_by_less_than_24_hours(
         done = CliRunner().invoke(app, [*words, "--data-dir", str(folder)])
         return done.exit_code, " ".join(done.output.split())
 
-    assert run("order", "add", str(file))[0] == 0
+    assert run("order", "add", str(file), *COURT)[0] == 0
     agreed = ("--consent", "--circumstances", "a new job", "--court", "Leeds", "--court-told", "2026-11-20")
     when = ("--effective", "2026-11-20 12:00", "--agreed", "2026-11-19 12:00")
     kind = ("order", "vary", hours, "--kind", "Change to Curfew Hours", "--by-probation")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.system.test_replay import TAGWATCH, run
 
+COURT = ("--by", "Kim Clerk", "--reason", "order of Leeds Crown Court")
 ORDER = {
     "order_id": "LDS-2026-0001",
     "version": 1,
@@ -64,8 +65,8 @@ def test_a_device_and_an_order_are_added_once_and_refused_with_the_reason_after(
     assert listed["device"] == "gps00001"
     assert listed["revoked"] is None
     fitted = ("--device", "gps00001", "--fitted", "2026-11-02T12:00:00Z")
-    assert "gps00001-1" in run("order", "add", order, *fitted, *folder).stdout
-    assert "worn" in run("order", "add", order, *fitted, *folder, code=1).stderr
+    assert "gps00001-1" in run("order", "add", order, *COURT, *fitted, *folder).stdout
+    assert "worn" in run("order", "add", order, *COURT, *fitted, *folder, code=1).stderr
     assert json.loads(run("alerts", "--json", *folder).stdout) == []
 
 
@@ -78,7 +79,7 @@ def test_a_home_unit_is_installed_for_a_wearer_and_taken_away(tmp_path: Path) ->
     assert "no kind of device" in run("device", "add", "unit0002", "--kind", "x", *folder, code=1).stderr
     kinds = [one["kind"] for one in json.loads(run("device", "list", "--json", *folder).stdout)]
     assert kinds == ["rf_tag", "home_unit"]
-    run("order", "add", order, "--device", "rf000001", "--fitted", "2026-11-02T12:00:00Z", *folder)
+    run("order", "add", order, *COURT, "--device", "rf000001", "--fitted", "2026-11-02T12:00:00Z", *folder)
     here = ("unit0001", "--activation", "rf000001-1")
     assert "no address" in run("device", "install", *here, "--address", "attic", *folder, code=1).stderr
     at = ("--at", "2026-11-02T12:30:00Z")
@@ -109,7 +110,7 @@ def test_an_order_that_can_not_be_used_is_refused_by_the_name_of_what_is_wrong(
 ) -> None:
     order = tmp_path / "order.json"
     order.write_text(json.dumps(ORDER | change))
-    done = run("order", "add", order, "--data-dir", tmp_path / "gateway", code=1)
+    done = run("order", "add", order, *COURT, "--data-dir", tmp_path / "gateway", code=1)
     assert says in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -119,7 +120,7 @@ def test_an_order_beyond_its_statutory_limit_is_taken_as_made_and_told(tmp_path:
     curfew["timetable"] = [{"days": ["Mo"], "start": "00:00", "end": "21:00"}]
     order = tmp_path / "order.json"
     order.write_text(json.dumps(ORDER | {"conditions": [curfew], "conviction": "2022-06-28"}))
-    done = run("order", "add", order, "--data-dir", tmp_path / "gateway")
+    done = run("order", "add", order, *COURT, "--data-dir", tmp_path / "gateway")
     assert "1 conditions monitored" in done.stdout
     assert "TO BE LOOKED AT" in done.stdout
     assert "21" in done.stdout
@@ -130,7 +131,7 @@ def test_a_condition_that_can_not_be_checked_yet_is_named_not_monitored(tmp_path
     order = tmp_path / "order.json"
     odd = {"id": "tea", "type": "tea_at_five"}
     order.write_text(json.dumps(ORDER | {"conditions": [*ORDER["conditions"], odd]}))  # type: ignore[misc]
-    done = run("order", "add", order, "--data-dir", tmp_path / "gateway")
+    done = run("order", "add", order, *COURT, "--data-dir", tmp_path / "gateway")
     assert "NOT MONITORED" in done.stdout
     assert "tea" in done.stdout
 
