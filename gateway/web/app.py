@@ -20,6 +20,7 @@ from gateway.web.book import AlertBook
 from gateway.web.headers import Headers
 from gateway.web.looks import Looks
 from gateway.web.routes import api, events, fitting, health, notice, pages, people
+from gateway.web.routes.fitting.sitting import Pace
 from gateway.web.signed_in import Asked, Cookies, Door
 from gateway.web.watch import Watch
 
@@ -70,7 +71,7 @@ def create_app(
     app.state.watch = watch
     app.state.sign_in = sign_in
     app.state.store = store
-    app.state.pace = fitting.Pace()
+    app.state.pace = Pace()
     app.state.cookies = Cookies(tls)
     app.state.templates = _templates()
     problems.install(app)
