@@ -225,7 +225,10 @@ def bundles(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """At the gateway's own box: list the bundles that were handed out, or revoke one."""
+    """At the gateway's own box: list the bundles that were handed out, or revoke one.
+
+    Numbers that came on record for one which expired two weeks ago, and that were never used, are revoked.
+    """
     from gateway.fitting import issuing
     from gateway.fitting.local_desk import LocalDesk
     from gateway.fitting.stops import Stop
@@ -239,8 +242,15 @@ def bundles(
                 raise Refused(str(stop)) from None
             typer.echo(f"bundle {revoke} is revoked, and so are {', '.join(gone) or 'none of its devices'}")
             return
+        desk = LocalDesk(settings, store)
+        now_ms, swept = desk.now_ms(), issuing.sweep(desk)
         with store.read() as connection:
-            rows = [(one, kept.visits(connection, one.id)) for one in kept.every(connection)]
+            rows = [
+                (one, kept.visits(connection, one.id), issuing.waiting(connection, one))
+                for one in kept.every(connection)
+            ]
+    if swept and not as_json:
+        typer.echo(f"revoked, for nobody was ever fitted with them: {', '.join(swept)}")
     print_rows(
         [
             {
@@ -251,9 +261,11 @@ def bundles(
                 "orders": ", ".join(one.orders),
                 "devices": ", ".join(one.devices),
                 "used for": ", ".join(sorted(used)),
+                "never used": ", ".join(unused),
                 "revoked": utc(one.revoked_ms),
+                "expired": one.expires_ms <= now_ms,
             }
-            for one, used in rows
+            for one, used, unused in rows
         ],
         as_json,
     )

@@ -7,6 +7,8 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from sqlalchemy import Connection
+
 from gateway import users
 from gateway.clock import utc_text
 from gateway.devices import DeviceError, revoke_device
@@ -14,13 +16,17 @@ from gateway.fitting import bundle
 from gateway.fitting.bundle import MOST_HOURS, Signed
 from gateway.fitting.local_desk import OPERATOR, LocalDesk
 from gateway.fitting.stops import Stop
-from gateway.store import accounts, bundles, looks, orders
+from gateway.store import accounts, bundles, devices, installations, looks, orders, stock
 from gateway.store.bundles import BundleRow
 
 HOUR_MS = 3_600_000
 DEFAULT_HOURS = 24
 MOST_ORDERS, MOST_DEVICES = 20, 60
 """A night's visits, with something to spare: a lost bundle is to hold no more than that."""
+KEEP_MS = 14 * 24 * HOUR_MS
+"""A visit that was begun in time is finished whenever there is a connection: so long the numbers wait for it."""
+_ENROLLED_MS = HOUR_MS
+"""A number that came on record so shortly before a bundle with it was made came for that bundle."""
 _EARLY_MS = 900_000
 """A laptop's clock may be so far from the gateway's."""
 
@@ -30,7 +36,7 @@ def issue(
     bundle_id: str,
     account: str,
     order_ids: Sequence[str],
-    devices: Sequence[str],
+    numbers: Sequence[str],
     hours: int,
 ) -> Signed:
     """What the gateway says for visits to these orders with these devices, for that officer alone.
@@ -42,11 +48,11 @@ def issue(
         raise Stop(
             f"a bundle is for 1 to {MOST_ORDERS} orders and {MOST_HOURS} hours at most", "ask for less"
         )
-    if len(devices) > MOST_DEVICES:
+    if len(numbers) > MOST_DEVICES:
         raise Stop(f"a bundle has {MOST_DEVICES} devices at most", "ask for less")
     now_ms = desk.now_ms()
     row = BundleRow(
-        bundle_id, account, now_ms, now_ms + hours * HOUR_MS, None, tuple(order_ids), tuple(devices)
+        bundle_id, account, now_ms, now_ms + hours * HOUR_MS, None, tuple(order_ids), tuple(numbers)
     )
     visited = [
         {
@@ -57,7 +63,7 @@ def issue(
         }
         for order_id in order_ids
     ]
-    taken = [_device(desk, one) for one in devices]
+    taken = [_device(desk, one) for one in numbers]
     with desk.store.write() as connection:
         before = bundles.one(connection, bundle_id)
         if before is None:
@@ -69,7 +75,7 @@ def issue(
                 "fitting: bundle made",
                 bundle=bundle_id,
                 orders=", ".join(order_ids),
-                devices=", ".join(devices),
+                devices=", ".join(numbers),
             )
         elif (before.account, before.orders, before.devices, before.revoked_ms) == (
             account,
@@ -80,6 +86,7 @@ def issue(
             row = before
         else:
             raise Stop(f"bundle {bundle_id} was made for something else", "ask for another one")
+    sweep(desk)  # not before: this bundle may have a number that waited
     place, contact = desk.place(), desk.contact()
     document = {
         "tagwatch_bundle": bundle.FORM,
@@ -147,6 +154,51 @@ def revoke(desk: LocalDesk, bundle_id: str) -> list[str]:
         except DeviceError:
             continue  # it was before
         gone.append(one)
+    return gone
+
+
+def waiting(connection: Connection, row: BundleRow) -> list[str]:
+    """Numbers of a bundle that came on record for it, and with which nobody was ever fitted and nothing ever heard.
+
+    One that was in stock before is none: it is a device that somebody has. An RF tag is heard by home units alone, so
+    of its number nobody can say that.
+    """
+    heard, units = devices.last_heard(connection), {one.unit for one in installations.every(connection)}
+    found = []
+    for name in row.devices:
+        entry = devices.one(connection, name)
+        if (
+            entry is not None
+            and entry.revoked_at_ms is None
+            and entry.kind != "rf_tag"
+            and 0 <= row.issued_ms - entry.added_at_ms <= _ENROLLED_MS
+            and name not in heard
+            and name not in units
+            and not orders.activations(connection, name)
+            and not stock.events(connection, name)
+        ):
+            found.append(name)
+    return found
+
+
+def sweep(desk: LocalDesk) -> list[str]:
+    """Revoke the numbers that came on record for bundles which expired `KEEP_MS` ago and were never used.
+
+    Returns them. One that another bundle has still waits.
+    """
+    now_ms = desk.now_ms()
+    with desk.store.read() as connection:
+        every = bundles.every(connection)
+        over = [one for one in every if one.expires_ms + KEEP_MS <= now_ms]
+        kept = {name for one in every if one not in over for name in one.devices}
+        unused = sorted({name for one in over for name in waiting(connection, one)} - kept)
+    gone = []
+    for name in unused:
+        try:
+            revoke_device(desk.store, name, settings=desk.settings)
+        except DeviceError:
+            continue  # somebody else was faster
+        gone.append(name)
     return gone
 
 

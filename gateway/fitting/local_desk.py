@@ -253,7 +253,10 @@ class LocalDesk:
             return envelopes.newest(connection)
 
     def reading_since(self, device: str, row: int, about: str | None, from_ms: int = 0) -> Committed | None:
-        """From the store."""
+        """From the store. Raises Stop where none can come any more."""
+        entry = self.entry(device)
+        if entry is not None and entry.revoked_at_ms is not None:
+            raise Stop(f"{device} was revoked: nothing that it says is believed", "fit another tag")
         with self.store.read() as connection:
             rows = envelopes.of_device_after(connection, device, row)
         found = (

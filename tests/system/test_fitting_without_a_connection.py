@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from gateway import users
 from gateway.authority import Authority
@@ -26,7 +27,7 @@ from gateway.fitting.remote_desk import Away, RemoteDesk
 from gateway.officer_cli import taken_along
 from gateway.orders import activate
 from gateway.settings import Settings
-from gateway.store import alerts
+from gateway.store import alerts, bundles, devices
 from tests.system.fitting_room import ALL_WELL, SPANS, Plug, Watcher, leg
 from tests.system.gateway_elsewhere import Elsewhere
 
@@ -217,6 +218,38 @@ def test_the_gateway_takes_back_one_visit_of_a_bundle_from_its_officer_in_time(
         claim()
     with pytest.raises(Stop, match=r"there is no bundle"):
         issuing.revoke(desk, of.id)
+
+
+def test_numbers_of_an_expired_bundle_that_nobody_used_are_given_back_and_no_others(
+    room: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = LocalDesk(room.settings, room.store)
+    room.order("expires")
+    desk.enrol("gpsstock", "gps_tag")
+    with room.store.write() as connection:  # long in stock
+        connection.execute(text("UPDATE device SET added_at_ms = 1000 WHERE id = 'gpsstock'"))
+    for number, kind in (
+        ("gpsnever", "gps_tag"),
+        ("gpsheard", "gps_tag"),
+        ("rftnever", "rf_tag"),
+        ("gpsagain", "gps_tag"),
+    ):
+        desk.enrol(number, kind)
+    numbers = ["gpsstock", "gpsnever", "gpsheard", "rftnever", "gpsagain"]
+    issuing.issue(desk, "aa" * 8, "sam", ["expires"], numbers, 24)
+    with room.store.write() as connection:
+        devices.hear(connection, {"gpsheard": desk.now_ms()})
+        row = bundles.one(connection, "aa" * 8)
+        assert row is not None
+        assert issuing.waiting(connection, row) == ["gpsnever", "gpsagain"]
+    later_ms = desk.now_ms() + 24 * HOUR_MS + issuing.KEEP_MS
+    assert issuing.sweep(desk) == [], "a visit that was begun in time may be finished"
+    monkeypatch.setattr(desk, "now_ms", lambda: later_ms)
+    issuing.issue(desk, "bb" * 8, "sam", ["expires"], ["gpsagain"], 24)
+    gone = {number for number in numbers if (entry := desk.entry(number)) and entry.revoked_at_ms is not None}
+    assert gone == {"gpsnever"}
+    with pytest.raises(Stop, match=r"gpsnever was revoked"):
+        desk.reading_since("gpsnever", 0, None)
 
 
 def test_a_bundle_holds_no_key_of_a_tag_that_is_worn_and_is_for_officers_only(room: Elsewhere) -> None:
