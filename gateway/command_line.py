@@ -20,8 +20,10 @@ DataDir = Annotated[
     typer.Option("--data-dir", help="The gateway's folder (TAGWATCH_DATA_DIR; default ./tagwatch-data)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+Order = Annotated[str, typer.Argument(help="The order's id, or what the order service calls it.")]
 By = Annotated[str, typer.Option(help="Who decides or records it, by name.")]
 Reason = Annotated[str, typer.Option(help="Why, in a sentence.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would come of it, and change nothing.")]
 
 
 class Refused(typer.Exit):
@@ -81,9 +83,9 @@ def opened(data_dir: Path | None, *refusals: type[Exception]) -> Iterator[tuple[
         yield settings, store
 
 
-def said_by_whom_and_why(by: str, reason: str) -> None:
-    """Raises Refused where who, or why, was left empty."""
-    for what, said in (("--by", by), ("--reason", reason)):
+def said_by_whom_and_why(by: str, reason: str, option: str = "--reason") -> None:
+    """Raises Refused where who, or why (``option``), was left empty."""
+    for what, said in (("--by", by), (option, reason)):
         if not said.strip():
             raise Refused(f"{what} is empty: who and why is kept with every change")
 

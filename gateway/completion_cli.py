@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.command_line import AsJson, DataDir, Refused, opened
+from gateway.command_line import AsJson, By, DataDir, DryRun, Order, Refused, opened, said_by_whom_and_why
 from gateway.place_options import Asked, hours_of, kinds, places_of, refuse_zone, zone_of
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
     from gateway.store import Store
 
-Order = Annotated[str, typer.Argument(help="The order's id, or what the order service calls it.")]
-By = Annotated[str, typer.Option("--by", help="Who does it, by name.")]
 Why = Annotated[str, typer.Option("--why", help="Why, and by whose word: it stands with the version.")]
 Postcode = Annotated[
     str | None, typer.Option(help="The circle's middle: that of a postcode (see the setting `postcodes`).")
@@ -56,7 +54,6 @@ Effective = Annotated[
         formats=["%Y-%m-%dT%H:%M:%SZ"],
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would come of it, and write nothing.")]
 
 
 def register(order_app: typer.Typer, zone_app: typer.Typer) -> None:
@@ -210,9 +207,7 @@ def _who(store: Store, settings: Settings, by: str, why: str, effective: datetim
     from gateway.gateway_time import now
     from gateway.orders.completions import Who
 
-    for name, said in (("--by", by), ("--why", why)):
-        if not said.strip():
-            raise Refused(f"{name} is empty: who completes an order, and why, stands with its version")
+    said_by_whom_and_why(by, why, "--why")
     effective_ms = None if effective is None else utc_ms(effective)
     return Who(" ".join(by.split()), why.strip(), now(store, settings.clock).ms, effective_ms)
 

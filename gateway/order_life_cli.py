@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.command_line import AsJson, By, DataDir, Reason, Refused, logged_in, opened, said_by_whom_and_why
+from gateway.command_line import (
+    AsJson,
+    By,
+    DataDir,
+    DryRun,
+    Order,
+    Reason,
+    Refused,
+    logged_in,
+    opened,
+    said_by_whom_and_why,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -20,14 +31,12 @@ if TYPE_CHECKING:
     from gateway.orders.next_version import Change, Recorded
     from gateway.store.order_changes import ChangeRow
 
-Order = Annotated[str, typer.Argument(help="The order's id, or what the order service calls it.")]
 From = Annotated[
     str | None,
     typer.Option(
         "--effective", help="From when it acts: 2026-11-21 19:00, or with its offset. Default: now."
     ),
 ]
-Trial = Annotated[bool, typer.Option("--dry-run", help="Say what would come of it, and change nothing.")]
 At = Annotated[
     str | None, typer.Option(help="When: 2026-11-21 19:00, or with its offset (…+00:00). Default: now.")
 ]
@@ -99,7 +108,7 @@ def vary(
     replaces_later: Annotated[
         bool, typer.Option(help="It takes the place of versions that were to hold later, too.")
     ] = False,
-    trial: Trial = False,
+    trial: DryRun = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -167,7 +176,7 @@ def suspend(
     to: Annotated[
         str | None, typer.Option(help="Until when; left out, until it is resumed or the order ends.")
     ] = None,
-    trial: Trial = False,
+    trial: DryRun = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -189,7 +198,7 @@ def resume(
     by: By,
     reason: Reason,
     at: At = None,
-    trial: Trial = False,
+    trial: DryRun = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -209,7 +218,7 @@ def revoke(
     reason: Reason,
     at: At = None,
     court: Annotated[str, typer.Option(help="The court that has revoked it.")] = "",
-    trial: Trial = False,
+    trial: DryRun = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -224,7 +233,7 @@ def end(
     by: By,
     reason: Reason,
     at: At = None,
-    trial: Trial = False,
+    trial: DryRun = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -263,7 +272,7 @@ def absence(
     agreed: Annotated[
         str | None, typer.Option(help="When it was agreed, where it is recorded after it began.")
     ] = None,
-    trial: Trial = False,
+    trial: DryRun = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -300,7 +309,7 @@ def excuse(
     from_: Annotated[str | None, typer.Option("--from", help="From when; with --alert its start.")] = None,
     to: Annotated[str | None, typer.Option(help="Until when; with --alert its end, or now.")] = None,
     condition: Condition = None,
-    trial: Trial = False,
+    trial: DryRun = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -345,7 +354,7 @@ def take_back(
     change: Annotated[int, typer.Argument(help="The number of the absence or excuse, from `order show`.")],
     by: By,
     reason: Reason,
-    trial: Trial = False,
+    trial: DryRun = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

@@ -9,11 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway.command_line import AsJson, DataDir, logged_in, opened
+from gateway.command_line import AsJson, DataDir, Order, logged_in, opened
 
 client_app = typer.Typer(help="Order services: who may send orders over HTTP.", no_args_is_help=True)
 
-Order = Annotated[str, typer.Argument(help="The order's id, or what the order service calls it.")]
 Name = Annotated[str, typer.Argument(help="What it is called: 2 to 64 small letters, digits, dots, hyphens.")]
 
 

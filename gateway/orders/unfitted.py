@@ -26,6 +26,7 @@ from core.alerts import About, Alert, Severity, civil, iso_utc, raise_alert
 from core.order import Order, OrderError, order_from_json
 from core.rules import DEFAULT_RULES
 from core.schedule import ALWAYS_MS, Interval, without
+from gateway import lasting
 from gateway.orders import unwatched
 from gateway.store import Store, alerts, erasures, orders
 
@@ -213,8 +214,4 @@ def _raised(order: Order, found: Unfitted, now_ms: int) -> Alert:
 
 
 def _over(standing: alerts.AlertEntry, now_ms: int) -> alerts.AlertEntry:
-    alert = alerts.alert_of(standing)
-    over = replace(
-        alert, state="ended", end_ms=max(now_ms, alert.start_ms), sentence=f"{alert.sentence} This is over."
-    )
-    return alerts.entry(over, standing.device, standing.order_id)
+    return lasting.over(standing, now_ms, "{} This is over.".format)

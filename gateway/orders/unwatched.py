@@ -22,6 +22,7 @@ from core.conditions import UnmonitoredCondition
 from core.order import Order, OrderError, order_from_json
 from core.rules import DEFAULT_RULES
 from core.schedule import ALWAYS_MS
+from gateway import lasting
 from gateway.store import alerts, orders
 
 RULE = "not_monitored"
@@ -66,7 +67,7 @@ def see_to(
     mine = {row.id for row in worn}
     standing = {one.id: one for one in alerts.open_of_rule(connection, RULE) if one.activation in mine}
     changed = [
-        alerts.entry(_ended(alerts.alert_of(one), now_ms), one.device)
+        lasting.over(one, now_ms, lambda said: f"{said.split(' Complete it')[0]} This is over.")
         for one in standing.values()
         if one.id not in wanted
     ]
@@ -114,8 +115,3 @@ def _since(fresh: alerts.AlertEntry, before: alerts.AlertEntry) -> alerts.AlertE
     if replace(alert, order_version=known.order_version) == known:
         return before  # another version of the order says the same of it
     return alerts.entry(alert, fresh.device)
-
-
-def _ended(alert: Alert, now_ms: int) -> Alert:
-    sentence = alert.sentence.split(" Complete it")[0] + " This is over."
-    return replace(alert, state="ended", end_ms=max(now_ms, alert.start_ms), sentence=sentence)
