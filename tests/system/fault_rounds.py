@@ -254,7 +254,7 @@ class Stage:
         """Alerts of earlier rounds that end only when the gateway's clock gets to where a tag's was."""
         self._days = 0
         self._copies = 0
-        self._logged = 0
+        self._logged = self._log_began = 0
         self.diary = Diary()
         """What has happened in the round that is played, or was played last."""
         self.healthy = True
@@ -308,7 +308,10 @@ class Stage:
             ("committed", partial(self._known, device)),
             ("how often fsync fails", lambda: self._fails),
             ("the receiver answers", lambda: self._web.status),
-            ("log", lambda: (folder / "gateway.log").read_bytes()[self._logged :].decode(errors="replace")),
+            (
+                "log",
+                lambda: (folder / "gateway.log").read_bytes()[self._log_began :].decode(errors="replace"),
+            ),
         ):
             try:
                 self.diary.note(f"{what}: {tell()}")
@@ -329,6 +332,7 @@ class Stage:
         self.diary = Diary()
         self._days += 1
         device = f"tag{self._days:05d}"
+        self._log_began = self._logged
         self.diary.note(f"{device}; processes: {self._parts()}")
         # ten to seven by the clock on the wall, also when the rounds have come as far as summer time
         start_ms = int((self._today + timedelta(days=self._days)).timestamp() * 1000)
