@@ -22,8 +22,11 @@ def start(script: Path, *arguments: str, heap: str = HEAP) -> subprocess.Popen[s
     )
 
 
-def run(script: Path, *arguments: str, timeout_s: float = 200, heap: str = HEAP) -> str:
-    """What the script printed; an assertion error with it all where the script failed."""
+def run(script: Path, *arguments: str, timeout_s: float | None = None, heap: str = HEAP) -> str:
+    """What the script printed; an assertion error with it all where the script failed.
+
+    It may take as long as the test may (``make test-long`` gives hours), unless ``timeout_s`` says less.
+    """
     with start(script, *arguments, heap=heap) as process:
         try:
             printed, _ = process.communicate(timeout=timeout_s)

@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).with_name("command_cuts.py")
 def test_a_power_cut_at_every_flash_operation_executes_no_command_twice_and_loses_no_setting(
     tmp_path: Path, commands: int
 ) -> None:
-    answer = run(SCRIPT, str(tmp_path / "flash"), str(commands), timeout_s=230, heap="heapsize=128wk").split()
+    answer = run(SCRIPT, str(tmp_path / "flash"), str(commands), heap="heapsize=128wk").split()
     lives, operations, between = (int(word) for word in answer)
     assert lives == operations > 10 * commands
     assert between > 5 * commands, "power went after the execution, before its record"

@@ -23,7 +23,7 @@ def cut(image: Path, stride: int, offset: int, torn: int) -> tuple[int, int, int
 
     ``torn``: sixteenths of the write that happen.
     """
-    answer = run(JOURNAL, str(image), str(stride), str(offset), str(torn), timeout_s=900).split()
+    answer = run(JOURNAL, str(image), str(stride), str(offset), str(torn)).split()
     lives, operations, free = (int(word) for word in answer)
     return lives, operations, free
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _MNT_DETACH = 2
 _FIU = Path("/usr/lib/fiu")
 _EIO = 5
+_PATIENCE_S, _LOOK_S, _POLL_S = 120.0, 0.5, 0.02
 
 
 class Disk:
@@ -90,13 +92,31 @@ class Failing:
             self._tell(pid, f"enable name=posix/io/sync/*,failinfo={_EIO}")
 
     def _tell(self, pid: int, command: str) -> None:
-        """Tell a process; one that has ended meanwhile need not be told."""
-        with suppress(subprocess.TimeoutExpired):
-            done = subprocess.run(
-                ["fiu-ctrl", "-f", str(self._pipes), "-c", command, str(pid)],
-                capture_output=True,
-                text=True,
-                timeout=2,
-                check=False,
-            )
-            assert done.returncode == 0 or not Path(f"/proc/{pid}").exists(), done.stdout + done.stderr
+        """Tell a process, however long it takes to hear; one that has ended meanwhile need not be told.
+
+        On a busy machine that is seconds: a process that was told no more would fail for the rest of its life.
+        """
+        give_up = time.monotonic() + _PATIENCE_S
+        while Path(f"/proc/{pid}").exists():
+            said = self._told(pid, command, give_up)
+            if said is None:
+                return
+            assert time.monotonic() < give_up, f"{pid} does not hear {command!r}: {said}"
+            time.sleep(_POLL_S)
+
+    def _told(self, pid: int, command: str, give_up: float) -> str | None:
+        """Try once. None where it was told, or needs no telling; else what was complained of."""
+        line = ["fiu-ctrl", "-f", str(self._pipes), "-c", command, str(pid)]
+        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as telling:
+            while True:
+                try:
+                    said, _ = telling.communicate(timeout=_LOOK_S)
+                except subprocess.TimeoutExpired:
+                    gone = not Path(f"/proc/{pid}").exists()
+                    if not gone and time.monotonic() < give_up:
+                        continue
+                    telling.kill()
+                    return None if gone else "no answer"
+                # its exit code is 0 also where it finds no process, or is refused; what fails nowhere is well
+                told = not said.strip() or (command.startswith("disable") and "returned error" in said)
+                return None if told else said.strip()
