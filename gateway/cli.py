@@ -448,7 +448,7 @@ def restore(
         )
     if done.missing:
         typer.secho(
-            f"TO BE LOOKED AT: {done.missing} files that came with orders are not here (a replica holds none): "
+            f"TO BE LOOKED AT: {done.missing} files that came with orders are not here, nor in what was restored: "
             "copy the folder attachments from the box that is gone, or from a backup, or have them sent again",
             fg=typer.colors.YELLOW,
         )

@@ -101,10 +101,9 @@ def scrub(store: Store, place: Path | str, *, rewrite: bool, within_s: float) ->
     deadline = time.monotonic() + within_s
     copy = Store.open(place, busy_timeout_ms=_BUSY_MS)
     try:
-        while (reached := _reached(store, copy)) is None or reached.number < wanted.number:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.2)
+        reached = _come_to(store, copy, wanted, deadline)
+        if reached is None:
+            return False
         with store.write() as connection:
             copying.forget_changes(connection, reached)
         left_s = max(deadline - time.monotonic(), 1.0)
@@ -114,6 +113,29 @@ def scrub(store: Store, place: Path | str, *, rewrite: bool, within_s: float) ->
         )
     finally:
         copy.close()
+
+
+def holds(store: Store, place: Path | str, *, within_s: float) -> bool:
+    """Whether the copy has all that is on disk here now, or comes to have it in time: the gateway brings it up.
+
+    Raises StoreError and DBAPIError where the copy can not be reached.
+    """
+    with store.read() as connection:
+        wanted = copying.last_change(connection)
+    copy = Store.open(place, busy_timeout_ms=_BUSY_MS)
+    try:
+        return _come_to(store, copy, wanted, time.monotonic() + within_s) is not None
+    finally:
+        copy.close()
+
+
+def _come_to(store: Store, copy: Store, wanted: Change, deadline: float) -> Change | None:
+    """Wait until the copy has that change; returns the last that it has, None where it does not come to it."""
+    while (reached := _reached(store, copy)) is None or reached.number < wanted.number:
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.1)
+    return reached
 
 
 def _reached(store: Store, copy: Store) -> Change | None:

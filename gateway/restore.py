@@ -28,9 +28,21 @@ from gateway import backup, replica, users
 from gateway.authority import seal_authority
 from gateway.backup import BackupError, Manifest
 from gateway.keys import held, seal_anew, seal_open_keys, wiped
+from gateway.orders import attachments
 from gateway.seal import SealError, Vault
 from gateway.settings import Settings
-from gateway.store import Store, StoreError, accounts, copying, devices, dialect, erasures, sqlite_file, state
+from gateway.store import (
+    Store,
+    StoreError,
+    accounts,
+    copying,
+    devices,
+    dialect,
+    erasures,
+    intake,
+    sqlite_file,
+    state,
+)
 from gateway.store.tables import device as device_table
 from gateway.whole_files import sync_folder, write_whole
 
@@ -46,7 +58,7 @@ class Restored:
 
     ``unknown`` are devices of the devices folder as it was that the backup does not know; ``unread`` says why the old
     store could not be asked for its numbers and revocations, "" where it could, or where there was none. ``missing`` is
-    how many files that came with orders the store tells of and that are not here: the second store does not hold them.
+    how many files that came with orders the store tells of and that are not here, nor in the store.
     """
 
     manifest: Manifest
@@ -100,7 +112,6 @@ def restore(settings: Settings, source: Path | None, master_key: Path | None = N
             moves = _moves(settings, stage, target, generation)
             known = {str(name) for (name,) in sqlite_file.rows(stage / backup.STORE, "SELECT id FROM device")}
             folders = {path.name for path in _folders(settings.devices_dir)}
-            told = {str(name) for (name,) in _rows_of_attachments(stage / backup.STORE)}
             _sync_tree(stage)
             if source is None:
                 _claim(settings, found, generation, begins)
@@ -114,6 +125,7 @@ def restore(settings: Settings, source: Path | None, master_key: Path | None = N
             if not (settings.data_dir / PLAN).exists():
                 shutil.rmtree(stage, ignore_errors=True)
         finish(settings)
+        missing = _lay_out(settings)
     kept = "" if isinstance(target, str) else moves[0][2]
     return Restored(
         manifest,
@@ -121,12 +133,21 @@ def restore(settings: Settings, source: Path | None, master_key: Path | None = N
         kept if kept and Path(kept).exists() else "",
         tuple(sorted(folders - known)),
         old.unread,
-        len(told - {path.name for path in (settings.data_dir / backup.ATTACHMENTS).glob("*")}),
+        missing,
     )
 
 
-def _rows_of_attachments(path: Path) -> list[tuple[object, ...]]:
-    return sqlite_file.rows(path, "SELECT id FROM order_attachment")
+def _lay_out(settings: Settings) -> int:
+    """Write the files that came with orders which the store has in pieces; returns how many are not to be had."""
+    store = Store.open(settings.store_place)
+    try:
+        return len(attachments.lay_out(settings.data_dir, store))
+    except OSError:  # the disk is full: the gateway does it when it begins
+        with store.read() as connection:
+            told = {one.id for one in intake.attachments(connection)}
+        return len(told - {path.name for path in (settings.data_dir / backup.ATTACHMENTS).glob("*")})
+    finally:
+        store.close()
 
 
 def interrupted(settings: Settings) -> bool:

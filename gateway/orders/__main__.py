@@ -70,6 +70,9 @@ def serve(settings: Settings, heart: Heartbeat) -> None:
         gone, untold = attachments.tidy(settings.data_dir, store)
         if gone or untold:
             log.info("attachments were looked through", removed=gone, untold=untold)
+        attachments.lay_out(settings.data_dir, store)
+        if settings.replica_place is not None:
+            attachments.take_in(settings.data_dir, store)
         config = uvicorn.Config(
             create_app(store, settings, Reader(store, settings.clock).now_ms),
             log_config=None,

@@ -2,6 +2,9 @@
 
 A file is written under a temporary name, brought to the disk, given its own name, and only then written of in the
 store: what the store tells of is there. What was half received when power went is removed when the intake begins.
+
+Where there is a second store the bytes are rows as well, in pieces, so that it has them; a box that is made from it
+lays them out again (docs/decisions/0035-files-that-came-with-orders-are-rows-as-well.md).
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -18,12 +22,14 @@ from gateway.store import Store, intake
 from gateway.whole_files import sync_folder
 
 _PART = ".part"
+_PIECE = 64 << 10
 
 
 class Arriving:
     """A file that is being received. Leaving the context without `keep` removes it."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, as_rows: bool = False) -> None:
+        self._as_rows = as_rows
         self.id = secrets.token_hex(16)
         self.size = 0
         self._digest = hashlib.sha256()
@@ -51,13 +57,7 @@ class Arriving:
 
         Raises OSError, and DBAPIError where the store fails; then nothing is kept.
         """
-        self.write(b"")
-        assert self._file is not None
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        place = self._folder / self.id
-        self._part.rename(place)
-        sync_folder(self._folder)
+        place = self.put(self.id)
         try:
             with store.write() as connection:
                 before = intake.same_attachment(connection, case_id, file_name, self.sha256)
@@ -68,10 +68,23 @@ class Arriving:
                     self.id, case_id, file_name, about, client, now_ms, self.size, self.sha256
                 )
                 intake.add_attachment(connection, one)
+                if self._as_rows:
+                    intake.add_pieces(connection, self.id, _pieces(place))
         except BaseException:
             place.unlink(missing_ok=True)
             raise
         return self.id
+
+    def put(self, name: str) -> Path:
+        """Bring it to the disk under its name. Raises OSError."""
+        self.write(b"")
+        assert self._file is not None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        place = self._folder / name
+        self._part.rename(place)
+        sync_folder(self._folder)
+        return place
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +112,51 @@ def tidy(data_dir: Path, store: Store) -> tuple[int, int]:
     for path in gone:
         path.unlink()
     return len(gone), sum(path.name not in told for path in folder.iterdir())
+
+
+def take_in(data_dir: Path, store: Store) -> int:
+    """Have the bytes of every file in the store, too, where that had no second store before; returns of how many.
+
+    Each is a transaction. Raises OSError, and DBAPIError where the store fails.
+    """
+    with store.read() as connection:
+        told = [one.id for one in intake.attachments(connection)]
+        known = intake.in_pieces(connection)
+    missing = [one for one in told if one not in known and (data_dir / ATTACHMENTS / one).is_file()]
+    for one in missing:
+        with store.write() as connection:
+            if any(still.id == one for still in intake.attachments(connection)):
+                intake.add_pieces(connection, one, _pieces(data_dir / ATTACHMENTS / one))
+    return len(missing)
+
+
+def lay_out(data_dir: Path, store: Store) -> list[str]:
+    """Write the files whose bytes the store has and that are not here, as after a restore from the second store.
+
+    Returns the ids of those that are neither here nor whole in the store. Raises OSError and DBAPIError.
+    """
+    folder = data_dir / ATTACHMENTS
+    lost = []
+    with store.read() as connection:
+        for one in intake.attachments(connection):
+            if (folder / one.id).exists():
+                continue
+            with Arriving(data_dir) as arriving:
+                for piece in intake.pieces(connection, one.id):
+                    arriving.write(piece)
+                if arriving.sha256 == one.sha256:
+                    arriving.put(one.id)
+                else:
+                    lost.append(one.id)
+    return lost
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        piece = file.read(_PIECE)
+        yield piece  # of an empty file one that is empty
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 def path_of(data_dir: Path, attachment: intake.Attachment) -> Path:

@@ -13,12 +13,15 @@ from urllib.parse import parse_qs
 
 import anyio
 import anyio.to_thread
+import structlog
 from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import Response
 from fastapi.security import HTTPBasic, HTTPBearer
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError
 from starlette.requests import ClientDisconnect
 
+from gateway import logs, replica
 from gateway.orders import clients, intake, refusals
 from gateway.orders.attachments import Arriving
 from gateway.orders.clients import Credentials
@@ -26,14 +29,20 @@ from gateway.orders.intake import Operation, UnknownCaseError
 from gateway.orders.reading import NoMessageError, as_text
 from gateway.orders.refusals import RefusalError, documented
 from gateway.settings import Settings
-from gateway.store import Store
+from gateway.store import Store, StoreError
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 _THREADS = 8
 """So many requests work on the store at a time; one writes, the others wait for it."""
 _HASHING = 2
 """So many credentials are tried at a time: each takes 16 MiB, and whoever guesses is to wait for that."""
+_WAITING = 16
+"""So many wait for the second store at a time; others can be answered meanwhile."""
+_COPIED_S = 10.0
+"""So long they do: the gateway copies every second or so what others than tags have written."""
 _PIECE_S = 30.0
 """How long the next piece of a request may take to arrive."""
 _DRAIN = 4
@@ -247,6 +256,7 @@ class _Desk:
         self.store, self.settings, self.now_ms = store, settings, now_ms
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._hashing = anyio.CapacityLimiter(_HASHING)
+        self._waiting = anyio.CapacityLimiter(_WAITING)
 
     async def work(self, do: Callable[..., T], *arguments: Any) -> T:
         """Do something that waits for the disk, in a thread. What is not known is answered so."""
@@ -284,12 +294,31 @@ class _Desk:
     ) -> KeptFile:
         """Receive a file."""
         await self.work(intake.state_of, self.store, clean(case_id))  # refused before 16 MiB are received
-        with Arriving(self.settings.data_dir) as arriving:
+        second = self.settings.replica_place is not None
+        with Arriving(self.settings.data_dir, as_rows=second) as arriving:
             async for piece in _pieces(request, self.settings.order_attachment_bytes):
                 await anyio.to_thread.run_sync(arriving.write, piece, limiter=self._threads)
             told = clean(file_name), clean(table_name), client, self.now_ms()
             kept = await self.work(arriving.keep, self.store, clean(case_id), *told)
+            await self.copied()
             return KeptFile(result=Kept(sys_id=kept, file_name=file_name, size_bytes=str(arriving.size)))
+
+    async def copied(self) -> None:
+        """Wait until the second store, if there is one, has it, too. Raises RefusalError where that takes too long."""
+        place = self.settings.replica_place
+        if place is None:
+            return
+        try:
+            look = partial(replica.holds, self.store, place, within_s=_COPIED_S)
+            holds = await anyio.to_thread.run_sync(look, limiter=self._waiting)
+        except (StoreError, DBAPIError) as error:
+            log.warning("the replica can not be reached", problem=logs.safe(error))
+            holds = False
+        if not holds:
+            raise RefusalError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "It is stored, but the second store does not have it yet. Send it again: nothing is done twice.",
+            )
 
     async def body(self, request: Request, most: int) -> bytes:
         """A whole body of at most so many bytes."""
@@ -303,6 +332,7 @@ def _taking_in(desk: _Desk, operation: Operation) -> Callable[..., Awaitable[Rec
             case_id = await desk.work(intake.take_in, desk.store, operation, client, data, desk.now_ms())
         except NoMessageError as error:
             raise RefusalError(HTTPStatus.BAD_REQUEST, f"This is no message: {error}.") from None
+        await desk.copied()
         return Receipts(result=[Receipt(id=case_id)])
 
     what = "device wearer" if operation.endswith("DW") else "monitoring order"

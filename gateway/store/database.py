@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchTableError
 from gateway import store_url
 from gateway.store.dialect import WRITES, make_engine, unfit, url_of
 
-HEAD = "0017"
+HEAD = "0018"
 """The newest migration. Kept here so that a store that is up to date opens without loading the migration tool."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

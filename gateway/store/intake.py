@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from gateway.store.tables import (
     order_attachment,
+    order_attachment_piece,
     order_case,
     order_identity,
     order_message,
@@ -225,6 +226,24 @@ def add_attachment(connection: Connection, one: Attachment) -> None:
     connection.execute(insert(order_attachment).values(**values))
 
 
+def add_pieces(connection: Connection, attachment_id: str, pieces: Iterable[bytes]) -> None:
+    """Keep the bytes of a file in the store, too; a copy of the store has them then."""
+    for n, data in enumerate(pieces):
+        connection.execute(insert(order_attachment_piece).values(attachment=attachment_id, n=n, data=data))
+
+
+def pieces(connection: Connection, attachment_id: str) -> Iterator[bytes]:
+    """The bytes of a file, as far as the store has them, piece by piece."""
+    query = select(order_attachment_piece.c.data).where(order_attachment_piece.c.attachment == attachment_id)
+    rows = connection.execute(query.order_by(order_attachment_piece.c.n), execution_options={"yield_per": 4})
+    yield from rows.scalars()
+
+
+def in_pieces(connection: Connection) -> set[str]:
+    """The files whose bytes the store has."""
+    return set(connection.execute(select(order_attachment_piece.c.attachment).distinct()).scalars())
+
+
 def same_attachment(connection: Connection, case_id: str, file_name: str, sha256: str) -> Attachment | None:
     """The same file under the same name, where it came before."""
     query = select(order_attachment).where(
@@ -247,6 +266,7 @@ def attachments(connection: Connection, case_id: str | None = None) -> list[Atta
 def forget_attachments(connection: Connection, ids: Collection[str]) -> None:
     """Nothing tells of these files any more."""
     for one in ids:
+        connection.execute(delete(order_attachment_piece).where(order_attachment_piece.c.attachment == one))
         connection.execute(delete(order_attachment).where(order_attachment.c.id == one))
 
 

@@ -583,6 +583,14 @@ order_attachment = Table(
     UniqueConstraint("case_id", "file_name", "sha256", name="order_attachment_once"),
 )
 
+order_attachment_piece = Table(
+    "order_attachment_piece",
+    metadata,
+    Column("attachment", Text, ForeignKey("order_attachment.id"), primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False, doc="0, 1, 2 …"),
+    Column("data", LargeBinary, nullable=False, doc="its bytes, where the second store is to have them"),
+)
+
 order_task = Table(
     "order_task",
     metadata,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -32,9 +33,9 @@ class Desk:
 
 
 @contextmanager
-def desk_in(folder: Path) -> Iterator[Desk]:
+def desk_in(folder: Path, **chosen: Any) -> Iterator[Desk]:
     """Serve on any free port until the block ends."""
-    settings = Settings.load(folder, orders=True)
+    settings = Settings.load(folder, orders=True, **chosen)
     store = Store.open(settings.store_place)
     made = clients.add(store, "cemo", 0)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -273,7 +273,7 @@ def test_a_backup_of_an_earlier_version_is_restored_with_its_keys_sealed(kept: K
 LATER = (
     *("replica", "replica_change", "barred"),
     *("order_client", "order_token", "order_case", "order_identity", "order_message"),
-    *("order_attachment", "order_task", "device_key", "device_certificate"),
+    *("order_attachment_piece", "order_attachment", "order_task", "device_key", "device_certificate"),
     *("session", "access_token", "account", "order_change", "bundle_visit", "bundle", "order_due"),
     *("device_event", "device_fault"),
 )
