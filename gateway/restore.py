@@ -48,6 +48,8 @@ from gateway.whole_files import sync_folder, write_whole
 
 PLAN = "restore.plan"
 _STAGE = "restore.new"
+_OF_THE_STORE = ("suspects.json",)
+"""Notes beside the store that name its activations: in another store those names may be other people's."""
 _NUMBERS = ("alert", "alert_revision")
 _ROUND = 10_000
 
@@ -165,6 +167,8 @@ def finish(settings: Settings) -> None:
                 _replace(Path(staged), Path(target), Path(kept))
             else:
                 _fill(settings, Path(staged))
+        for name in _OF_THE_STORE:
+            (settings.data_dir / name).unlink(missing_ok=True)
         plan.unlink()
         sync_folder(settings.data_dir)
     plan.with_name(plan.name + ".tmp").unlink(missing_ok=True)

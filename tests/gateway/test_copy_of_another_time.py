@@ -20,6 +20,7 @@ from gateway.sequences import Span
 from gateway.settings import Settings
 from gateway.store import Store, alerts, dialect, erasures, state
 from gateway.store.tables import alert, alert_revision, metadata, order_case, order_identity
+from gateway.suspects import Suspects
 from gateway.trail import positions_of
 from tests.gateway.kept_store import Kept, everything, keep
 from tests.gateway.stand_in import positions
@@ -238,6 +239,15 @@ def test_a_copy_that_is_taken_away_while_it_is_in_use_is_missed(kept: Kept, plac
     assert is_copied(kept.store, place)
 
 
+def test_whom_the_program_had_put_aside_is_judged_in_a_restored_store(kept: Kept, place: Path) -> None:
+    notes = Suspects(kept.settings.data_dir, "program")
+    notes.put_aside("tag0001-1", "an error")
+    notes.close()
+    kept.store.close()
+    restore(kept.settings, None)
+    assert Suspects(kept.settings.data_dir, "program").aside == {}, "the same name may be another wearing"
+
+
 def test_nothing_is_restored_from_a_place_that_holds_no_copy(kept: Kept, place: Path, tmp_path: Path) -> None:
     kept.store.close()
     place.unlink()
@@ -300,6 +310,7 @@ def test_a_store_of_the_form_before_makes_its_copy_whole_once(kept: Kept, place:
                     f"(of_table, row_key) VALUES ('{table}', json_array({values})); END"
                 )
             )
+        connection.execute(text("DROP TABLE order_attachment_piece"))
         connection.execute(text("ALTER TABLE replica_change DROP COLUMN mark"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0016'"))
     noise(kept, b"one")
