@@ -35,11 +35,13 @@ from gateway.store import (
     Store,
     StoreError,
     accounts,
+    bundles,
     copying,
     devices,
     dialect,
     erasures,
     intake,
+    order_clients,
     sqlite_file,
     state,
 )
@@ -82,6 +84,10 @@ class _Old:
     """Users who are kept out, and since when."""
     tokens: tuple[tuple[str, int], ...] = ()
     """Machines' tokens that are believed no longer, and since when."""
+    clients: tuple[tuple[str, int], ...] = ()
+    """Order services that may send nothing any more, and since when."""
+    bundles: tuple[tuple[str, int], ...] = ()
+    """Enrolment bundles that were revoked, and when."""
     unread: str = ""
 
 
@@ -203,7 +209,15 @@ def _look(target: Path) -> _Old:
             target, "SELECT id, revoked_at_ms FROM device WHERE revoked_at_ms IS NOT NULL"
         )
         tables = {str(name) for (name,) in sqlite_file.rows(target, "SELECT name FROM sqlite_master")}
-        disabled, tokens = [], []
+        disabled, tokens, clients, bundles = [], [], [], []
+        if "order_client" in tables:
+            clients = sqlite_file.rows(
+                target, "SELECT name, revoked_at_ms FROM order_client WHERE revoked_at_ms IS NOT NULL"
+            )
+        if "bundle" in tables:
+            bundles = sqlite_file.rows(
+                target, "SELECT id, revoked_ms FROM bundle WHERE revoked_ms IS NOT NULL"
+            )
         if "account" in tables:  # a store of before there were users has none
             disabled = sqlite_file.rows(
                 target, "SELECT name, disabled_ms FROM account WHERE disabled_ms IS NOT NULL"
@@ -219,6 +233,8 @@ def _look(target: Path) -> _Old:
         _pairs(revoked),
         _pairs(disabled),
         _pairs(tokens),
+        _pairs(clients),
+        _pairs(bundles),
     )
 
 
@@ -315,6 +331,10 @@ def _make_ready(path: Path, generation: int, old: _Old, vault: Vault, *, goes_on
             accounts.set_disabled(connection, name, at_ms)
         for token_id, at_ms in old.tokens:
             accounts.revoke_token(connection, token_id, at_ms)
+        for name, at_ms in old.clients:
+            order_clients.revoke(connection, name, at_ms)
+        for bundle_id, at_ms in old.bundles:
+            bundles.revoke(connection, bundle_id, at_ms)
         mine = {
             str(row.name): int(row.seq)
             for row in connection.execute(text("SELECT name, seq FROM sqlite_sequence"))

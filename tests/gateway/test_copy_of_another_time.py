@@ -11,15 +11,24 @@ import pytest
 from sqlalchemy import insert, text
 
 from gateway import replica
-from gateway.backup import BackupError
+from gateway.backup import BackupError, backup
 from gateway.devices import Credentials
 from gateway.group import Received
+from gateway.orders import clients
 from gateway.replica import Copy, ReplicaError
 from gateway.restore import restore
 from gateway.sequences import Span
 from gateway.settings import Settings
-from gateway.store import Store, alerts, dialect, erasures, state
-from gateway.store.tables import alert, alert_revision, metadata, order_case, order_identity
+from gateway.store import Store, alerts, bundles, dialect, erasures, order_clients, state
+from gateway.store.tables import (
+    account,
+    alert,
+    alert_revision,
+    bundle,
+    metadata,
+    order_case,
+    order_identity,
+)
 from gateway.suspects import Suspects
 from gateway.trail import positions_of
 from tests.gateway.kept_store import Kept, everything, keep
@@ -246,6 +255,28 @@ def test_whom_the_program_had_put_aside_is_judged_in_a_restored_store(kept: Kept
     kept.store.close()
     restore(kept.settings, None)
     assert Suspects(kept.settings.data_dir, "program").aside == {}, "the same name may be another wearing"
+
+
+def test_an_order_service_and_a_bundle_that_were_revoked_since_the_backup_stay_so(
+    kept: Kept, tmp_path: Path
+) -> None:
+    clients.add(kept.store, "cemo", NOW_MS)
+    with kept.store.write() as connection:
+        order_clients.add_token(connection, "a digest", "cemo", NOW_MS * 2, NOW_MS)
+        connection.execute(account.insert().values(name="a", full_name="A", role="x", once=False, made_ms=1))
+        connection.execute(
+            bundle.insert().values(id="b", account="a", issued_ms=1, expires_ms=2, orders="[]", devices="[]")
+        )
+    backup(kept.settings, tmp_path / "backup")
+    with kept.store.write() as connection:
+        order_clients.revoke(connection, "cemo", NOW_MS)
+        bundles.revoke(connection, "b", NOW_MS)
+    kept.store.close()
+    restore(kept.settings, tmp_path / "backup")
+    with kept.store.read() as connection:
+        assert [one.revoked_at_ms for one in order_clients.every(connection)] == [NOW_MS]
+        assert order_clients.client_of(connection, "a digest", NOW_MS) is None
+        assert [one.revoked_ms for one in bundles.every(connection)] == [NOW_MS]
 
 
 def test_nothing_is_restored_from_a_place_that_holds_no_copy(kept: Kept, place: Path, tmp_path: Path) -> None:
