@@ -403,7 +403,7 @@ class Teller:
             )
         elif done.outcome == officer_cli.NOT_FINISHED:
             self._console.print(
-                f"{done.device} is on. " + officer_cli.unfinished_words(done),
+                officer_cli.unfinished_words(done),
                 highlight=False,
                 markup=False,
                 soft_wrap=True,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
+
+from sqlalchemy import Connection
 
 from core.conditions import CurfewCondition
 from core.order import Order
@@ -24,16 +27,18 @@ def install(
     activation_id: str,
     address: str | None = None,
     installed: datetime | int | None = None,
+    *,
+    within: Connection | None = None,
 ) -> Installation:
     """A home unit was installed for a wearer, at the address of that name in the order's curfew.
 
     ``address`` may be left out where there is only one; ``installed`` is a datetime (UTC where it has no zone),
-    milliseconds, or None for now. Raises OrderRefused where unit, activation or address are not known, the unit is in
-    quarantine, or where the unit, or another at that address, listens for the wearer already, or the unit for
-    `MOST_TAGS` others.
+    milliseconds, or None for now; ``within`` is the transaction that it is part of. Raises OrderRefused where unit,
+    activation or address are not known, the unit is in quarantine, or where the unit, or another at that address,
+    listens for the wearer already, or the unit for `MOST_TAGS` others.
     """
     installed_ms = instant_ms(store, installed)
-    with store.write() as connection:
+    with store.write() if within is None else nullcontext(within) as connection:
         entry = devices.one(connection, unit)
         if entry is None or entry.revoked_at_ms is not None or entry.kind != HOME_UNIT:
             raise OrderRefused(
@@ -75,14 +80,20 @@ def install(
 
 
 def uninstall(
-    store: Store, unit: str, activation_id: str | None = None, removed: datetime | int | None = None
+    store: Store,
+    unit: str,
+    activation_id: str | None = None,
+    removed: datetime | int | None = None,
+    *,
+    within: Connection | None = None,
 ) -> list[Installation]:
     """A home unit was taken away: from one activation, or from all for which it listens; returns where it stood.
 
-    Raises OrderRefused where it is installed for none, or was installed later than ``removed``.
+    ``within`` is the transaction that it is part of. Raises OrderRefused where it is installed for none, or was
+    installed later than ``removed``.
     """
     removed_ms = instant_ms(store, removed)
-    with store.write() as connection:
+    with store.write() if within is None else nullcontext(within) as connection:
         gone = [
             one
             for one in installations.every(connection)

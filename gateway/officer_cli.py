@@ -18,6 +18,7 @@ from gateway.command_line import AsJson, DataDir, Refused, logged_in, opened, pr
 if TYPE_CHECKING:
     from gateway.fitting import Fitted
     from gateway.fitting.bundle_desk import BundleDesk
+    from gateway.fitting.context import Purpose
     from gateway.fitting.desk import Desk
     from gateway.fitting.remote_desk import RemoteDesk
 
@@ -286,7 +287,15 @@ def finish(
     from gateway.fitting.unfinished import WAITS
 
     folder = settings_of(data_dir).data_dir
-    waiting = orders or Journal.waiting(folder, WAITS)
+    purposes: tuple[Purpose, ...] = ("remove", "fit")
+    waiting = [
+        (order, purpose)
+        for purpose in purposes
+        for order in Journal.waiting(folder, WAITS, purpose)
+        if not orders or order in orders
+    ]
+    # to one that does not wait it is said
+    waiting += [(order, "fit") for order in orders or () if order not in {one for one, _ in waiting}]
     wrong = False
     with ExitStack() as stack:
         try:
@@ -303,10 +312,10 @@ def finish(
             typer.echo(f"{sent} records and tasks were sent")
         if not waiting and not sent:
             typer.echo("nothing waits here")
-        for order in waiting:
+        for order, purpose in waiting:
             teller = Teller(silent=False, console=Console())
             try:
-                done = finish(desk, folder, Asked(order, by), teller)
+                done = finish(desk, folder, Asked(order, by), teller, purpose)
             except Stop as stop:
                 teller.stopped(stop)
                 wrong = True
@@ -330,11 +339,16 @@ def bundle_desk(folder: Path, path: Path) -> BundleDesk:
 
 def unfinished_words(done: Fitted) -> str:
     """What an officer has to know of a visit that waits."""
+    from gateway.fitting.unfinished import ENDING
+
     waits = done.steps["waits"]
-    bound = "it is bound" if done.activation else "NOBODY IS MONITORED BY IT YET"
+    if ENDING in waits["waits"]:
+        how, bound = "off", "ITS ALERTS GO ON UNTIL THEN"
+    else:
+        how, bound = "on", "it is bound" if done.activation else "NOBODY IS MONITORED BY IT YET"
     return (
-        f"NOT FINISHED: {' and '.join(waits['waits'])} waits, {bound}. Where there is a connection type: "
-        f"tagwatch fit finish. What was done lies in {done.folder}"
+        f"{done.device} is {how}. NOT FINISHED: {' and '.join(waits['waits'])} waits, {bound}. Where there is a "
+        f"connection type: tagwatch fit finish. What was done lies in {done.folder}"
     )
 
 

@@ -98,7 +98,10 @@ class BundleDesk:
         return time.time_ns() // 1_000_000
 
     def device(self, device: str) -> OnRecord:
-        """A device of the bundle; there are no others here."""
+        """A device of the bundle, or one that its wearers have on; there are no others here."""
+        worn = self.worn(device)
+        if worn is not None:
+            return OnRecord(device, worn.kind, "", revoked=False, kept=False)
         found = self._device(device)
         return OnRecord(
             device,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -55,15 +55,16 @@ class Identity:
 class Console:
     """A device at the other end of a line. ``signature`` signs a line to it (nonce, line), where its key is known.
 
-    ``expected`` is the identity that it must have from now on (None: any). ``settle`` is called before each line, while
-    the device is to change its key: it may do so between any two.
+    ``expected`` are the identities that it may have from now on, None for a new one without any (empty: whichever):
+    what is meant for one is never said to another. ``settle`` is called before each line, while the device is to
+    change its key: it may do so between any two.
     """
 
     def __init__(self, line: Line) -> None:
         self.line = line
         self.signature: Signature | None = None
         self.settle: Callable[[], None] | None = None
-        self.expected: str | None = None
+        self.expected: Sequence[str | None] = ()
 
     def identify(self, tries: int = _TRIES) -> Identity:
         """Ask who it is. Raises NoAnswer where nobody answers, and Stop where it is another than expected."""
@@ -81,10 +82,14 @@ class Console:
             found = _identity(told)
             if found is None:
                 continue
-            if self.expected is not None and found.device != self.expected:
+            if self.expected and found.device not in self.expected:
+                wanted = next(
+                    (one for one in self.expected if one is not None), "a new one without an identity"
+                )
+                there = "that one" if None in self.expected else wanted
                 raise Stop(
-                    f"this is {named(found)}, and the visit is about {self.expected}",
-                    f"put the plug on {self.expected}, and type the same command again",
+                    f"this is {named(found)}, and the visit is about {wanted}",
+                    f"put the plug on {there}, and type the same command again",
                 )
             return found
         raise NoAnswer(self.line.path)

@@ -35,6 +35,8 @@ def identify(context: Context, wanted: str | None, begun_with: str | None, *, wo
     if device is None:
         side.device = wanted or begun_with or _asked(context, side.kind)
         _may_be_given(context, side.device, side.kind)
+        # or what is given next would go to whichever device is on the plug by then, and some obey
+        side.console.expected = (None,)
     else:
         side.device = device
         if wanted is not None and wanted != device:
@@ -50,7 +52,7 @@ def identify(context: Context, wanted: str | None, begun_with: str | None, *, wo
         if entry.kind != side.kind:
             raise Stop(f"{device} is on record as a {entry.kind} and says that it is a {side.kind}", ANOTHER)
         context.sign_as_its_owner()
-        side.console.expected = device
+        side.console.expected = (device,)
     if not worn:
         _is_not_put_aside(context, side.device)
         if side.kind != HOME_UNIT:
@@ -164,6 +166,8 @@ def give(context: Context) -> Facts:
             context.desk.credentials(side.device) if known else context.desk.enrol(side.device, side.kind)
         )
         wanted = _files(credentials, context.asked.extra)
+        # it has it as soon as it is told to, and the answer may be lost
+        side.console.expected = (None, side.device)
     else:
         wanted = _what_differs(context)
         if not wanted:
@@ -172,9 +176,22 @@ def give(context: Context) -> Facts:
     try:
         side.console.put(wanted)
     except Refused as error:
-        raise Stop(f"{side.device} does not take its settings ({error})", ANOTHER) from None
+        if not _has_it_all(context):
+            raise Stop(f"{side.device} does not take its settings ({error})", ANOTHER) from None
     _wait_for_boot(context)
     return {"device": side.device, "given": sorted(wanted)}
+
+
+def _has_it_all(context: Context) -> bool:
+    """Whether the device has taken what it was given, though it was not heard to say so."""
+    side = context.on_the_line
+    try:
+        if side.again().device != side.device:
+            return False
+        context.sign_as_its_owner()
+        return not _what_differs(context)
+    except Stop:
+        return False
 
 
 def _files(credentials: Credentials, extra: Any) -> dict[str, bytes]:
@@ -233,19 +250,23 @@ def _what_differs(context: Context) -> dict[str, bytes]:
 def _wait_for_boot(context: Context) -> None:
     """A device that takes what it was given resets, and says then who it is."""
     side = context.on_the_line
-    side.console.expected = None
+    side.console.expected = (None, side.device)
     side.console.signature = side.console.settle = None
+    heard = False
     for _ in context.patiently(context.asked.boot_s, 0.3):
         context.listener.says("it starts again with its new settings")
         try:
             who = side.console.identify(tries=1)
         except NoAnswer:
             continue
+        heard = True
         if who.device == side.device:
             side.who = who
-            side.console.expected = side.device
+            side.console.expected = (side.device,)
             context.sign_as_its_owner()
             return
+    if not heard:
+        raise NoAnswer(side.path)  # it may be flat: it has all of what it was given, or nothing
     raise Stop(f"{side.device} does not come back with the identity that it was given", ANOTHER)
 
 

@@ -106,7 +106,7 @@ def issue(
 def claim(desk: LocalDesk, bundle_id: str, account: str, order_id: str, visit: str, began_ms: int) -> None:
     """This visit, begun then, is the one that the bundle was used for. Said again it is the same. Raises Stop."""
     now_ms = desk.now_ms()
-    on = "the tag is on, and nobody is monitored by it"
+    on = "the tag is on, and nobody is monitored by it, or it is off, and its alerts go on"
     with desk.store.write() as connection:
         row = bundles.one(connection, bundle_id)
         if row is None:

@@ -77,13 +77,13 @@ class Journal:
         return self._newest(step, "begun")
 
     @staticmethod
-    def waiting(data_dir: Path, step: str) -> list[str]:
-        """The orders whose visits to fit a tag lie here unfinished, with that step done."""
+    def waiting(data_dir: Path, step: str, purpose: str = "fit") -> list[str]:
+        """The orders whose visits for that purpose lie here unfinished, with that step done."""
         found = []
         for path in sorted((data_dir / FOLDER / OPEN).glob("*.jsonl")):
             lines = [json.loads(one) for one in path.read_text("utf-8").split("\n")[:-1] if one.endswith("}")]
             done = any((line.get("step"), line.get("is")) == (step, "done") for line in lines)
-            if done and lines[0]["purpose"] == "fit":
+            if done and lines[0]["purpose"] == purpose:
                 found.append(lines[0]["order"])
         return found
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 from jinja2 import TemplateError
+from sqlalchemy import Connection
 
 from core.order import Order, OrderError, order_from_json
 from core.wire import beacon_number
@@ -270,12 +271,16 @@ class LocalDesk:
         """Make the activation and the installation, where they are not there from this fitting already."""
         worn = self.worn(device)
         try:
-            if worn is None or (worn.order_id, worn.fitted_ms) != (order_id, fitted_ms):
-                activation = activate(self.store, device, order_id, fitted_ms, by=self.by)
-            else:
-                activation = worn.activation
-            if unit is not None and not self._stands(unit, activation):
-                install(self.store, unit, activation, address, fitted_ms)
+            # in one: there is no instant in which an RF tag is worn that no home unit listens for
+            with self.store.write() as connection:
+                if worn is None or (worn.order_id, worn.fitted_ms) != (order_id, fitted_ms):
+                    activation = activate(
+                        self.store, device, order_id, fitted_ms, by=self.by, within=connection
+                    )
+                else:
+                    activation = worn.activation
+                if unit is not None and not _stands(connection, unit, activation):
+                    install(self.store, unit, activation, address, fitted_ms, within=connection)
         except OrderRefused as error:
             raise Stop(str(error), f"{OPERATOR}; the tag is on and its readings are kept") from None
         return Bound(activation, fitted_ms, [one.id for one in beyond(self.store, activation)])
@@ -312,17 +317,17 @@ class LocalDesk:
     def unbind(self, activation: str, removed_ms: int) -> Unbound:
         """End activation and installations."""
         try:
-            with self.store.read() as connection:
+            with self.store.write() as connection:
                 stands = [
                     one.unit
                     for one in installations.every(connection)
                     if one.activation == activation and one.removed_ms is None
                 ]
                 row = orders.one_activation(connection, activation)
-            for unit in stands:
-                uninstall(self.store, unit, activation, removed_ms)
-            if row is not None and row.removed_ms is None:
-                deactivate(self.store, activation, removed_ms, by=self.by)
+                for unit in stands:
+                    uninstall(self.store, unit, activation, removed_ms, within=connection)
+                if row is not None and row.removed_ms is None:
+                    deactivate(self.store, activation, removed_ms, by=self.by, within=connection)
         except OrderRefused as error:
             raise Stop(str(error), OPERATOR) from None
         ended = row.removed_ms if row is not None else None
@@ -408,13 +413,6 @@ class LocalDesk:
             kinds = devices.kinds(connection, in_use=True)
         return [Worn(row.id, row.device, kinds[row.device], row.order_id, row.fitted_ms) for row in rows]
 
-    def _stands(self, unit: str, activation: str) -> bool:
-        with self.store.read() as connection:
-            return any(
-                one.unit == unit and one.activation == activation and one.removed_ms is None
-                for one in installations.every(connection)
-            )
-
 
 def time_unknown() -> Stop:
     """The gateway was not told the time."""
@@ -430,6 +428,13 @@ def order_of(order_id: str, document: Mapping[str, Any]) -> Order:
         return order_from_json(document)
     except OrderError as error:
         raise Stop(f"order {order_id} can not be read ({error})", OPERATOR) from None
+
+
+def _stands(connection: Connection, unit: str, activation: str) -> bool:
+    return any(
+        one.unit == unit and one.activation == activation and one.removed_ms is None
+        for one in installations.every(connection)
+    )
 
 
 def _tells_of(stored: envelopes.Stored, tag: str) -> bool:

@@ -9,7 +9,7 @@ from gateway.fitting.console import Refused
 from gateway.fitting.context import HOME_UNIT, Context
 from gateway.fitting.identity import ANOTHER
 from gateway.fitting.journal import Facts
-from gateway.fitting.stops import Stop
+from gateway.fitting.stops import BatteryFlat, Stop
 
 ENOUGH_SATELLITES = 4
 """Three coordinates and the time."""
@@ -18,7 +18,6 @@ GOOD_DBM = -90
 LATER = frozenset({"strap", "radio", "gnss", "charger", "ear"})
 """Parts that have a step of their own, or that may be as they are."""
 REMEDIES = {
-    "battery": "charge it until its light stays on, or take another one",
     "case": "press the case shut until it clicks, or take another one",
     "mains": "plug the home unit into the wall, and switch the socket on",
     "place": "let the home unit stand still for a minute where it is to stay, and type the same command again",
@@ -35,6 +34,14 @@ def tests(context: Context) -> dict[str, Any]:
     return told
 
 
+def _charged(context: Context) -> dict[str, Any]:
+    """The same, of a device that is not flat: it may have gone so since its parts were looked at."""
+    told = tests(context)
+    if told.get("battery", True) is not True:
+        raise BatteryFlat(context.on_the_line.device, told["battery"])
+    return told
+
+
 def self_test(context: Context) -> Facts:
     """Every part gives its verdict, and those that must be well are."""
     bad: dict[str, Any] = {}
@@ -46,9 +53,11 @@ def self_test(context: Context) -> Facts:
             break
         context.listener.says("lay it down for a moment: the motion sensor tests itself")
     if bad:
-        broken = [name for name in bad if name not in REMEDIES]
+        broken = [name for name in bad if name not in (*REMEDIES, "battery")]
         name = next(iter(broken or bad))
         fact = f"{name} of {context.on_the_line.device}: {bad[name]}"
+        if not broken and "battery" in bad:
+            raise BatteryFlat(context.on_the_line.device, bad["battery"])
         if broken and not context.asked.dry_run:
             _put_aside(context, fact)
             fact += "; it is in quarantine now"
@@ -86,7 +95,7 @@ def strap(context: Context) -> Facts:
     """Strap and case are closed, for two looks in a row."""
     closed = 0
     for left_s in context.patiently(context.asked.strap_s):
-        told = tests(context)
+        told = _charged(context)
         open_parts = [name for name in ("strap", "case") if told.get(name, True) is not True]
         closed = 0 if open_parts else closed + 1
         if closed == 2:
@@ -133,10 +142,10 @@ def first_reading(context: Context, after: Facts, about: str | None = None) -> F
     """The first reading since the check that is committed; ``about`` is the tag that a unit must have heard."""
     side = context.on_the_line
     for left_s in context.patiently(context.asked.reading_s):
+        radio = _charged(context).get("radio")
         found = context.desk.reading_since(side.device, after["row"], about)
         if found is not None:
             return {"device": side.device, "received_ms": found.received_ms, "row": found.row}
-        radio = tests(context).get("radio")
         how = "connected" if radio is True else str(radio)
         context.listener.says(f"waiting for the first reading ({how}), {left_s:.0f} s left")
     radio = tests(context).get("radio")
@@ -156,7 +165,7 @@ def last_readings(context: Context) -> Facts:
     side = context.on_the_line
     held = side.again().held
     for left_s in context.patiently(context.asked.sky_s):
-        if held == 0:
+        if held == 0 or not context.desk.connected:  # where we have none it has hardly any, either
             break
         context.listener.says(f"{held} readings still to be committed, {left_s:.0f} s left")
         held = side.again().held

@@ -22,6 +22,7 @@ _OUTCOMES = {
     "rebook": "NOT DONE: another visit is needed",
     "not_finished": "NOT FINISHED: nobody is monitored by it until it is",
 }
+_UNFINISHED_REMOVAL = "NOT FINISHED: it is off, and alerts go on until its activation has ended"
 _ASKED = {
     "arrival": "At the door",
     "identity": "Identity known by",
@@ -96,7 +97,14 @@ def html(told: Mapping[str, Any]) -> str:
     end, moved = steps.get("outcome", {}), steps.get("bind", {})
     gap = moved.get("unproven_ms")
     facts = [
-        ("Outcome", f"{_OUTCOMES[outcome]} ({end.get('why', '')})" if outcome in _OUTCOMES else None),
+        (
+            "Outcome",
+            _UNFINISHED_REMOVAL
+            if (outcome, told["purpose"]) == ("not_finished", "remove")
+            else f"{_OUTCOMES[outcome]} ({end.get('why', '')})"
+            if outcome in _OUTCOMES
+            else None,
+        ),
         ("Waits for", " and ".join(told["waits"]) if told.get("waits") else None),
         (
             "Monitored from (UTC)",

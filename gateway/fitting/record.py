@@ -35,6 +35,9 @@ def document(context: Context, journal: Journal) -> dict[str, Any]:
     """The record as data: what the journal says, beside who was visited and by whom."""
     facts = context.facts
     bound = facts.get("bind") or facts.get("unbind") or facts.get("identify") or {"device": None}
+    # with what an earlier command has done that this one did not have to do again; not of a tag that was put back
+    told_of = (None, bound["device"], bound.get("unit"), bound.get("replaced"))
+    steps = {name: one for name, one in journal.every_done().items() if one.get("device") in told_of} | facts
     return {
         "tagwatch_visit": FORM,
         "visit": journal.visit,
@@ -51,6 +54,6 @@ def document(context: Context, journal: Journal) -> dict[str, Any]:
         "home_unit": bound.get("unit"),
         "fitted": utc_text(bound["fitted_ms"]) if "fitted_ms" in bound else None,
         "removed": utc_text(bound["removed_ms"]) if "removed_ms" in bound else None,
-        "steps": {name: one for name, one in facts.items() if name not in ("find", "unit find", "record")},
+        "steps": {name: one for name, one in steps.items() if name not in ("find", "unit find", "record")},
         "journal": [line for line in journal.lines if line["step"] != "record"],
     }

@@ -22,6 +22,16 @@ class CableGone(Stop):
         )
 
 
+class BatteryFlat(Stop):
+    """The device would not last the night: nobody is bound to it."""
+
+    def __init__(self, device: str, said: object) -> None:
+        super().__init__(
+            f"battery of {device}: {said}",
+            "charge it until its light stays on, or take another one, and type the same command again",
+        )
+
+
 class NoAnswer(Stop):
     """There is a port, and no device that speaks like ours."""
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from gateway.clock import utc_text
 from gateway.fitting import bundle_desk, page, papers, record
 from gateway.fitting.bundle_desk import BundleDesk
-from gateway.fitting.context import Asked, Context
+from gateway.fitting.context import Asked, Context, Purpose
+from gateway.fitting.desk import Desk
 from gateway.fitting.journal import DONE, Facts, Journal
 from gateway.fitting.remote_desk import RemoteDesk
 from gateway.fitting.steps import Step
@@ -24,16 +25,39 @@ from gateway.whole_files import wipe
 WAITS = "waits"
 RELEASE = "at source"
 READING, BINDING = "the first reading", "the binding to the order"
+ENDING = "the end of its activation"
 NOBODY = "nobody is monitored by it yet"
 _MOST_AHEAD_MS = 366 * 86_400_000
+
+
+def refuse_what_needs_a_connection(desk: Desk, order_id: str, purpose: Purpose) -> None:
+    """Raises Stop where a visit for that purpose can not be made at this desk.
+
+    The keys of tags that are worn do not leave the gateway (decision 0031): so a tag can be taken off without a
+    connection, for which it is asked only who it is, and not be tested or passed.
+    """
+    if desk.connected or purpose in ("fit", "remove"):
+        return
+    again = f"type `tagwatch fit {order_id} --{purpose}` where there is a connection"
+    if purpose == "check":
+        raise Stop(
+            "without a connection a tag that is worn can not be checked: its key does not leave the gateway",
+            f"look at strap and case, note what you see, and {again}; where the tag hurts or is damaged take it off "
+            f"with `tagwatch fit {order_id} --remove --bundle FILE`",
+        )
+    raise Stop(
+        "without a connection no tag can take another's place",
+        f"leave the old one on, for it goes on telling, and {again}",
+    )
 
 
 def refuse_what_waits(journal: Journal | None) -> None:
     """Raises Stop where this visit has done all that can be done at the tag."""
     waits = journal.done(WAITS) if journal is not None else None
     if waits is not None and journal is not None:
+        done = "taken off" if ENDING in waits["waits"] else "fitted"
         raise Stop(
-            f"this visit has fitted {waits['device']}, and waits for {' and '.join(waits['waits'])}",
+            f"this visit has {done} {waits['device']}, and waits for {' and '.join(waits['waits'])}",
             f"type `tagwatch fit finish {journal.order}` where there is a connection",
         )
 
@@ -70,9 +94,7 @@ def waits_step(journal: Journal, kind: str, tag: str, unit: str | None, waits: S
     """What is to be finished, and with what."""
 
     def act(context: Context) -> Facts:
-        desk = context.desk
         checked = context.facts["unit check" if unit else "check"]
-        bundle = desk.bundle if isinstance(desk, BundleDesk) else None
         facts: Facts = {
             "device": tag,
             "unit": unit,
@@ -81,25 +103,54 @@ def waits_step(journal: Journal, kind: str, tag: str, unit: str | None, waits: S
             "at_ms": checked["at_ms"],
             "row": checked["row"],
             "release_ms": context.facts.get(RELEASE, {}).get("release_ms"),
+            **_of_bundle(context),
             "waits": list(waits),
-            "bundle": bundle.id if bundle else None,
-            "bundle_file": str(bundle.path) if bundle else None,
-            "bundle_orders": list(bundle.orders) if bundle else [],
             "good": False,
         }
-        told = record.document(context, journal)
-        told |= {"outcome": "not_finished", "waits": list(waits)}
-        papers.written(journal.folder / DONE / journal.visit, {"unfinished": page.html(told)}, pdf=False)
+        _write_what_waits(context, journal, waits)
         return facts
 
-    return Step(
-        WAITS,
-        "What waits",
-        act,
-        lambda facts: (
-            f"NOT FINISHED: {' and '.join(facts['waits'])} waits; type `tagwatch fit finish "
-            f"{journal.order}` where there is a connection"
-        ),
+    return Step(WAITS, "What waits", act, lambda facts: _told(journal, facts))
+
+
+def removal_waits_step(journal: Journal, device: str, activation: str, removed_ms: int) -> Step:
+    """The tag is off since ``removed_ms`` (this computer's clock); its activation ends where there is a connection."""
+
+    def act(context: Context) -> Facts:
+        _write_what_waits(context, journal, [ENDING])
+        return {
+            "device": device,
+            "unit": None,
+            "activation": activation,
+            "at_ms": removed_ms,
+            "release_ms": None,
+            "lost": context.asked.lost,
+            **_of_bundle(context),
+            "waits": [ENDING],
+            "good": False,
+        }
+
+    return Step(WAITS, "What waits", act, lambda facts: _told(journal, facts))
+
+
+def _of_bundle(context: Context) -> Facts:
+    bundle = context.desk.bundle if isinstance(context.desk, BundleDesk) else None
+    return {
+        "bundle": bundle.id if bundle else None,
+        "bundle_file": str(bundle.path) if bundle else None,
+        "bundle_orders": list(bundle.orders) if bundle else [],
+    }
+
+
+def _write_what_waits(context: Context, journal: Journal, waits: Sequence[str]) -> None:
+    told = record.document(context, journal) | {"outcome": "not_finished", "waits": list(waits)}
+    papers.written(journal.folder / DONE / journal.visit, {"unfinished": page.html(told)}, pdf=False)
+
+
+def _told(journal: Journal, facts: Facts) -> str:
+    return (
+        f"NOT FINISHED: {' and '.join(facts['waits'])} waits; type `tagwatch fit finish "
+        f"{journal.order}` where there is a connection"
     )
 
 
@@ -132,7 +183,10 @@ def deliver_step(journal: Journal, waits: Facts) -> Step:
         "deliver",
         "Telling the gateway of the visit",
         act,
-        lambda facts: f"{facts['device']} was passed at {utc_text(facts['passed_ms'])}",
+        lambda facts: (
+            f"{facts['device']} was {'taken off' if ENDING in waits['waits'] else 'passed'} at "
+            f"{utc_text(facts['passed_ms'])}"
+        ),
         lasting=True,
     )
 

@@ -17,7 +17,7 @@ from gateway.fitting.journal import Facts, Journal
 from gateway.fitting.local_desk import LocalDesk
 from gateway.fitting.remote_desk import Away
 from gateway.fitting.steps import Step
-from gateway.fitting.stops import CableGone, NoAnswer, Stop
+from gateway.fitting.stops import BatteryFlat, CableGone, NoAnswer, Stop
 from gateway.settings import Settings
 from gateway.store import Store
 
@@ -53,8 +53,7 @@ def visit(desk: Desk, data_dir: Path, asked: Asked, listener: Listener, purpose:
     The journal lies in ``data_dir``. Raises Stop, which names what to do next; what was written before is gone on from
     when it is called again.
     """
-    if not desk.connected and purpose != "fit":
-        raise Stop("without a connection a tag can only be fitted", "do it where there is a connection")
+    unfinished.refuse_what_needs_a_connection(desk, asked.order_id, purpose)
     order = desk.order(asked.order_id)
     desk.ready()
     if asked.dry_run:
@@ -66,15 +65,18 @@ def visit(desk: Desk, data_dir: Path, asked: Asked, listener: Listener, purpose:
         return _carry_out(Context(desk, asked, listener, order, journal, purpose), journal)
 
 
-def finish(desk: Desk, data_dir: Path, asked: Asked, listener: Listener) -> Fitted:
-    """Finish a visit that could not bind its tag, or see its first reading, without the tag. Raises Stop."""
-    if asked.order_id not in Journal.waiting(data_dir, unfinished.WAITS):
+def finish(desk: Desk, data_dir: Path, asked: Asked, listener: Listener, purpose: Purpose = "fit") -> Fitted:
+    """Finish, without the tag, a fitting that could not bind it or see its first reading, or a removal.
+
+    Raises Stop.
+    """
+    if asked.order_id not in Journal.waiting(data_dir, unfinished.WAITS, purpose):
         raise Stop(f"nothing of a visit to order {asked.order_id} waits here", "nothing is to be done")
     order = desk.order(asked.order_id)
-    with Journal(data_dir, asked.order_id, "fit", "", "") as journal:
+    with Journal(data_dir, asked.order_id, purpose, "", "") as journal:
         waits = journal.done(unfinished.WAITS) or {}
-        asked = replace(asked, address=waits.get("address"))
-        return _Visit(Context(desk, asked, listener, order, journal), journal).run_to_the_end()
+        asked = replace(asked, address=waits.get("address"), lost=waits.get("lost", False))
+        return _Visit(Context(desk, asked, listener, order, journal, purpose), journal).run_to_the_end()
 
 
 def _carry_out(context: Context, journal: Journal | None) -> Fitted:
@@ -126,6 +128,11 @@ class _Visit:
             self._tag = begun_with["device"]
             self._bound = identity.bound_here(context, self._tag) is not None
             kind = "rf_tag"
+            assert self._journal is not None
+            for step in _of_tag(kind):  # the tag may be on the leg and unplugged by now
+                done = self._journal.done(step.name)
+                if done is not None:
+                    context.facts[step.name] = done
         else:
             kind = self._find("", kinds, asked.device, begun_with)
             self._tag = context.on_the_line.device
@@ -206,7 +213,7 @@ class _Visit:
         step = _first_reading("unit check", self._tag) if self._unit else _first_reading("check")
         try:
             self._steps([step])
-        except (CableGone, NoAnswer, Away):
+        except (CableGone, NoAnswer, BatteryFlat, Away):
             raise
         except Stop:
             if not self._context.asked.at_source:
@@ -224,6 +231,8 @@ class _Visit:
             )
         context.facts.update(journal.every_done())
         self._tag, self._unit = waits["device"], waits["unit"]
+        if context.purpose == "remove":
+            return self._removed_at_last(journal, waits)
         self._bound = identity.bound_here(context, self._tag) is not None
         self._steps([unfinished.deliver_step(journal, waits), unfinished.reading_step(waits)])
         if unfinished.BINDING in waits["waits"]:
@@ -235,11 +244,25 @@ class _Visit:
         folder = journal.folder / "done" / journal.visit
         return Fitted("fitted", journal.visit, self._tag, bound, True, context.facts, folder)
 
+    def _removed_at_last(self, journal: Journal, waits: Facts) -> Fitted:
+        """Its activation ends from when it was taken off."""
+        context, activation = self._context, waits["activation"]
+        self._steps([unfinished.deliver_step(journal, waits)])
+        removed_ms = context.facts["deliver"]["at_ms"]
+        self._step(_unbind(activation, self._tag, removed_ms), activation=activation, removed_ms=removed_ms)
+        self._steps([_record(journal)])
+        journal.close_visit()
+        unfinished.over(journal, waits)
+        folder = journal.folder / "done" / journal.visit
+        return Fitted("removed", journal.visit, self._tag, activation, True, context.facts, folder)
+
     def run_on_what_is_worn(self) -> Fitted:
         """Check the device that the wearer has on, or remove it."""
         context, asked, journal = self._context, self._context.asked, self._journal
         remove = context.purpose == "remove"
-        begun = journal.begun("unbind") if journal is not None else None
+        unfinished.refuse_what_waits(journal)
+        ends = "unbind" if context.desk.connected else unfinished.WAITS
+        begun = journal.begun(ends) if journal is not None else None
         if begun is None:
             _somebody_wears(context)
         if not (remove and asked.lost):
@@ -260,6 +283,23 @@ class _Visit:
             return Fitted(f"would {context.purpose}", "", self._tag, None, False, context.facts)
         if remove:
             removed_ms = begun["removed_ms"] if begun is not None else context.now_ms()
+            if not context.desk.connected:
+                context.facts.setdefault("identify", {"device": self._tag, "activation": activation})
+                self._step(
+                    unfinished.removal_waits_step(journal, self._tag, activation, removed_ms),
+                    activation=activation,
+                    removed_ms=removed_ms,
+                )
+                folder = journal.folder / "done" / journal.visit
+                return Fitted(
+                    "not finished",
+                    journal.visit,
+                    self._tag,
+                    activation,
+                    journal.resumed,
+                    context.facts,
+                    folder,
+                )
             self._step(
                 _unbind(activation, self._tag, removed_ms), activation=activation, removed_ms=removed_ms
             )
@@ -283,7 +323,8 @@ class _Visit:
                 )
             self._tag = rows[0].device
         else:
-            self._find("", sorted({row.kind for row in rows}), wanted, None)
+            known = wanted or (rows[0].device if len(rows) == 1 else None)
+            self._find("", sorted({row.kind for row in rows}), known, None)
             self._tag = context.on_the_line.device
         return next(row.activation for row in rows if row.device == self._tag)
 
@@ -330,6 +371,13 @@ class _Visit:
                 f"this is {said}, and this visit has fitted {before['device']}",
                 f"plug in {before['device']}, and type the same command again",
             )
+        given = self._begun_with(f"{role}identity")
+        if said is None and given is not None and known == given["device"]:
+            raise Stop(
+                f"what is plugged in is new, and this visit has given {known} its identity already",
+                f"put the plug on {known}, and type the same command again; for this one type it with "
+                f"{'--unit' if role == 'unit ' else '--device'} and the number on its case",
+            )
         self._step(_identify(role, wanted, before["device"] if before else None))
         return side.kind
 
@@ -339,7 +387,11 @@ class _Visit:
 
     def _step(self, step: Step, **begun_with: Any) -> None:
         context, journal = self._context, self._journal
-        device = self._tag if step.name in ("bind", "unbind") or context.side is None else context.side.device
+        device = (
+            self._tag
+            if step.name in ("bind", "unbind", unfinished.WAITS) or context.side is None
+            else context.side.device
+        )
         before = journal.done(step.name) if journal is not None else None
         if before is not None and (
             (step.before_bound and self._bound)

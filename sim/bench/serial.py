@@ -27,9 +27,11 @@ class SerialPort:
     def __init__(
         self, tag: VirtualTag, *, pace: float = 1.0, between: Callable[[], object] | None = None
     ) -> None:
-        self._tag = tag
+        self._tag: VirtualTag | None = tag
         self._pace = pace
         self._between = between
+        self._act: Callable[[], object] | None = None
+        self._acted = threading.Event()
         self._ours, self._theirs = pty.openpty()
         tty.setraw(self._theirs)
         self.path = os.ttyname(self._theirs)
@@ -38,10 +40,29 @@ class SerialPort:
         self._thread = threading.Thread(target=self._carry, name=f"serial-{tag.device}", daemon=True)
 
     def __enter__(self) -> Self:
-        self._tag.said()
-        self._tag.connect_tool()
+        if self._tag is not None:
+            self._tag.said()
+            self._tag.connect_tool()
         self._thread.start()
         return self
+
+    def goes_on(self, tag: VirtualTag | None, between: Callable[[], object] | None = None) -> None:
+        """The plug goes on another device, or on none that has power, and nobody lets go of the port.
+
+        When this returns no time passes here any more for the one that was there.
+        """
+
+        def change() -> None:
+            self._tag, self._between = tag, between
+
+        self.at_rest(change)
+
+    def at_rest(self, act: Callable[[], object]) -> None:
+        """Do something to the device while it stands still, as setting a pin; it is done when this returns."""
+        self._acted.clear()
+        self._act = act
+        while self._thread.is_alive() and not self._acted.wait(STEP_S):
+            pass
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -51,7 +72,7 @@ class SerialPort:
         self._thread.join()
         os.close(self._ours)
         os.close(self._theirs)
-        if self._tag.running:
+        if self._tag is not None and self._tag.running:
             self._tag.connect_tool(False)
         if self._problem is not None and error is None:
             raise self._problem
@@ -60,16 +81,25 @@ class SerialPort:
         try:
             last_s = time.monotonic()
             while not self._over.is_set():
+                if self._act is not None:
+                    self._act()
+                    self._act = None
+                    self._acted.set()
                 typed, _, _ = select.select([self._ours], [], [], STEP_S)
-                if typed:
-                    self._tag.type(os.read(self._ours, 4096))
-                if self._between is not None:
-                    self._between()
+                data = os.read(self._ours, 4096) if typed else b""
                 now_s = time.monotonic()
-                self._tag.run_until(self._tag.now_ms + max(1, int((now_s - last_s) * 1000 * self._pace)))
+                if self._tag is not None:
+                    self._carry_for(self._tag, data, now_s - last_s)
                 last_s = now_s
-                said = self._tag.said()
-                while said:
-                    said = said[os.write(self._ours, said) :]
         except Exception as problem:  # noqa: BLE001 - told by __exit__, in the thread of whoever uses the port
             self._problem = problem
+
+    def _carry_for(self, tag: VirtualTag, data: bytes, span_s: float) -> None:
+        if data:
+            tag.type(data)
+        if self._between is not None:
+            self._between()
+        tag.run_until(tag.now_ms + max(1, int(span_s * 1000 * self._pace)))
+        said = tag.said()
+        while said:
+            said = said[os.write(self._ours, said) :]

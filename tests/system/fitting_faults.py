@@ -86,9 +86,10 @@ def killed_at(room: Room, step: str) -> None:
     name = f"kill{zlib.crc32(step.encode()) % 10**8}"
     order_id = room.order(name)
     with leg(room, name) as tag, Plug(tag) as plug:
+        asked = json.dumps({"device": name, "ports": plug.paths})
         command = (sys.executable, "-m", "tests.system.fitting_room", str(room.settings.data_dir))
         ended = subprocess.run(
-            [*command, order_id, name, plug.paths[0], step], capture_output=True, text=True, timeout=200
+            [*command, order_id, step, "fit", asked], capture_output=True, text=True, timeout=200
         )
         assert ended.returncode == -9, ended.stderr
         whole(room, plug, name)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import queue
 import random
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from core.readings import EventCode
 from gateway import evidence
 from gateway.authority import Authority
-from gateway.devices import add_device
+from gateway.devices import Credentials, add_device
 from gateway.fitting import Asked, Fitted, Stop, fit
 from gateway.fitting.console import Console, signature
 from gateway.fitting.context import Purpose
@@ -31,12 +34,14 @@ from gateway.store import Store, commands, devices, envelopes, intake, orders
 from sim.bench.flash import provisioned
 from sim.bench.serial import SerialPort
 from sim.bench.tag import VirtualTag
-from sim.fitting import on_a_leg
+from sim.fitting import NEAR_DBM, on_a_leg
 from tests.community_order import community_order
 
 PACE = 6.0
 TRAIL = {"id": "trail", "type": "trail"}
 FAULT_BYTES = 400
+PORTS = 3
+"""An officer's computer has so many; nothing is plugged in at some."""
 Fault = Callable[[str], None]
 
 
@@ -123,12 +128,17 @@ class Room:
             credentials = add_device(store, Authority.of(settings), device, settings=settings)
         finally:
             store.close()
+        self.gives(plug, credentials)
+        return credentials.key
+
+    def gives(self, plug: Plug, credentials: Credentials) -> None:
+        """Give a tag an identity, without any visit."""
         with plug.console() as console:
             console.put(provisioned(credentials, {}))
             while True:
                 with contextlib.suppress(NoAnswer):
-                    if console.identify().device == device:
-                        return credentials.key
+                    if console.identify().device == credentials.device:
+                        return
 
     def open_visits(self) -> list[Path]:
         return sorted((self.settings.data_dir / "visits" / "open").glob("*.jsonl"))
@@ -192,12 +202,20 @@ class Ports:
 
 
 class Plug:
-    """The officer's cable, and what is at its end."""
+    """The officer's cables, and what is at their ends: each tag at a port of its own, whose name stays.
+
+    RF tags and home units at one plug are in one room: the units hear the beacons of the tags.
+    """
 
     def __init__(self, *tags: VirtualTag, pace: float = PACE) -> None:
         self.tags = tags
         self._pace = pace
-        self._ports: list[SerialPort] = []
+        self._names = tempfile.TemporaryDirectory(prefix="ports-")
+        self._ports: dict[VirtualTag, SerialPort] = {}
+        self._links: dict[VirtualTag, Path] = {}
+        self._in_the_air: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        for number in range(PORTS):
+            (Path(self._names.name) / f"port{number}").symlink_to("nothing-is-plugged-in")
 
     def __enter__(self) -> Self:
         self.push()
@@ -206,37 +224,99 @@ class Plug:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.pull()
+        try:
+            self.pull()
+        finally:
+            self._names.cleanup()
 
     @property
     def paths(self) -> tuple[str, ...]:
-        return tuple(port.path for port in self._ports)
+        """The ports that this computer has, with nothing at some of them."""
+        return tuple(map(str, self._every()))
 
-    def push(self) -> None:
-        self._ports = [SerialPort(tag, pace=self._pace) for tag in self.tags]
-        for port in self._ports:
+    @property
+    def there(self) -> tuple[VirtualTag, ...]:
+        """What is plugged in."""
+        return tuple(self._ports)
+
+    def push(self, *tags: VirtualTag) -> None:
+        """Plug in those that are not; all of them where none is named."""
+        for tag in tags or self.tags:
+            if tag in self._ports:
+                continue
+            free = next(one for one in self._every() if one not in self._links.values())
+            port = SerialPort(tag, pace=self._pace, between=self._between(tag))
             port.__enter__()
+            self._ports[tag], self._links[tag] = port, free
+            _points_at(free, port.path)
 
-    def pull(self) -> None:
-        for port in self._ports:
-            port.__exit__(None, None, None)
-        self._ports = []
+    def pull(self, *tags: VirtualTag) -> None:
+        """Pull the plug off those, or off all."""
+        for tag in tags or tuple(self._ports):
+            port = self._ports.pop(tag, None)
+            if port is not None:
+                _points_at(self._links.pop(tag), "nothing-is-plugged-in")
+                port.__exit__(None, None, None)
 
-    def swap(self, tag: VirtualTag) -> None:
+    def swap(self, tag: VirtualTag, gone: VirtualTag | None = None) -> None:
         """The plug goes on another tag without anybody letting go of the port."""
-        self._ports[0]._tag = tag
+        was = gone or next(iter(self._ports))
+        port, link = self._ports.pop(was), self._links.pop(was)
+        tag.connect_tool()
+        port.goes_on(tag, self._between(tag))
+        self._ports[tag], self._links[tag] = port, link
+
+    def pin(self, tag: VirtualTag, pin: int, level: int) -> None:
+        """Something around a tag that is plugged in changes."""
+        self._ports[tag].at_rest(lambda: tag.set_pin(tag.now_ms, pin, level))
+
+    def dies(self, tag: VirtualTag) -> None:
+        """Its battery is empty, whatever it is doing; the plug stays on it."""
+        self._ports[tag].goes_on(None)
+        tag.kill()
+
+    def lives(self, tag: VirtualTag) -> None:
+        """It was charged, and boots."""
+        tag.said()
+        tag.start()
+        tag.connect_tool()
+        self._ports[tag].goes_on(tag, self._between(tag))
 
     def noise(self, seed: int) -> None:
-        """Bytes that nobody sent, both ways."""
+        """Bytes that nobody sent, both ways, at every port."""
         some = random.Random(seed)
-        for port in self._ports:
+        for port in self._ports.values():
             os.write(port._ours, some.randbytes(FAULT_BYTES))
             there = os.open(port.path, os.O_WRONLY | os.O_NOCTTY)
             os.write(there, some.randbytes(FAULT_BYTES).replace(b"{", b"}"))
             os.close(there)
 
-    def console(self, key: bytes | None = None) -> contextlib.AbstractContextManager[Console]:
-        return _console(self.paths[0], key)
+    def console(
+        self, key: bytes | None = None, tag: VirtualTag | None = None
+    ) -> contextlib.AbstractContextManager[Console]:
+        link = self._links[tag] if tag is not None else next(iter(self._links.values()))
+        return _console(str(link), key)
+
+    def _every(self) -> list[Path]:
+        return sorted(Path(self._names.name).iterdir())
+
+    def _between(self, tag: VirtualTag) -> Callable[[], object] | None:
+        def send() -> None:
+            for beacon in tag.beacons():
+                self._in_the_air.put(beacon.data)
+
+        def hear() -> None:
+            while not self._in_the_air.empty():
+                tag.hear(tag.now_ms + 1, NEAR_DBM, self._in_the_air.get())
+
+        return {"rf_tag": send, "home_unit": hear}.get(tag.kind)
+
+
+def _points_at(link: Path, path: str) -> None:
+    """A port's name leads to what is plugged in there now."""
+    fresh = link.with_name(f".{link.name}")
+    fresh.symlink_to(path)
+    fresh.replace(link)
 
 
 @contextlib.contextmanager
@@ -258,9 +338,9 @@ def leg(room: Room, name: str, kind: str = "gps_tag") -> Iterator[VirtualTag]:
 def main() -> None:
     """One visit in a process of its own, killed without warning as a step begins or is over.
 
-    Arguments: the gateway's folder, order, device, port, step.
+    Arguments: the gateway's folder, order, step, purpose, and what is asked beside that (JSON).
     """
-    folder, order_id, device, path, at = sys.argv[1:]
+    folder, order_id, at, purpose, more = sys.argv[1:]
 
     def kill(step: str) -> None:
         if step == at:
@@ -268,9 +348,10 @@ def main() -> None:
 
     settings = settings_of(Path(folder))
     store = Store.open(settings.store_place)
-    asked = Asked(order_id, "Sam Officer", device, ports=(path,), answers=ALL_WELL, **SPANS)
+    told = {name: tuple(one) if isinstance(one, list) else one for name, one in json.loads(more).items()}
+    asked = Asked(order_id, "Sam Officer", **{**SPANS, "answers": ALL_WELL, **told})
     try:
-        fit(settings, store, asked, Watcher(kill))
+        fit(settings, store, asked, Watcher(kill), cast("Purpose", purpose))
     except Stop as stop:
         sys.exit(str(stop))
 

@@ -18,8 +18,16 @@ from gateway.stock import history, register
 from gateway.store import installations, stock
 from sim.alcohol_feed import CALIBRATION
 from sim.bench.tag import SENSOR_BROKEN, SENSOR_HEALTHY, SENSOR_PIN
-from sim.fitting import in_one_room
-from tests.community_order import every_day
+from tests.system.fitting_courses import (
+    AnotherOnThePlug,
+    BatteryLow,
+    CablePulled,
+    fitting,
+    fitting_rf,
+    stranger,
+    who_is,
+    wrong_at,
+)
 from tests.system.fitting_faults import (
     STEPS,
     CutOffError,
@@ -28,7 +36,7 @@ from tests.system.fitting_faults import (
     no_further_than,
     swapped_at,
 )
-from tests.system.fitting_room import ALL_WELL, PACE, Plug, Ports, Room, leg
+from tests.system.fitting_room import ALL_WELL, Plug, Ports, Room, leg
 
 NOW_MS = 1_780_000_000_000
 
@@ -71,6 +79,14 @@ def test_a_tag_from_the_factory_is_fitted_and_all_of_it_is_on_record(room: Room)
 
 def test_the_cable_is_pulled_and_another_tag_is_put_on_it_and_the_visit_goes_on_each_time(room: Room) -> None:
     disturbed(room, "mixed", "new", pulled=("identity", "lock"), swapped=("strap",))
+
+
+def test_a_new_tags_identity_is_never_given_to_another_that_is_on_the_plug_by_then(room: Room) -> None:
+    """It obeys whoever speaks: it is of this gateway, in stock, and not locked."""
+    with stranger(room, "obeys", "gps_tag", "stock") as (other, number), fitting(room, "given") as course:
+        wrong_at(course, AnotherOnThePlug(other, ""), "identity")
+        wrong_at(course, BatteryLow(), "strap")
+        assert who_is(other) == number
 
 
 def test_a_command_killed_leaves_nothing_half_done_and_the_next_one_goes_on(room: Room) -> None:
@@ -251,25 +267,20 @@ def test_an_alcohol_tag_gets_its_calibration_and_its_baseline_and_noise_costs_no
 
 
 def test_an_rf_tag_is_bound_with_the_home_unit_that_hears_it_from_every_room(room: Room) -> None:
-    home = {"name": "home", "latitude": 52.1, "longitude": 4.9, "radius_m": 30}
-    order_id = room.order(
-        "rf", {"id": "c", "type": "curfew", "address": home, "timetable": every_day("19:00", "07:00")}
-    )
-    with (
-        leg(room, "rf", "rf_tag") as tag,
-        leg(room, "unit", "home_unit") as unit,
-        in_one_room(tag, unit, pace=3 * PACE) as ports,
-    ):
-        plugs = Ports(*(port.path for port in ports))
-        fitted = room.visit(order_id, plugs, "rf000001", unit="unitroom", rooms=("kitchen", "bedroom"))
-    assert fitted.activation == "rf000001-1"
+    """And the unit's plug comes off once meanwhile."""
+    with fitting_rf(room, "room") as course:
+        course.asked["rooms"] = ("kitchen", "bedroom")
+        wrong_at(course, CablePulled(), "survey")
+        fitted = course.go()
+        course.over(fitted)
+    assert fitted.activation == "rfroom-1"
     assert [(one["room"], one["good"]) for one in fitted.steps["survey"]["rooms"]] == [
         ("kitchen", True),
         ("bedroom", True),
     ]
     with room.store.read() as connection:
         (stands,) = [one for one in installations.every(connection) if one.unit == "unitroom"]
-    assert (stands.activation, stands.removed_ms) == ("rf000001-1", None)
+    assert (stands.activation, stands.removed_ms) == ("rfroom-1", None)
 
 
 def test_what_is_worn_is_checked_and_taken_off_and_the_tag_goes_to_another_wearer(room: Room) -> None:

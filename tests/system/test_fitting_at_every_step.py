@@ -13,6 +13,18 @@ from gateway.fitting import Stop
 from gateway.store import installations
 from sim.fitting import in_one_room
 from tests.community_order import every_day
+from tests.system.fitting_courses import (
+    OF_GPS_TAG,
+    AnotherOnThePlug,
+    BatteryEmpty,
+    BatteryLow,
+    SecondPluggedIn,
+    at_every_step,
+    fitting,
+    stranger,
+    who_is,
+    wrong_at_each,
+)
 from tests.system.fitting_faults import (
     MOVES,
     STEPS,
@@ -76,6 +88,42 @@ def test_a_battery_that_goes_flat_at_any_step_stops_the_next_command_until_the_t
         tag.set_pin(tag.now_ms, PINS["battery_adc"], 1700)
         with Plug(tag) as plug:
             assert room.visit(order_id, plug, "gpsflatter").activation == "gpsflatter-1"
+
+
+def test_a_battery_that_goes_flat_while_the_command_runs_stops_it_and_nobody_is_bound(room: Room) -> None:
+    with fitting(room, "low") as course:
+        at_every_step(course, BatteryLow(), OF_GPS_TAG)
+
+
+def test_a_battery_that_is_empty_at_any_step_of_a_command_and_is_charged_costs_nothing(room: Room) -> None:
+    with fitting(room, "empty") as course:
+        at_every_step(course, BatteryEmpty())
+
+
+@pytest.mark.parametrize("how", ["new", "stock", "worn", "foreign"])
+def test_another_tag_on_the_plug_from_the_first_step_on_is_noticed(room: Room, how: str) -> None:
+    """As long as the visit's own has no identity one new tag is as good as another; then it is not."""
+    name = f"g{how[:4]}"
+    with stranger(room, name, "gps_tag", how) as (other, number), fitting(room, f"o{name}") as course:
+        ours = f"gpso{name}"
+        if number is not None:
+            wrong_at_each(course, AnotherOnThePlug(other, f"this is {number}, not {ours}"), OF_GPS_TAG[:3])
+        with pytest.raises(CutOffError):
+            course.go(cut_at("after identity"))
+        said = rf"(this is {number}|what is plugged in is new).* {ours}"
+        at_every_step(course, AnotherOnThePlug(other, said))
+        assert who_is(other) == number
+
+
+@pytest.mark.parametrize("how", ["new", "worn"])
+def test_a_second_tag_that_is_plugged_in_while_the_command_runs_is_left_alone(room: Room, how: str) -> None:
+    two = r"2 tags are plugged in.*leave only the one"
+    with stranger(room, f"b{how}", "gps_tag", how) as (other, number), fitting(room, f"2{how}") as course:
+        wrong_at_each(course, SecondPluggedIn(other, two), OF_GPS_TAG[:2])
+        with pytest.raises(CutOffError):
+            course.go(cut_at("after identity"))
+        at_every_step(course, SecondPluggedIn(other))
+        assert who_is(other) == number
 
 
 def test_a_second_tag_that_is_plugged_in_at_any_step_is_never_taken_for_the_visits_own(room: Room) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -17,6 +19,8 @@ from gateway.fitting.stops import NoAnswer
 from gateway.renewal import renew
 from gateway.seal import NEXT_KEY
 from gateway.store import alerts, device_certificates, device_keys, devices
+from tests.system.fitting_courses import fitting_rf
+from tests.system.fitting_faults import CutOffError, cut_at
 from tests.system.fitting_room import Plug, Room, leg
 
 NOW_MS = 1_780_000_000_000
@@ -42,6 +46,35 @@ def removed(room: Room, plug: Plug, order_id: str, device: str) -> None:
     """A tag that was worn, and is in stock again, locked."""
     room.visit(order_id, plug, device)
     room.visit(order_id, plug, purpose="remove")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("point", ["", "identity", "after identity", "unit check", "after bind"])
+def test_an_rf_tag_gets_its_next_key_at_the_visit_wherever_that_is_cut_off(room: Room, point: str) -> None:
+    """It has no link: only an officer gives it a key, and the home unit hears it under the new one."""
+    name = f"key{zlib.crc32(point.encode()) % 10**6}"
+    with fitting_rf(room, name) as course:
+        tag, unit = course.numbers
+        device = course.numbers[tag]
+        course.go()
+        room.visit(course.order_id, course.plug, device, purpose="remove")
+        old, key = room.key(device), prepared(room, device, over_air=False)
+        if point:
+            with pytest.raises(CutOffError):
+                course.go(cut_at(point))
+            with course.plug.console(tag=tag) as console:
+                known = [console.knows(partial(signature, one)) for one in (old, key)]
+            assert sorted(known) == [False, True], "it has one of the two, whole"
+        fitted = course.go()
+        assert fitted.activation == f"{device}-2"
+        assert fitted.steps["read back"]["device"] == device
+        with course.plug.console(tag=tag) as console:
+            assert [console.knows(partial(signature, one)) for one in (old, key)] == [False, True]
+    with room.store.read() as connection:
+        assert device_keys.next_of(connection, device) is None, "the officer has told that it knows it"
+    assert room.key(device) == key
+    assert room.is_told(course.numbers[unit], ("hear", device))
+    assert forgeries(room, device) == []
 
 
 def knows(plug: Plug, key: bytes) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gateway.authority import Authority
 from gateway.fitting import Asked, Fitted, Stop, bundle, finish, issuing, visit
 from gateway.fitting.bundle import Bundle
 from gateway.fitting.bundle_desk import BundleDesk
+from gateway.fitting.context import Purpose
 from gateway.fitting.journal import Journal
 from gateway.fitting.local_desk import LocalDesk
 from gateway.fitting.officer import Officer
@@ -27,8 +29,10 @@ from gateway.fitting.remote_desk import Away, RemoteDesk
 from gateway.officer_cli import taken_along
 from gateway.orders import activate
 from gateway.settings import Settings
-from gateway.store import alerts, bundles, devices
-from tests.system.fitting_room import ALL_WELL, SPANS, Plug, Watcher, leg
+from gateway.store import alerts, bundles, devices, orders
+from tests.system.fitting_courses import OF_REMOVE
+from tests.system.fitting_faults import DOOR, CutOffError, cut_at
+from tests.system.fitting_room import ALL_WELL, SPANS, Fault, Plug, Watcher, leg
 from tests.system.gateway_elsewhere import Elsewhere
 
 PASSPHRASE = "seven brown hares run"
@@ -63,9 +67,62 @@ def asked(order_id: str, device: str | None = None, **more: Any) -> Asked:
     return Asked(order_id, "Sam Officer", device, **{**SPANS, "answers": ALL_WELL, **more})
 
 
-def finished(room: Elsewhere, order_id: str) -> Fitted:
+def finished(room: Elsewhere, order_id: str, purpose: Purpose = "fit") -> Fitted:
     with RemoteDesk(Officer.read(room.laptop), room.laptop, tries=2) as desk:
-        return finish(desk, room.laptop, asked(order_id), Watcher())
+        return finish(desk, room.laptop, asked(order_id), Watcher(), purpose)
+
+
+def taken_off(
+    room: Elsewhere, order_id: str, plug: Plug, device: str, cuts: tuple[str, ...] = (), *, lost: bool = False
+) -> None:
+    """What is worn is taken off without a connection, in a visit that is cut off at these points; then it is told."""
+    path = fetched(room, order_id)
+    room.wire.cut = "unplugged"
+    try:
+        wanted = asked(order_id, ports=plug.paths)
+
+        def typed(purpose: Purpose, fault: Fault | None = None) -> Fitted:
+            given = replace(wanted, lost=lost and purpose == "remove")
+            return visit(opened(room, path), room.laptop, given, Watcher(fault), purpose)
+
+        with pytest.raises(Stop, match=rf"can not be checked.*look at strap.*fit {order_id} --check` where"):
+            typed("check")
+        with pytest.raises(
+            Stop, match=rf"leave the old one on.*fit {order_id} --swap` where there is a conn"
+        ):
+            typed("swap")
+        before_ms = time.time_ns() // 1_000_000
+        for cut in cuts:
+            with pytest.raises(CutOffError):
+                typed("remove", cut_at(cut))
+            assert [row.removed_ms for row in room.active(device)] == [None], cut
+        done = typed("remove")
+        after_ms = time.time_ns() // 1_000_000
+        assert (done.outcome, done.steps["waits"]["waits"]) == ("not finished", ["the end of its activation"])
+        assert done.folder is not None
+        assert "alerts go on until its activation has ended" in (done.folder / "unfinished.html").read_text()
+        with pytest.raises(
+            Stop, match=rf"has taken off {device}, and waits for the end.*fit finish {order_id}"
+        ):
+            typed("remove")
+        with pytest.raises(Away, match=r"has a connection"):
+            finished(room, order_id, "remove")
+    finally:
+        room.wire.cut = ""
+    assert len(room.active(device)) == 1, "until the gateway is told it goes on"
+    over = finished(room, order_id, "remove")
+    assert (over.outcome, over.activation) == ("removed", f"{device}-1")
+    assert room.active(device) == []
+    with room.store.read() as connection:
+        (row,) = orders.activations(connection, device)
+    assert row.removed_ms is not None
+    assert before_ms - 1000 <= row.removed_ms <= after_ms + 1000, "from when it was taken off"
+    kept = room.settings.data_dir / "visits" / "done" / over.visit / "record.json"
+    told = json.loads(kept.read_text())
+    assert (told["purpose"], told["account"], told["device"]) == ("remove", "sam", device)
+    assert not path.exists()
+    with pytest.raises(Stop, match=r"nothing of a visit to order .* waits"):
+        finished(room, order_id, "remove")
 
 
 def test_a_visit_without_a_connection_is_done_at_the_tag_and_finished_later_from_when_it_was_passed(
@@ -98,18 +155,34 @@ def test_a_visit_without_a_connection_is_done_at_the_tag_and_finished_later_from
                 finished(room, order_id)
             room.wire.cut = ""
             over = finished(room, order_id)
+            assert [row.id for row in room.active("gpsoffl1")] == ["gpsoffl1-1"]
+            assert not path.exists(), "a bundle that is used up is wiped"
+            taken_off(room, order_id, plug, "gpsoffl1", ("last readings", "waits"))
     finally:
         room.wire.cut = ""
     assert (over.outcome, over.activation) == ("fitted", "gpsoffl1-1")
-    (row,) = room.active("gpsoffl1")
+    with room.store.read() as connection:
+        (row,) = orders.activations(connection, "gpsoffl1")
     assert before_ms - 1000 <= row.fitted_ms <= after_ms + 1000, "from when the tag was passed"
     kept = room.settings.data_dir / "visits" / "done" / over.visit / "record.json"
     assert json.loads(kept.read_text())["account"] == "sam"
-    assert not path.exists(), "a bundle that is used up is wiped"
     with pytest.raises(Stop, match=r"nothing of a visit to order offline waits"):
         finished(room, order_id)
     left = [one for one in room.laptop.rglob("*") if one.is_file() and one.suffix != ".pdf"]
     assert all(key.hex() not in one.read_text("latin-1") for one in left)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_tag_is_taken_off_without_a_connection_wherever_that_is_cut_off_and_its_activation_ends_from_then_on(
+    room: Elsewhere, lost: bool
+) -> None:
+    order_id, device = room.order(f"off{lost}"), f"gpsoff{lost}".lower()
+    with leg(room, device) as tag, Plug(tag) as plug:
+        room.visit(order_id, plug, device)
+        steps = ("waits",) if lost else (*DOOR[:4], *OF_REMOVE, "waits")
+        cuts = [f"{when}{one}" for one in steps for when in ("", "after ")]
+        taken_off(room, order_id, plug, device, tuple(cuts[:-1]), lost=lost)
 
 
 @pytest.fixture(scope="module")
