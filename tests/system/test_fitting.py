@@ -20,7 +20,6 @@ from sim.alcohol_feed import CALIBRATION
 from sim.bench.tag import SENSOR_BROKEN, SENSOR_HEALTHY, SENSOR_PIN
 from tests.system.fitting_courses import (
     AnotherOnThePlug,
-    BatteryLow,
     CablePulled,
     fitting,
     fitting_rf,
@@ -85,7 +84,6 @@ def test_a_new_tags_identity_is_never_given_to_another_that_is_on_the_plug_by_th
     """It obeys whoever speaks: it is of this gateway, in stock, and not locked."""
     with stranger(room, "obeys", "gps_tag", "stock") as (other, number), fitting(room, "given") as course:
         wrong_at(course, AnotherOnThePlug(other, ""), "identity")
-        wrong_at(course, BatteryLow(), "strap")
         assert who_is(other) == number
 
 
