@@ -185,7 +185,7 @@ def _rules_of_the_program() -> set[str]:
     for path in (*source.glob("core/*.py"), *source.glob("gateway/**/*.py")):
         tree = ast.parse(path.read_text())
         calls = [(_called(node), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
-        made = [node.args[_RULE_AT[name]] for name, node in calls if name in _RULE_AT and node.args]
+        made = [node.args[_RULE_AT[name]] for name, node in calls if len(node.args) > _RULE_AT.get(name, 99)]
         if made or any(name == "Alert" for name, _ in calls):
             named = [
                 node.value
@@ -210,7 +210,7 @@ def _is_rule(target: ast.expr) -> bool:
     return any(isinstance(one, ast.Name) and one.id == "rule" for one in ast.walk(target))
 
 
-_RULE_AT = {"raise_alert": 1, "episode_alert": 2}
+_RULE_AT = {"raise_alert": 1, "episode_alert": 2, "changes": 1}
 """Where the rule stands among what is given to those that make alerts."""
 _NO_RULES = {
     *(

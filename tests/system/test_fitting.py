@@ -80,6 +80,7 @@ def test_the_cable_is_pulled_and_another_tag_is_put_on_it_and_the_visit_goes_on_
     disturbed(room, "mixed", "new", pulled=("identity", "lock"), swapped=("strap",))
 
 
+@pytest.mark.long
 def test_a_new_tags_identity_is_never_given_to_another_that_is_on_the_plug_by_then(room: Room) -> None:
     """It obeys whoever speaks: it is of this gateway, in stock, and not locked."""
     with stranger(room, "obeys", "gps_tag", "stock") as (other, number), fitting(room, "given") as course:
