@@ -95,6 +95,7 @@ def test_a_zone_across_a_real_day_gives_exactly_the_visits_that_geos_finds(
     assert told(result.alerts) == [(int(start), None if end is None else int(end)) for start, end in expected]
 
 
+@pytest.mark.long
 def test_the_page_shows_the_visits_of_a_real_day_as_they_arise_without_a_reload(
     data: Path, tmp_path: Path, which_at_length: str, browser_page: Page
 ) -> None:

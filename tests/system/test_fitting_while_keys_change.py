@@ -106,6 +106,7 @@ def test_a_key_that_is_to_be_given_at_the_console_is_given_at_the_visit(room: Ro
     assert forgeries(room, "gpsconsole") == []
 
 
+@pytest.mark.long
 def test_a_tag_that_has_its_next_key_and_has_not_said_so_is_neither_refused_nor_given_the_old_one(
     room: Room,
 ) -> None:
