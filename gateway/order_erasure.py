@@ -16,13 +16,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from gateway import merkle
+from gateway import file_erasure, merkle
 from gateway.backup import ATTACHMENTS
 from gateway.policy import DAY_MS, Kind, Policy
-from gateway.sequences import Span
 from gateway.still_needed import Survey
-from gateway.store import erasures, intake
-from gateway.store.erasures import Gone, Proof
+from gateway.store import intake
+from gateway.store.erasures import Proof
 from gateway.whole_files import sync_folder, wipe
 
 KIND: Kind = "order_messages"
@@ -90,19 +89,9 @@ def prove(
         "table": "order_attachment",
         "files": [one.id for one in files],
         "rows": rows,
-        "policy_sha256": policy.digest,
     }
-    return erasures.prove(
-        connection,
-        [Gone("", 0, (Span(1, len(leaves)),), None, None, tuple(leaves))],
-        run=run,
-        at_ms=now_ms,
-        by=by,
-        kind=KIND,
-        about=about,
-        version=policy.version,
-        policy=policy.said(KIND),
-        size=size,
+    return file_erasure.prove(
+        connection, leaves, size, kind=KIND, about=about, policy=policy, run=run, now_ms=now_ms, by=by
     )
 
 

@@ -13,13 +13,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from gateway import merkle
+from gateway import file_erasure, merkle
 from gateway.backup import VISITS
 from gateway.policy import Kind, Policy
-from gateway.sequences import Span
 from gateway.still_needed import Survey
-from gateway.store import erasures
-from gateway.store.erasures import Gone, Proof
+from gateway.store.erasures import Proof
 from gateway.whole_files import sync_folder, wipe
 
 KIND: Kind = "visits"
@@ -51,19 +49,11 @@ def prove(
 ) -> Proof:
     """Write the proof that a visit's files are deleted. Raises OSError."""
     files = {path.name: path.read_bytes() for path in sorted(visit.iterdir())}
-    leaves = tuple(merkle.leaf(content) for content in files.values())
-    about = {"order": order_id, "visit": visit.name, "files": list(files), "policy_sha256": policy.digest}
-    return erasures.prove(
-        connection,
-        [Gone("", 0, (Span(1, max(len(files), 1)),), None, None, leaves or (merkle.leaf(b""),))],
-        run=run,
-        at_ms=now_ms,
-        by=by,
-        kind=KIND,
-        about=about,
-        version=policy.version,
-        policy=policy.said(KIND),
-        size=sum(map(len, files.values())),
+    leaves = [merkle.leaf(content) for content in files.values()] or [merkle.leaf(b"")]
+    about = {"order": order_id, "visit": visit.name, "files": list(files)}
+    size = sum(map(len, files.values()))
+    return file_erasure.prove(
+        connection, leaves, size, kind=KIND, about=about, policy=policy, run=run, now_ms=now_ms, by=by
     )
 
 
